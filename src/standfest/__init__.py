@@ -1,0 +1,3 @@
+"""Standfest: high availability for Linux."""
+
+__version__ = "0.1.0"

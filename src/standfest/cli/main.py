@@ -1,0 +1,59 @@
+"""`standfest VERB`: one lazily imported module a verb, so that no verb pays for another's imports."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+import click
+
+from standfest import __version__
+
+VERBS = {
+    "agent": ("standfest.agents.front", "Run a built-in resource agent, or list them."),
+    "drill": ("standfest.cli.drill", "Build the installation in namespaces and break it on purpose."),
+    "node": ("standfest.cli.node", "Put a node into standby, or bring it back."),
+    "resource": ("standfest.cli.resource", "Move a resource, take the move back, forget failures."),
+    "run": ("standfest.cli.run", "Run this node's daemons in the foreground."),
+    "status": ("standfest.cli.status", "Show nodes, resources and failures."),
+}
+"""Verb -> (module with a click command named `command`, one-line help)."""
+
+
+class LazyVerbs(click.Group):
+    """A click group that knows its verbs without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs in alphabetical order."""
+        return sorted(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the verb's module and return its command."""
+        if cmd_name not in VERBS:
+            return None
+        command = importlib.import_module(VERBS[cmd_name][0]).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the verb table from the one-line helps, importing nothing."""
+        with formatter.section("Verbs"):
+            formatter.write_dl([(verb, VERBS[verb][1]) for verb in sorted(VERBS)])
+
+
+@click.group(cls=LazyVerbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="standfest")
+def standfest() -> None:
+    """High availability for Linux: failover, load balancing, load sharing, and the proof of them."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one verb; the entry point of the `standfest` program."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["agent"]:  # agents run at every monitor: they must not pay for click
+        importlib.import_module("standfest.agents.front").main(words[1:])
+        return
+    standfest(words, prog_name="standfest")
+
+
+if __name__ == "__main__":
+    main()

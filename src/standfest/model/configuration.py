@@ -1,0 +1,214 @@
+"""What an administrator configured: the `<configuration>` of a CIB, compiled to values.
+
+Compiled from XML by `config.cib`; read by `core.scheduler`. Options already hold their effective
+values (own, inherited, rsc_defaults, built-in), so a reader never looks anywhere else.
+Source: facts/formats/CIB-MODERN.md.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from standfest.model.operations import Agent
+from standfest.model.scores import INFINITY
+from standfest.model.time import Duration, seconds
+
+
+class NoQuorumPolicy(Enum):
+    """What a partition without quorum does with its resources."""
+
+    STOP = "stop"
+    FREEZE = "freeze"
+    IGNORE = "ignore"
+    DEMOTE = "demote"
+    SUICIDE = "suicide"
+
+
+class TargetRole(Enum):
+    """What an administrator wants a resource to be."""
+
+    STARTED = "Started"
+    STOPPED = "Stopped"
+    PROMOTED = "Promoted"
+    UNPROMOTED = "Unpromoted"
+
+
+class OnFail(Enum):
+    """Reaction to a failed operation, mildest first."""
+
+    IGNORE = "ignore"
+    DEMOTE = "demote"
+    RESTART = "restart"
+    BLOCK = "block"
+    STOP = "stop"
+    STANDBY = "standby"
+    FENCE = "fence"
+
+
+class OrderKind(Enum):
+    """How strictly an ordering constraint binds."""
+
+    OPTIONAL = "Optional"
+    MANDATORY = "Mandatory"
+    SERIALIZE = "Serialize"
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterOptions:
+    """crm_config, defaults filled in."""
+
+    symmetric_cluster: bool = True
+    no_quorum_policy: NoQuorumPolicy = NoQuorumPolicy.STOP
+    stonith_enabled: bool = True
+    start_failure_is_fatal: bool = True
+    maintenance_mode: bool = False
+    stop_all_resources: bool = False
+    enable_startup_probes: bool = True
+    stop_orphan_resources: bool = True
+    cluster_delay: Duration = seconds(60)
+    batch_limit: int = 0
+    recheck_interval: Duration = seconds(900)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeEntry:
+    """One `<node>`; attributes are the permanent ones (`standby`, ...)."""
+
+    id: str
+    name: str
+    attributes: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OperationEntry:
+    """One `<op>`; interval 0 configures the one-shot form. `timeout` already has its default."""
+
+    id: str
+    name: str
+    interval: Duration
+    timeout: Duration
+    on_fail: OnFail | None = None  # None: the default for this operation
+    enabled: bool = True
+    role: str = ""
+    start_delay: Duration = 0
+    parameters: tuple[tuple[str, str], ...] = ()  # e.g. OCF_CHECK_LEVEL
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceOptions:
+    """Meta-attributes with their effective values."""
+
+    priority: int = 0
+    target_role: TargetRole = TargetRole.STARTED
+    is_managed: bool = True
+    maintenance: bool = False
+    resource_stickiness: int = 0
+    migration_threshold: int = INFINITY
+    failure_timeout: Duration = 0
+    critical: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Primitive:
+    """One resource that an agent manages."""
+
+    id: str
+    agent: Agent
+    parameters: tuple[tuple[str, str], ...] = ()
+    operations: tuple[OperationEntry, ...] = ()
+    options: ResourceOptions = field(default_factory=ResourceOptions)
+    default_timeout: Duration = seconds(20)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Primitives that stay together and start in order (members' options already inherit)."""
+
+    id: str
+    members: tuple[Primitive, ...]
+    options: ResourceOptions = field(default_factory=ResourceOptions)
+    ordered: bool = True
+    collocated: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Clone:
+    """A resource with several instances. Read and shown; scheduling it is not implemented yet."""
+
+    id: str
+    child: Primitive | Group
+    options: tuple[tuple[str, str], ...] = ()
+
+
+Resource = Primitive | Group | Clone
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """`<expression>`: compares a node attribute. operation: lt gt lte gte eq ne defined not_defined."""
+
+    attribute: str
+    operation: str
+    value: str = ""
+    type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Expressions joined by `and` or `or`."""
+
+    expressions: tuple["Expression | Rule", ...]
+    any_of: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """A score for one node (`node`) or for every node that matches `rule`; exactly one is set."""
+
+    id: str
+    resource: str
+    score: int
+    node: str | None = None
+    rule: Rule | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Colocation:
+    """`dependent` is placed relative to `primary`."""
+
+    id: str
+    dependent: str
+    primary: str
+    score: int
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """`then`'s action comes after `first`'s."""
+
+    id: str
+    first: str
+    then: str
+    first_action: str = "start"
+    then_action: str = "start"
+    kind: OrderKind = OrderKind.MANDATORY
+    symmetrical: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """Everything the scheduler must know of the administrator's wishes, in document order."""
+
+    options: ClusterOptions = field(default_factory=ClusterOptions)
+    nodes: tuple[NodeEntry, ...] = ()
+    resources: tuple[Resource, ...] = ()
+    locations: tuple[Location, ...] = ()
+    colocations: tuple[Colocation, ...] = ()
+    orders: tuple[Order, ...] = ()
+
+    def primitives(self) -> tuple[Primitive, ...]:
+        """Return all primitives, members of groups and clones included, in document order."""
+        found: list[Primitive] = []
+        for resource in self.resources:
+            inner = resource.child if isinstance(resource, Clone) else resource
+            found.extend(inner.members if isinstance(inner, Group) else (inner,))
+        return tuple(found)

@@ -1,0 +1,59 @@
+"""Errors, sorted by who must act on them (docs: ARCHITECTURE.md, "Errors")."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class StandfestError(Exception):
+    """Whatever Standfest raises on purpose."""
+
+
+class WireError(StandfestError):
+    """A peer's bytes are not what the protocol allows: count it by `reason` and drop the datagram.
+
+    reason: a word from a closed list that the decoder documents; detail: for the debug log, never
+    containing the datagram's content.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(f"{reason}: {detail}" if detail else reason)
+        self.reason = reason
+        self.detail = detail
+
+
+class Severity(Enum):
+    """How much a finding in an operator's file matters."""
+
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """One observation about an operator's file; line 0 means the whole file."""
+
+    path: str
+    line: int
+    problem: str
+    expected: str = ""
+    severity: Severity = Severity.ERROR
+
+    def __str__(self) -> str:
+        """Return the one line an operator reads: where, what is there, what was expected."""
+        where = f"{self.path}:{self.line}" if self.line else self.path
+        tail = f"; expected {self.expected}" if self.expected else ""
+        mark = "" if self.severity is Severity.ERROR else "warning: "
+        return f"{where}: {mark}{self.problem}{tail}"
+
+
+class ConfigError(StandfestError):
+    """An operator's file cannot be used; all findings are reported together, nothing is applied."""
+
+    def __init__(self, *findings: Finding) -> None:
+        assert findings, "a ConfigError names at least one finding"
+        super().__init__("\n".join(str(finding) for finding in findings))
+        self.findings = findings
+
+
+class OperationError(StandfestError):
+    """The kernel, a process or a peer refused; becomes a failed operation, retried by policy only."""

@@ -1,0 +1,84 @@
+"""The `<status>` of a CIB as values: who is there, what ran with which result.
+
+Status is volatile: it is replicated but not persisted, and rebuilt from the members' own histories
+when a coordinator is elected. Source: facts/formats/CIB-STATUS.md.
+"""
+
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from standfest.model.operations import OperationResult
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Version:
+    """(admin_epoch, epoch, num_updates), compared from left to right."""
+
+    admin_epoch: int = 0
+    epoch: int = 0
+    num_updates: int = 0
+
+    def __str__(self) -> str:
+        """Return `0.5.17`."""
+        return f"{self.admin_epoch}.{self.epoch}.{self.num_updates}"
+
+
+class Join(Enum):
+    """How far a node has come in taking part."""
+
+    DOWN = "down"
+    PENDING = "pending"
+    MEMBER = "member"
+    BANNED = "banned"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """One `<node_state>` with the node's history and transient attributes.
+
+    in_membership: heard by `pulse` (in_ccm); online: its `cluster` daemon takes part (crmd);
+    expected: whether it should be a member (False after an orderly leave).
+    history: per resource, entries with unique (task, interval) where the scheduler needs them:
+    the last one-shot operation, the last result of each recurring one, and the last failure.
+    """
+
+    name: str
+    in_membership: bool = False
+    online: bool = False
+    join: Join = Join.DOWN
+    expected: bool = False
+    history: tuple[tuple[str, tuple[OperationResult, ...]], ...] = ()
+    attributes: tuple[tuple[str, str], ...] = ()
+
+    def of(self, resource: str) -> tuple[OperationResult, ...]:
+        """Return the history of one resource, oldest call first; empty when it has none."""
+        return next((entries for name, entries in self.history if name == resource), ())
+
+    def attribute(self, name: str) -> str | None:
+        """Return a transient attribute."""
+        return next((value for key, value in self.attributes if key == name), None)
+
+    def with_attribute(self, name: str, value: str | None) -> "NodeState":
+        """Return a copy with the attribute set, or removed when `value` is None; sorted by name."""
+        others = {key: old for key, old in self.attributes if key != name}
+        if value is not None:
+            others[name] = value
+        return replace(self, attributes=tuple(sorted(others.items())))
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The state of all nodes, sorted by name."""
+
+    nodes: tuple[NodeState, ...] = ()
+    have_quorum: bool = False
+    coordinator: str = ""
+
+    def node(self, name: str) -> NodeState | None:
+        """Return one node's state, or None when it was never seen."""
+        return next((node for node in self.nodes if node.name == name), None)
+
+    def with_node(self, state: NodeState) -> "Status":
+        """Return a copy in which this node's state is `state`."""
+        others = [node for node in self.nodes if node.name != state.name]
+        return replace(self, nodes=tuple(sorted([*others, state], key=lambda node: node.name)))
