@@ -1,4 +1,4 @@
-"""`standfest VERB`: one lazily imported module a verb, so that no verb pays for another's imports."""
+"""`standfest VERB`: a lazily imported module each, so that no verb pays for another's imports."""
 
 import importlib
 import sys
@@ -10,7 +10,10 @@ from standfest import __version__
 
 VERBS = {
     "agent": ("standfest.agents.front", "Run a built-in resource agent, or list them."),
-    "drill": ("standfest.cli.drill", "Build the installation in namespaces and break it on purpose."),
+    "drill": (
+        "standfest.cli.drill",
+        "Build the installation in namespaces and break it on purpose.",
+    ),
     "node": ("standfest.cli.node", "Put a node into standby, or bring it back."),
     "resource": ("standfest.cli.resource", "Move a resource, take the move back, forget failures."),
     "run": ("standfest.cli.run", "Run this node's daemons in the foreground."),
@@ -35,7 +38,7 @@ class LazyVerbs(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the verb table from the one-line helps, importing nothing."""
+        """Write the table of verbs, importing none of them."""
         with formatter.section("Verbs"):
             formatter.write_dl([(verb, VERBS[verb][1]) for verb in sorted(VERBS)])
 
@@ -43,7 +46,7 @@ class LazyVerbs(click.Group):
 @click.group(cls=LazyVerbs, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="standfest")
 def standfest() -> None:
-    """High availability for Linux: failover, load balancing, load sharing, and the proof of them."""
+    """High availability for Linux: failover, load balancing, load sharing, and their proof."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

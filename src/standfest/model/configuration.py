@@ -144,7 +144,7 @@ Resource = Primitive | Group | Clone
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """`<expression>`: compares a node attribute. operation: lt gt lte gte eq ne defined not_defined."""
+    """`<expression>` on a node attribute; operation: lt gt lte gte eq ne defined not_defined."""
 
     attribute: str
     operation: str

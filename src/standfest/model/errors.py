@@ -56,4 +56,4 @@ class ConfigError(StandfestError):
 
 
 class OperationError(StandfestError):
-    """The kernel, a process or a peer refused; becomes a failed operation, retried by policy only."""
+    """The kernel, a process or a peer refused: a failed operation, retried by policy only."""

@@ -1,6 +1,7 @@
 """A transition graph: the actions that bring the cluster where it belongs, and their order.
 
-Made by `core.scheduler`, run by `core.transition`. Source: facts/formats/SCHEDULER-SPEC.md section 12.
+Made by `core.scheduler`, run by `core.transition`.
+Source: facts/formats/SCHEDULER-SPEC.md section 12.
 """
 
 from dataclasses import dataclass
@@ -23,8 +24,8 @@ class Action:
 
     key: `RESOURCE_TASK_INTERVALms`, e.g. `postfix_start_0`; unique together with `node`.
     node: where it runs (empty for pseudo actions without a node).
-    operation: what the agent is asked (RESOURCE actions only; for `cancel` the operation to cancel).
-    runnable: False keeps the action, and all after it, from ever being started (explained by `reason`).
+    operation: what the agent is asked (RESOURCE actions; for `cancel` the one to cancel).
+    runnable: False keeps the action, and all after it, from being started; `reason` says why.
     """
 
     id: int

@@ -41,7 +41,7 @@ class OperationStatus(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """Which agent manages a resource: class `ocf`, `lsb`, `systemd`, `service`, `heartbeat`, `stonith`."""
+    """Which agent: standard `ocf`, `lsb`, `systemd`, `service`, `heartbeat` or `stonith`."""
 
     standard: str
     type: str

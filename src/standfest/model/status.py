@@ -7,7 +7,11 @@ when a coordinator is elected. Source: facts/formats/CIB-STATUS.md.
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from standfest.model.operations import OperationResult
+from standfest.model.operations import ExitCode, OperationResult, OperationStatus
+
+_RUNNING = frozenset(
+    {ExitCode.OK, ExitCode.RUNNING_PROMOTED, ExitCode.DEGRADED, ExitCode.DEGRADED_PROMOTED}
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -53,6 +57,24 @@ class NodeState:
     def of(self, resource: str) -> tuple[OperationResult, ...]:
         """Return the history of one resource, oldest call first; empty when it has none."""
         return next((entries for name, entries in self.history if name == resource), ())
+
+    def runs(self, resource: str) -> bool:
+        """Return whether the resource is active here, as far as its history tells.
+
+        A failed stop, or a monitor that failed with anything but "not running", leaves it active.
+        """
+        active = False
+        for entry in self.of(resource):
+            task, code = entry.operation.task, entry.exit_code
+            if entry.status is OperationStatus.PENDING:
+                active = active or task == "start"
+            elif task in ("start", "migrate_from"):
+                active = True  # a failed start may have left parts running
+            elif task == "stop":
+                active = active and code != ExitCode.OK
+            elif task == "monitor":
+                active = code in _RUNNING or (active and code != ExitCode.NOT_RUNNING)
+        return active
 
     def attribute(self, name: str) -> str | None:
         """Return a transient attribute."""

@@ -1,0 +1,253 @@
+"""The process `cluster`: this node's part in deciding what runs where, and in doing it.
+
+It drives `runtime.cluster.ClusterMember` over `pulse`'s socket, the disk and the agents, and
+answers the commands of administrators. All decisions are the member's; here are only the hands.
+"""
+
+import json
+import os
+import random
+import signal
+import socket
+import sys
+import uuid
+
+from standfest.adapters.linux.agentrunner import LinuxAgentRunner
+from standfest.adapters.linux.store import FileStore
+from standfest.core.cib.document import Cib
+from standfest.daemons import identity, places, reading, seed
+from standfest.daemons.process import die_with_parent, settle_memory
+from standfest.model.errors import OperationError, WireError
+from standfest.model.time import Duration, Instant, earliest, milliseconds, seconds
+from standfest.runtime import channel as channels
+from standfest.runtime import frames
+from standfest.runtime.channel import Channel, Listener
+from standfest.runtime.cluster import effects, protocol
+from standfest.runtime.cluster.member import ClusterMember
+from standfest.runtime.cluster.report import report
+from standfest.runtime.cluster.settings import ClusterSettings
+from standfest.runtime.journal import Journal
+from standfest.runtime.loop import Loop
+
+PULSE_RETRY: Duration = milliseconds(20)
+"""How soon to try again when `pulse` cannot be reached; it is restarting."""
+
+DISK_RETRY: Duration = seconds(1)
+
+
+class ClusterDaemon:
+    """Feeds the member and performs its effects in order."""
+
+    def __init__(self, where: places.Places, member: ClusterMember, store: FileStore) -> None:
+        self._where = where
+        self._member = member
+        self._store = store
+        self._journal = Journal(where.run_dir, member.name, "cluster")
+        self._loop = Loop(self._deadline, self._on_timer)
+        self._runner = LinuxAgentRunner(
+            on_line=lambda resource, line: self._note(
+                effects.note("agent-says", effects.Level.DEBUG, resource=resource, line=line)
+            )
+        )
+        self._pulse: Channel | None = None
+        self._retry_at: Instant | None = 0
+        self._clients: dict[int, Channel] = {}
+        self._next_client = 1
+        self._watching: tuple[str, ...] | None = None
+        self._leaving = False
+
+    def run(self) -> None:
+        """Serve until this node has left the cluster."""
+        Listener(self._loop, self._where.cluster_socket, self._on_command, self._on_client_gone)
+        self._loop.watch(self._runner.fileno(), lambda _events: self._on_runs())
+        self._loop.on_signal(signal.SIGTERM, self._on_terminate)
+        self._loop.on_signal(signal.SIGINT, lambda: None)
+        settle_memory()
+        self._loop.run()
+
+    # --- time -----------------------------------------------------------------------------------
+
+    def _deadline(self) -> Instant | None:
+        return earliest(self._member.deadline(), self._retry_at)
+
+    def _on_timer(self) -> None:
+        now = self._loop.now()
+        if self._retry_at is not None and self._retry_at <= now:
+            self._connect()
+        at = self._member.deadline()
+        if at is not None and at <= now:
+            self._perform(self._member.on_timer(now, self._loop.wall()))
+
+    # --- pulse ----------------------------------------------------------------------------------
+
+    def _connect(self) -> None:
+        self._retry_at = None
+        try:
+            endpoint = channels.connect(self._where.pulse_socket)
+        except OperationError:
+            self._retry_at = self._loop.now() + PULSE_RETRY
+            return
+        endpoint.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1024 * 1024)
+        self._pulse = Channel(self._loop, endpoint, self._on_pulse, self._on_pulse_gone)
+        self._watching = None
+        self._watch_devices()
+
+    def _on_pulse_gone(self, _channel: Channel) -> None:
+        self._pulse = None
+        self._retry_at = self._loop.now() + PULSE_RETRY
+
+    def _on_pulse(self, _channel: Channel, value: frames.Value | frames.Payload) -> None:
+        now, wall = self._loop.now(), self._loop.wall()
+        match value:
+            case frames.Payload(node, content):
+                try:
+                    message = protocol.decode(content)
+                except WireError as error:
+                    self._note(
+                        effects.note(
+                            "not-understood", effects.Level.WARNING, node=node, why=error.reason
+                        )
+                    )
+                    return
+                self._perform(self._member.receive(now, wall, node, message))
+            case frames.Heard(node):
+                self._perform(self._member.appear(now, wall, node))
+            case frames.Lost(node, left):
+                self._perform(self._member.vanish(now, wall, node, left=left))
+            case frames.Reset(node):
+                self._perform(self._member.reset(now, wall, node))
+            case frames.Settled():
+                self._perform(self._member.settle(now, wall))
+            case frames.Carrier(down, isolated):
+                self._perform(self._member.carrier(now, wall, down, isolated=isolated))
+            case frames.Left():
+                self._loop.stop()
+            case _:
+                return
+
+    def _watch_devices(self) -> None:
+        devices = self._member.devices()
+        if self._pulse is not None and devices != self._watching:
+            self._watching = devices
+            self._pulse.send(frames.Watch(devices))
+
+    # --- agents ---------------------------------------------------------------------------------
+
+    def _on_runs(self) -> None:
+        for ended in self._runner.poll():
+            now, wall = self._loop.now(), self._loop.wall()
+            self._perform(self._member.run_ended(now, wall, ended))
+
+    # --- administrators -------------------------------------------------------------------------
+
+    def _on_command(self, client: Channel, value: frames.Value | frames.Payload) -> None:
+        match value:
+            case frames.Query():
+                answer = json.dumps(report(self._member, value.what))
+                client.send(frames.Reply(True, answer))
+            case frames.Command():
+                request = _request(value)
+                if request is None:
+                    client.send(frames.Reply(False, f"no command {value.verb}"))
+                    return
+                number = self._next_client
+                self._next_client += 1
+                self._clients[number] = client
+                now, wall = self._loop.now(), self._loop.wall()
+                self._perform(self._member.ask(now, wall, number, request))
+            case _:
+                client.close()
+
+    def _on_client_gone(self, client: Channel) -> None:
+        self._clients = {n: other for n, other in self._clients.items() if other is not client}
+
+    def _on_terminate(self) -> None:
+        if not self._leaving:
+            self._leaving = True
+            self._perform(self._member.depart(self._loop.now(), self._loop.wall()))
+
+    # --- effects --------------------------------------------------------------------------------
+
+    def _perform(self, wanted: list[effects.MemberEffect]) -> None:
+        for effect in wanted:
+            match effect:
+                case effects.Send(destination, message):
+                    if self._pulse is not None:
+                        content = protocol.encode(message)
+                        self._pulse.send(frames.Payload(destination or "", content))
+                case effects.StartRun(run, operation):
+                    self._runner.start(run, operation)
+                case effects.KillRun(run):
+                    self._runner.kill(run)
+                case effects.Save(cib):
+                    self._save(cib)
+                case effects.Answer(client, accepted, text):
+                    if client in self._clients:
+                        self._clients.pop(client).send(frames.Reply(accepted, text))
+                case effects.LeaveCluster():
+                    self._leave()
+                case effects.Note():
+                    self._note(effect)
+        self._on_runs_ready()
+        self._watch_devices()
+
+    def _on_runs_ready(self) -> None:
+        """Runs that could not even start have ended already: no descriptor would tell."""
+        for ended in self._runner.poll():
+            self._perform(self._member.run_ended(self._loop.now(), self._loop.wall(), ended))
+
+    def _save(self, cib: Cib) -> None:
+        try:
+            self._store.save(seed.to_bytes(cib))
+        except OSError as error:
+            # Going on would promise what is not on disk. The supervisor starts us again.
+            self._note(effects.note("cannot-save", effects.Level.ERROR, why=error.strerror))
+            raise
+
+    def _leave(self) -> None:
+        if self._pulse is None:
+            self._loop.stop()
+        else:
+            self._pulse.send(frames.Leave())
+
+    def _note(self, event: effects.Note) -> None:
+        self._journal.write(event.level.value, event.event, event.fields)
+
+
+def _request(command: frames.Command) -> protocol.Request | None:
+    match command.verb:
+        case "standby":
+            return protocol.Standby(command.node, True)
+        case "online":
+            return protocol.Standby(command.node, False)
+        case "move":
+            return protocol.Move(command.resource, command.node)
+        case "clear":
+            return protocol.Clear(command.resource)
+        case "cleanup":
+            return protocol.Cleanup(command.resource, command.node)
+        case _:
+            return None
+
+
+def main() -> None:
+    """Run until this node has left; arguments as Places.arguments() writes them."""
+    die_with_parent()
+    where = places.from_arguments(sys.argv[1:])
+    settings, _ = reading.heartbeat_settings(where.ha_dir)
+    store = FileStore(where.stored_cib)
+    loaded = seed.load(store, where.cib_files, settings.nodes)
+    member = ClusterMember(
+        ClusterSettings(
+            name=identity.node_name(),
+            nodes=tuple(sorted(settings.nodes)),
+            instance=str(uuid.UUID(bytes=os.urandom(16))),
+        ),
+        random.SystemRandom().getrandbits(62),
+        loaded.cib,
+    )
+    ClusterDaemon(where, member, store).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""Where a node's files are; the one place that knows their names."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+DEFAULT_HA_DIR = Path("/etc/ha.d")
+DEFAULT_STATE_DIR = Path("/var/lib/standfest")
+DEFAULT_RUN_DIR = Path("/run/standfest")
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Directories of one node: configuration, what outlives a restart, sockets."""
+
+    ha_dir: Path = DEFAULT_HA_DIR
+    state_dir: Path = DEFAULT_STATE_DIR
+    run_dir: Path = DEFAULT_RUN_DIR
+    cib_files: tuple[Path, ...] = ()
+
+    @property
+    def pulse_socket(self) -> Path:
+        """Return the socket of `pulse`."""
+        return self.run_dir / "pulse.sock"
+
+    @property
+    def cluster_socket(self) -> Path:
+        """Return the socket of `cluster`, where commands ask."""
+        return self.run_dir / "cluster.sock"
+
+    @property
+    def pid_file(self) -> Path:
+        """Return the file with the supervisor's process id."""
+        return self.run_dir / "supervisor.pid"
+
+    @property
+    def stored_cib(self) -> Path:
+        """Return the file with the replicated configuration."""
+        return self.state_dir / "cib.xml"
+
+    def arguments(self) -> list[str]:
+        """Return these places as a daemon's command line."""
+        words = [
+            *("--ha-dir", str(self.ha_dir)),
+            *("--state-dir", str(self.state_dir)),
+            *("--run-dir", str(self.run_dir)),
+        ]
+        for path in self.cib_files:
+            words += ["--cib", str(path)]
+        return words
+
+
+def from_arguments(words: list[str]) -> Places:
+    """Return the places that `arguments()` wrote; for daemons."""
+    values: dict[str, list[str]] = {"--ha-dir": [], "--state-dir": [], "--run-dir": [], "--cib": []}
+    for option, value in zip(words[::2], words[1::2], strict=True):
+        values[option].append(value)
+    return Places(
+        Path(values["--ha-dir"][-1]),
+        Path(values["--state-dir"][-1]),
+        Path(values["--run-dir"][-1]),
+        tuple(Path(value) for value in values["--cib"]),
+    )

@@ -1,0 +1,306 @@
+"""The process `pulse`: heartbeats and messages between nodes, and nothing else.
+
+It drives `core.membership` over real sockets and serves one `cluster` daemon by a Unix socket.
+Few imports, real-time priority, locked memory: neither a long scheduling run nor a slow agent may
+delay a heartbeat. Source: facts/HEARTBEAT-WIRE.md.
+"""
+
+import json
+import os
+import random
+import signal
+import sys
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+from standfest.adapters.linux.media import Media
+from standfest.adapters.linux.rtnetlink import LinkEvents, RouteNetlink
+from standfest.core.membership.effects import (
+    Deliver,
+    Dropped,
+    Late,
+    LinkChanged,
+    MembershipEffect,
+    NodeChanged,
+    NodeStatus,
+    Settled,
+    StreamReset,
+    Transmit,
+)
+from standfest.core.membership.machine import Membership
+from standfest.daemons import identity, places, reading
+from standfest.daemons.process import become_realtime, die_with_parent, settle_memory
+from standfest.model.errors import OperationError, WireError
+from standfest.model.keys import Keyring
+from standfest.model.settings import HeartbeatSettings
+from standfest.model.time import Instant, in_milliseconds
+from standfest.runtime import frames
+from standfest.runtime.channel import Channel, Listener
+from standfest.runtime.journal import Journal
+from standfest.runtime.loop import Loop
+from standfest.wire import heartbeat
+
+GONE_PAYLOAD = b'["Gone",{}]'
+"""What a cluster daemon says to the others when it can no longer speak: protocol.Gone, written out
+here because importing the cluster's protocol would double this process's memory."""
+
+
+class Pulse:
+    """Carries datagrams to the membership machine and its effects to sockets."""
+
+    def __init__(
+        self, where: places.Places, name: str, settings: HeartbeatSettings, keyring: Keyring
+    ) -> None:
+        self._settings = settings
+        self._keyring = keyring
+        self._journal = Journal(where.run_dir, name, "pulse")
+        self._loop = Loop(self._deadline, self._on_timer)
+        self._media = Media(settings)
+        self._seal: object | None = None
+        self._membership = Membership(
+            name=name,
+            uuid=identity.node_uuid(where.state_dir),
+            generation=identity.next_generation(where.state_dir),
+            settings=settings,
+            random=random.Random(os.urandom(16)),  # noqa: S311  spreads retransmissions, no secret
+            links=self._media.links,
+        )
+        self._cluster: Channel | None = None
+        self._heard: dict[str, str] = {}
+        self._settled = False
+        self._carrier: dict[str, bool] = {}
+        self._refused: Counter[str] = Counter()
+        self._received: Counter[str] = Counter()
+        self._name = name
+        self._links = LinkEvents()
+        self._netlink = RouteNetlink()
+        self._where = where
+
+    def run(self) -> None:
+        """Beat until SIGTERM."""
+        for link, fileno in self._media.descriptors():
+            self._loop.watch(fileno, partial(self._on_datagrams, link))
+        self._loop.watch(self._links.fileno(), lambda _events: self._on_link_events())
+        Listener(self._loop, self._where.pulse_socket, self._on_value, self._on_close)
+        self._loop.on_signal(signal.SIGTERM, self._loop.stop)
+        self._loop.on_signal(signal.SIGINT, lambda: None)
+        self._read_carriers()
+        self._perform(self._membership.start(self._loop.now(), self._loop.wall()))
+        settle_memory()
+        if self._settings.realtime:
+            for trouble in become_realtime():
+                self._note("info", "without", what=trouble)
+        self._loop.run()
+
+    # --- the network ----------------------------------------------------------------------------
+
+    def _on_datagrams(self, link: str, _events: int) -> None:
+        for datagram in self._media.receive(link):
+            self._received[link] += 1
+            try:
+                message = heartbeat.decode(self._opened(datagram), self._keyring)
+            except WireError as error:
+                self._refused[error.reason] += 1
+                continue
+            now, wall = self._loop.now(), self._loop.wall()
+            self._perform(self._membership.on_message(now, wall, link, message))
+
+    def _opened(self, datagram: bytes) -> bytes:
+        """Return what a sealed datagram holds; others as they are."""
+        if not datagram.startswith(b"SFs1"):
+            return datagram
+        if self._seal is None:
+            raise WireError("unexpected-seal")
+        opened: bytes = self._seal.open(datagram)  # type: ignore[attr-defined]
+        return opened
+
+    def _transmit(self, datagram: bytes) -> None:
+        sealed: bytes | None = None
+        for outlet in self._media.outlets():
+            try:
+                if outlet.sealed:
+                    if sealed is None:
+                        assert self._seal is not None
+                        sealed = self._seal.close(datagram)  # type: ignore[attr-defined]
+                    outlet.transmit(sealed)
+                else:
+                    outlet.transmit(datagram)
+            except OSError:
+                outlet.failed += 1
+            else:
+                outlet.sent += 1
+
+    def _deadline(self) -> Instant | None:
+        return self._membership.deadline()
+
+    def _on_timer(self) -> None:
+        load = _load()
+        now, wall = self._loop.now(), self._loop.wall()
+        self._perform(self._membership.on_timer(now, wall, load))
+
+    def _perform(self, effects: list[MembershipEffect]) -> None:
+        for effect in effects:
+            match effect:
+                case Transmit(message):
+                    inner = self._settings.classic_auth_field
+                    self._transmit(heartbeat.encode(message, self._keyring, inner=inner))
+                case Deliver(sender=sender, payload=payload):
+                    self._tell(frames.Payload(sender, payload))
+                case NodeChanged():
+                    self._node_changed(effect)
+                case StreamReset(node):
+                    self._tell(frames.Reset(node))
+                case Settled():
+                    self._settled = True
+                    self._tell(frames.Settled())
+                case LinkChanged(node, link, up):
+                    level = "info" if up else "warning"
+                    event = "link-up" if up else "link-lost"
+                    self._note(level, event, node=node, link=link)
+                case Late(node, late_by):
+                    self._note(
+                        "warning", "late-heartbeat", node=node, late_ms=in_milliseconds(late_by)
+                    )
+                case Dropped(reason=reason):
+                    self._refused[str(reason)] += 1
+
+    def _node_changed(self, change: NodeChanged) -> None:
+        before, after = self._heard.get(change.node), change.state
+        level = "warning" if after is NodeStatus.DEAD else "info"
+        self._note(
+            level,
+            "node-status",
+            node=change.node,
+            status=after.value,
+            reason=change.reason,
+        )
+        if after in (NodeStatus.DEAD, NodeStatus.LEFT):
+            self._heard.pop(change.node, None)
+            if before is not None:
+                self._tell(frames.Lost(change.node, left=after is NodeStatus.LEFT))
+            return
+        self._heard[change.node] = after.value
+        if before is None:
+            self._tell(frames.Heard(change.node))
+
+    # --- links ----------------------------------------------------------------------------------
+
+    def _on_link_events(self) -> None:
+        self._links.read()
+        self._read_carriers()
+
+    def _read_carriers(self) -> None:
+        """Compare the carriers of all our devices with what we knew; tell `cluster` of a change."""
+        carriers = {link.name: link.carrier for link in self._netlink.links()}
+        known = {name: carriers.get(name, False) for name in self._media.links}
+        if known != self._carrier:
+            self._carrier = known
+            self._tell(self._carrier_frame())
+
+    def _carrier_frame(self) -> frames.Carrier:
+        down = tuple(sorted(name for name, up in self._carrier.items() if not up))
+        return frames.Carrier(down, isolated=not any(self._carrier.values()))
+
+    def _watch(self, devices: tuple[str, ...]) -> None:
+        """Beat over the devices that carry cluster addresses, too (docs/adr/0004)."""
+        for device in devices:
+            if device in self._media.links:
+                continue
+            if not self._keyring.signing.secret:
+                self._note("warning", "no-service-link", device=device, why="crc has no secret")
+                continue
+            if self._seal is None:
+                from standfest.adapters.linux.seal import Seal  # noqa: PLC0415  9 MB, only if used
+
+                self._seal = Seal(self._keyring.signing)
+            try:
+                self._netlink.link_up(device)
+            except OperationError as error:
+                self._note("warning", "no-service-link", device=device, why=str(error))
+                continue
+            if self._media.add_service_link(device):
+                self._note("info", "service-link", device=device)
+                descriptor = dict(self._media.descriptors())[device]
+                self._loop.watch(descriptor, partial(self._on_datagrams, device))
+        self._read_carriers()
+
+    # --- the cluster daemon and commands --------------------------------------------------------
+
+    def _on_value(self, channel: Channel, value: frames.Value | frames.Payload) -> None:
+        now, wall = self._loop.now(), self._loop.wall()
+        match value:
+            case frames.Payload(node, content):
+                try:
+                    self._perform(self._membership.submit(now, wall, content, node or None))
+                except OperationError as error:
+                    self._note("error", "not-sent", why=str(error))
+            case frames.Watch(devices):
+                self._adopt(channel)
+                self._watch(devices)
+            case frames.Leave():
+                self._perform(self._membership.leave(now, wall))
+                channel.send(frames.Left())
+            case frames.Query():
+                channel.send(frames.Reply(True, json.dumps(self._report())))
+            case _:
+                channel.close()
+
+    def _adopt(self, channel: Channel) -> None:
+        """Serve a cluster daemon: the first `Watch` says that it is one."""
+        if self._cluster is channel:
+            return
+        self._cluster = channel
+        for node in sorted(self._heard):
+            self._tell(frames.Heard(node))
+        if self._settled:
+            self._tell(frames.Settled())
+        self._read_carriers()
+        self._tell(self._carrier_frame())
+
+    def _on_close(self, channel: Channel) -> None:
+        if self._cluster is channel:
+            self._cluster = None
+            now, wall = self._loop.now(), self._loop.wall()
+            self._perform(self._membership.submit(now, wall, GONE_PAYLOAD, None))
+
+    def _tell(self, value: frames.Value | frames.Payload) -> None:
+        if self._cluster is not None:
+            self._cluster.send(value)
+
+    def _report(self) -> dict[str, object]:
+        return {
+            "node": self._name,
+            "nodes": {self._name: "active", **self._heard},
+            "carrier": self._carrier,
+            "received": dict(self._received),
+            "refused": dict(self._refused),
+            "sent": [
+                {"link": o.link, "service_link": o.sealed, "sent": o.sent, "failed": o.failed}
+                for o in self._media.outlets()
+            ],
+        }
+
+    def _note(self, level: str, event: str, **fields: object) -> None:
+        self._journal.write(level, event, tuple((k, str(v)) for k, v in fields.items()))
+
+
+def _load() -> str:
+    """Return /proc/loadavg's line; heartbeat sends it along."""
+    try:
+        return Path("/proc/loadavg").read_text(encoding="ascii").strip()
+    except OSError:
+        return "0.00 0.00 0.00 1/1 1"
+
+
+def main() -> None:
+    """Run until SIGTERM; arguments as Places.arguments() writes them."""
+    die_with_parent()
+    where = places.from_arguments(sys.argv[1:])
+    settings, _ = reading.heartbeat_settings(where.ha_dir)
+    keys = reading.keyring(where.ha_dir)
+    Pulse(where, identity.node_name(), settings, keys).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Reading the operator's files for the daemons: text from disk, settings from `config`."""
+
+from pathlib import Path
+
+from standfest.config import authkeys, hacf, halogd
+from standfest.model.errors import ConfigError, Finding
+from standfest.model.keys import Keyring
+from standfest.model.settings import HeartbeatSettings, LogSettings
+
+MAX_FILE_BYTES = 16 * 1024 * 1024
+LOG_FILES = ("ha_logd.cf", "logd.cf")
+
+
+def text_of(path: Path, expected: str) -> str:
+    """Return a file's text; raises ConfigError naming the file and what it should be."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(Finding(str(path), 0, str(error.strerror), expected)) from error
+    if len(content) > MAX_FILE_BYTES:
+        size = f"{len(content)} bytes"
+        raise ConfigError(Finding(str(path), 0, size, f"at most {MAX_FILE_BYTES}"))
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise ConfigError(Finding(str(path), line, "not UTF-8", expected)) from error
+
+
+def heartbeat_settings(ha_dir: Path) -> tuple[HeartbeatSettings, tuple[Finding, ...]]:
+    """Return ha.cf as settings, and its warnings."""
+    path = ha_dir / "ha.cf"
+    return hacf.parse(text_of(path, "the cluster's ha.cf"), str(path))
+
+
+def keyring(ha_dir: Path) -> Keyring:
+    """Return authkeys, which nobody but its owner may read."""
+    path = ha_dir / "authkeys"
+    text = text_of(path, "the cluster's keys")
+    authkeys.check_mode(path.stat().st_mode, str(path))
+    return authkeys.parse(text, str(path))
+
+
+def log_settings(
+    ha_dir: Path, heartbeat: HeartbeatSettings
+) -> tuple[LogSettings, tuple[Finding, ...]]:
+    """Return where events go: with `use_logd on` as ha_logd.cf says, else as ha.cf does."""
+    if heartbeat.use_logd:
+        for name in LOG_FILES:
+            path = ha_dir / name
+            if path.exists():
+                return halogd.parse(text_of(path, "the log daemon's settings"), str(path))
+        return LogSettings(), ()
+    return LogSettings(heartbeat.logfile, heartbeat.debugfile, heartbeat.logfacility), ()

@@ -1,0 +1,95 @@
+"""The CIB a node begins with: what is on its disk, else what the operator's files say."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from standfest.config import cib as cib_config
+from standfest.core.cib.document import Cib
+from standfest.core.cib.status_xml import cib_element
+from standfest.daemons.reading import text_of
+from standfest.model import xml
+from standfest.model.element import Element
+from standfest.model.errors import ConfigError, Finding, Severity
+from standfest.model.status import Status
+from standfest.ports.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """What a cluster daemon begins with."""
+
+    cib: Cib
+    findings: tuple[Finding, ...]
+
+
+def load(store: Store, paths: Sequence[Path], nodes: Sequence[str]) -> Seed:
+    """Return the stored CIB, or the one that the files make; raises ConfigError.
+
+    The files are read at the first start only: from then on the cluster's own copy counts, which
+    every member keeps and administrators change by commands.
+    """
+    stored = store.load()
+    if stored is None:
+        return from_files(paths, nodes)
+    loaded = cib_config.load([("stored cib.xml", stored.decode())])
+    return Seed(Cib(loaded.version, loaded.configuration, Status()), loaded.findings)
+
+
+def from_files(paths: Sequence[Path], nodes: Sequence[str]) -> Seed:
+    """Return the CIB that the operator's files make, with their warnings; raises ConfigError."""
+    texts = [(str(path), text_of(path, "a CIB or a section of one")) for path in paths]
+    loaded = cib_config.load(texts or [("no file", "<configuration/>")])
+    configuration, findings = loaded.configuration, list(loaded.findings)
+    if loaded.legacy and len(nodes) == 2 and not _states_policy(configuration):
+        configuration = with_heartbeat_2_policy(configuration)
+        findings.append(_lone_node_warning(str(paths[0])))
+    findings += cib_config.compile_configuration(configuration)[1]
+    errors = [finding for finding in findings if finding.severity is Severity.ERROR]
+    if errors:
+        raise ConfigError(*errors)
+    return Seed(Cib(loaded.version, configuration, Status()), tuple(findings))
+
+
+def with_heartbeat_2_policy(configuration: Element) -> Element:
+    """Return the configuration with Heartbeat 2's rule for two nodes: one goes on.
+
+    Heartbeat 2 gave each half of a two-node cluster quorum; its files do not say so (docs/adr/0005).
+    """
+    policy = Element(
+        "nvpair",
+        (
+            ("id", "heartbeat-2-no-quorum-policy"),
+            ("name", "no-quorum-policy"),
+            ("value", "ignore"),
+        ),
+    )
+    properties = Element("cluster_property_set", (("id", "heartbeat-2-defaults"),), (policy,))
+    options = configuration.child("crm_config") or Element("crm_config")
+    extended = options.with_children((*options.children, properties))
+    others = tuple(child for child in configuration.children if child.tag != "crm_config")
+    return configuration.with_children((extended, *others))
+
+
+def to_bytes(cib: Cib) -> bytes:
+    """Return what is stored of a CIB: version and configuration; status lives in memory only."""
+    element = cib_element(Cib(cib.version, cib.configuration, Status()))
+    return xml.serialise(element).encode()
+
+
+def _states_policy(configuration: Element) -> bool:
+    return any(
+        element.tag == "nvpair" and element.get("name") in ("no-quorum-policy", "no_quorum_policy")
+        for element in configuration.walk()
+    )
+
+
+def _lone_node_warning(path: str) -> Finding:
+    return Finding(
+        path,
+        0,
+        "no no_quorum_policy: as with Heartbeat 2, a lone node of two goes on, and two nodes that "
+        "lose every link to each other both do",
+        "fencing, or no_quorum_policy=ignore to accept this in writing",
+        Severity.WARNING,
+    )

@@ -1,0 +1,63 @@
+"""The status as text, for a terminal."""
+
+from collections.abc import Iterator
+from typing import Any
+
+Report = dict[str, Any]
+"""What `runtime.cluster.report` makes: plain JSON values."""
+
+
+def render(report: Report) -> str:
+    """Return the status as lines: cluster, nodes, resources, failures."""
+    return "".join(line + "\n" for line in _lines(report))
+
+
+def _lines(report: Report) -> Iterator[str]:
+    coordinator = report["coordinator"] or "none yet"
+    quorum = "with quorum" if report["quorum"] else "WITHOUT quorum"
+    yield f"Coordinator: {coordinator}, partition {quorum}, CIB {report['version']}"
+    if not report["synchronised"]:
+        yield f"{report['node']} has not joined the coordinator yet: what follows may be old"
+    yield ""
+    yield "Nodes:"
+    for node in report["nodes"]:
+        troubles = [
+            f"{name.removeprefix('#link-')} has no carrier"
+            for name, value in sorted(node["attributes"].items())
+            if name.startswith("#link-") and value == "down"
+        ]
+        tail = f"  ({', '.join(troubles)})" if troubles else ""
+        yield f"  {node['name']:<20} {node['status']}{tail}"
+    yield ""
+    yield "Resources:"
+    if not report["resources"]:
+        yield "  none configured"
+    for resource in report["resources"]:
+        yield from _resource(resource, "  ")
+    if report["failures"]:
+        yield ""
+        yield "Failures:"
+        for failure in report["failures"]:
+            reason = f": {failure['reason']}" if failure["reason"] else ""
+            yield (
+                f"  {failure['resource']} {failure['task']} on {failure['node']}: "
+                f"rc {failure['rc']} ({failure['status']}){reason}"
+            )
+
+
+def _resource(resource: Report, indent: str) -> Iterator[str]:
+    if "group" in resource:
+        yield f"{indent}{resource['id']} (group)"
+        for member in resource["group"]:
+            yield from _resource(member, indent + "  ")
+        return
+    if "clone" in resource:
+        yield f"{indent}{resource['id']} (clone: not scheduled yet)"
+        yield from _resource(resource["clone"], indent + "  ")
+        return
+    where = " and ".join(resource["nodes"]) or "stopped"
+    flags = [] if resource["managed"] else ["unmanaged"]
+    if resource["target_role"] == "Stopped":
+        flags.append("disabled")
+    tail = f"  ({', '.join(flags)})" if flags else ""
+    yield f"{indent}{resource['id']:<20} {where:<20} {resource['agent']}{tail}"

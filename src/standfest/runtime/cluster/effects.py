@@ -1,0 +1,79 @@
+"""What one member's cluster daemon wants done; performed in the order given."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from standfest.core.cib.document import Cib
+from standfest.model.operations import Operation
+from standfest.ports.agents import RunId
+from standfest.runtime.cluster.protocol import ClusterMessage
+
+
+class Level(Enum):
+    """How much an event matters to an administrator."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Hand a message to `pulse` for one member, or for all when `destination` is None."""
+
+    destination: str | None
+    message: ClusterMessage
+
+
+@dataclass(frozen=True, slots=True)
+class StartRun:
+    """Run an operation's agent."""
+
+    run: RunId
+    operation: Operation
+
+
+@dataclass(frozen=True, slots=True)
+class KillRun:
+    """End a run's process group."""
+
+    run: RunId
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """Write the CIB's configuration to disk, synced, before the next effect."""
+
+    cib: Cib
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Answer an administrator's request."""
+
+    client: int
+    accepted: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveCluster:
+    """Everything is handed over: `pulse` may announce the departure, the daemon may end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """One event for the log: a name from a closed set, and its fields in order."""
+
+    level: Level
+    event: str
+    fields: tuple[tuple[str, str], ...] = ()
+
+
+MemberEffect = Send | StartRun | KillRun | Save | Answer | LeaveCluster | Note
+
+
+def note(event: str, level: Level = Level.INFO, **fields: object) -> Note:
+    """Return a Note; values become text."""
+    return Note(level, event, tuple((name, str(value)) for name, value in fields.items()))

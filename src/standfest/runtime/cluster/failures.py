@@ -1,0 +1,34 @@
+"""How failures are counted: transient attributes that the scheduler reads.
+
+Source: facts/formats/CIB-STATUS.md section 2, SCHEDULER-SPEC.md section 3.
+"""
+
+from standfest.core.cib.changes import SetTransientAttribute
+from standfest.model.operations import OperationResult, OperationStatus
+from standfest.model.scores import INFINITY, clamp
+from standfest.model.status import NodeState
+from standfest.model.time import in_milliseconds
+
+
+def failure_changes(
+    state: NodeState, result: OperationResult, wall: int, *, start_failure_is_fatal: bool
+) -> tuple[SetTransientAttribute, ...]:
+    """Return the changes that count this result as a failure; none when it is not one.
+
+    A probe counts nothing: what it finds is recorded. A failed stop, and a failed start where that
+    is fatal, count INFINITY. wall: seconds since 1970.
+    """
+    operation = result.operation
+    ended = result.status not in (OperationStatus.PENDING, OperationStatus.CANCELLED)
+    probe = operation.task == "monitor" and not operation.interval
+    if result.succeeded or probe or not ended:
+        return ()
+    suffix = f"{operation.resource}#{operation.task}_{in_milliseconds(operation.interval)}"
+    fatal = operation.task == "stop" or (operation.task == "start" and start_failure_is_fatal)
+    before = state.attribute(f"fail-count-{suffix}") or "0"
+    count = INFINITY if fatal or before == "INFINITY" else clamp(int(before) + 1)
+    text = "INFINITY" if count >= INFINITY else str(count)
+    return (
+        SetTransientAttribute(state.name, f"fail-count-{suffix}", text),
+        SetTransientAttribute(state.name, f"last-failure-{suffix}", str(wall)),
+    )

@@ -1,0 +1,65 @@
+"""Addresses need their cables: carrier per device as node attributes, and what follows from them.
+
+The report's CIB configures no monitor on its addresses, so a cut public cable would go unnoticed.
+Every node reports the devices without carrier; the coordinator publishes `#link-DEV=down` for a
+node as long as another one could do better, and every resource with that device has a location rule
+that keeps it off such nodes (docs/adr/0006). These rules are derived, never written to the CIB.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from standfest.model.configuration import Configuration, Expression, Location, Primitive, Rule
+from standfest.model.scores import INFINITY
+
+ADDRESS_TYPES = frozenset({"ipaddr", "ipaddr2"})
+ATTRIBUTE_PREFIX = "#link-"
+DOWN = "down"
+
+
+def device_of(primitive: Primitive) -> str | None:
+    """Return the network device that an address resource names, or None."""
+    if primitive.agent.type.lower() not in ADDRESS_TYPES:
+        return None
+    device = dict(primitive.parameters).get("nic", "").partition(":")[0]  # eth0:0 is on eth0
+    return device or None
+
+
+def devices(configuration: Configuration) -> tuple[str, ...]:
+    """Return the devices that carry cluster addresses, sorted."""
+    named = (device_of(primitive) for primitive in configuration.primitives())
+    return tuple(sorted({device for device in named if device is not None}))
+
+
+def with_link_rules(configuration: Configuration) -> Configuration:
+    """Return the configuration plus one derived location rule for each address resource."""
+    derived = [
+        Location(
+            id=f"standfest-link-{primitive.id}",
+            resource=primitive.id,
+            score=-INFINITY,
+            rule=Rule((Expression(ATTRIBUTE_PREFIX + device, "eq", DOWN),)),
+        )
+        for primitive in configuration.primitives()
+        if (device := device_of(primitive)) is not None
+    ]
+    return replace(configuration, locations=(*configuration.locations, *derived))
+
+
+def published(
+    down: Mapping[str, Collection[str]], eligible: Collection[str], watched: Collection[str]
+) -> dict[tuple[str, str], str | None]:
+    """Return (node, attribute) -> value for every node in `down`.
+
+    down: node -> its devices without carrier; eligible: nodes that could take over. A device that
+    is down on every eligible node bans nobody: moving could not help, stopping would only harm.
+    """
+    return {
+        (node, ATTRIBUTE_PREFIX + device): (
+            DOWN
+            if device in without and any(device not in down.get(n, ()) for n in eligible)
+            else None
+        )
+        for node, without in down.items()
+        for device in watched
+    }

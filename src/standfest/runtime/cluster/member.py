@@ -1,0 +1,460 @@
+"""One node's cluster daemon without I/O: carries each machine's effects to the next one's input.
+
+Every member elects, keeps a replica of the CIB and executes; the coordinator's half exists while
+this node leads. The same object runs in the daemon and in the simulator.
+"""
+
+from collections import deque
+
+from standfest.config.cib import compile_configuration
+from standfest.core.cib.document import Cib
+from standfest.core.cib.replica import (
+    OutOfStep,
+    Persist,
+    Publish,
+    Replica,
+    ReplicaEffect,
+    Stored,
+    Sync,
+    Update,
+)
+from standfest.core.executor.effects import (
+    ExecutorEffect,
+    Report,
+)
+from standfest.core.executor.effects import KillRun as ExecutorKill
+from standfest.core.executor.effects import StartRun as ExecutorStart
+from standfest.core.executor.machine import Executor
+from standfest.core.membership.election import (
+    Elected,
+    Election,
+    ElectionEffect,
+    Hello,
+    SayHello,
+)
+from standfest.model.element import Element
+from standfest.model.time import Duration, Instant, earliest, seconds
+from standfest.ports.agents import RunEnded
+from standfest.runtime.cluster import links, protocol
+from standfest.runtime.cluster.coordinator import Coordinator
+from standfest.runtime.cluster.effects import (
+    Answer,
+    KillRun,
+    LeaveCluster,
+    Level,
+    MemberEffect,
+    Note,
+    Save,
+    Send,
+    StartRun,
+    note,
+)
+from standfest.runtime.cluster.settings import ClusterSettings
+
+FOLLOW_TIMEOUT: Duration = seconds(2)
+"""How long a follower waits for its coordinator's Lead or Sync before it says Hello again."""
+
+ASK_TIMEOUT: Duration = seconds(30)
+"""How long an administrator waits for the coordinator's answer."""
+
+MAX_LOCAL_STEPS = 10_000
+"""Messages to ourselves while one input is handled; more is a loop of our own making."""
+
+Effects = list[MemberEffect]
+
+
+class ClusterMember:
+    """All inputs take `now` (monotonic ns) and `wall` (seconds since 1970) and return effects."""
+
+    def __init__(self, settings: ClusterSettings, session: int, cib: Cib) -> None:
+        self.settings = settings
+        self.name = settings.name
+        self.replica = Replica(cib)
+        self.election = Election(self.name, session)
+        self.election.epoch = self.replica.epoch
+        self.executor = Executor()
+        self.coordinator: Coordinator | None = None
+        self._heard: set[str] = set()
+        self._leads: dict[str, protocol.Lead] = {}
+        self._synchronised = False
+        self._follow_until: Instant | None = None
+        self._down: tuple[str, ...] = ()
+        self._asks: dict[int, tuple[int, Instant]] = {}
+        self._next_ask = 1
+        self._departing = False
+        self._depart_again: Instant | None = None
+        self._isolated = False
+        self._watched: tuple[Element, tuple[str, ...]] | None = None
+
+    # --- what the daemon may want to know -------------------------------------------------------
+
+    @property
+    def cib(self) -> Cib:
+        """Return this node's copy of the CIB."""
+        return self.replica.cib
+
+    @property
+    def leader(self) -> str:
+        """Return the coordinator's name, or the empty string while there is none."""
+        return self.election.coordinator
+
+    @property
+    def synchronised(self) -> bool:
+        """Return whether this copy of the CIB is the coordinator's."""
+        return self._synchronised
+
+    def devices(self) -> tuple[str, ...]:
+        """Return the network devices that carry cluster addresses."""
+        element = self.cib.configuration
+        if self._watched is None or self._watched[0] is not element:
+            configuration, _ = compile_configuration(element)
+            self._watched = (element, links.devices(configuration))
+        return self._watched[1]
+
+    # --- what `pulse` reports -------------------------------------------------------------------
+
+    def settle(self, now: Instant, wall: int) -> Effects:
+        """All nodes have been heard, or given up."""
+        return self._run(now, wall, self._elect(now, wall, self.election.settle(now)))
+
+    def appear(self, now: Instant, wall: int, node: str) -> Effects:
+        """A node is heard; again when `pulse` was restarted and hears it anew."""
+        if node in self._heard:
+            return self.reset(now, wall, node)
+        self._heard.add(node)
+        effects: Effects = [note("member-heard", node=node)]
+        if self.coordinator is not None:
+            effects += self.coordinator.hear(now, wall, node)
+        return self._run(
+            now, wall, effects + self._elect(now, wall, self.election.appear(now, node))
+        )
+
+    def vanish(self, now: Instant, wall: int, node: str, *, left: bool) -> Effects:
+        """A node is dead, or has left in order."""
+        self._heard.discard(node)
+        self._leads.pop(node, None)
+        event = "member-left" if left else "member-lost"
+        effects: Effects = [note(event, Level.INFO if left else Level.WARNING, node=node)]
+        if self.coordinator is not None:
+            effects += self.coordinator.lose(now, wall, node, left=left)
+        return self._run(
+            now, wall, effects + self._elect(now, wall, self.election.vanish(now, node))
+        )
+
+    def reset(self, now: Instant, wall: int, node: str) -> Effects:
+        """Messages between us and a node may have been lost: state everything again."""
+        effects: Effects = [note("stream-reset", node=node)]
+        if self.coordinator is not None:
+            effects += self.coordinator.invite(node)
+        elif node == self.leader:
+            self._synchronised = False
+            self._follow_until = now
+        return self._run(now, wall, effects)
+
+    def receive(
+        self, now: Instant, wall: int, sender: str, message: protocol.ClusterMessage
+    ) -> Effects:
+        """A message of another member's cluster daemon."""
+        return self._run(now, wall, self._dispatch(now, wall, sender, message))
+
+    def carrier(self, now: Instant, wall: int, down: tuple[str, ...], *, isolated: bool) -> Effects:
+        """The devices without carrier; isolated: no device of this node has one."""
+        self._down = down
+        effects: Effects = []
+        if self.coordinator is not None:
+            effects += self.coordinator.isolate(now, wall, isolated=isolated)
+        if self.leader:
+            effects.append(Send(self.leader, protocol.Links(down)))
+        self._isolated = isolated
+        return self._run(now, wall, effects)
+
+    # --- what happens on this node --------------------------------------------------------------
+
+    def run_ended(self, now: Instant, wall: int, ended: RunEnded) -> Effects:
+        """An agent's process has ended."""
+        effects = self.executor.on_run_ended(
+            now, wall, ended.run, ended.exit_code, ended.reason, ended.killed
+        )
+        return self._run(now, wall, self._executed(effects))
+
+    def ask(self, now: Instant, wall: int, client: int, request: protocol.Request) -> Effects:
+        """An administrator on this node wants something."""
+        if not self.leader:
+            return [Answer(client, False, "no coordinator yet; try again in a few seconds")]
+        number = self._next_ask
+        self._next_ask += 1
+        self._asks[number] = (client, now + ASK_TIMEOUT)
+        return self._run(now, wall, [Send(self.leader, protocol.Ask(number, request))])
+
+    def depart(self, now: Instant, wall: int) -> Effects:
+        """This node shall leave in order: hand over, then LeaveCluster."""
+        self._departing = True
+        return self._run(now, wall, [note("departing"), *self._depart(now)])
+
+    def deadline(self) -> Instant | None:
+        """Return when `on_timer` is due."""
+        return earliest(
+            self.election.deadline(),
+            self.executor.deadline(),
+            self.coordinator.deadline() if self.coordinator is not None else None,
+            self._follow_until,
+            self._depart_again,
+            *(until for _, until in self._asks.values()),
+        )
+
+    def on_timer(self, now: Instant, wall: int) -> Effects:
+        """Do what is due."""
+        effects = self._executed(self.executor.on_timer(now, wall))
+        at = self.election.deadline()
+        if at is not None and at <= now:
+            effects += self._elect(now, wall, self.election.on_timer(now))
+        if self.coordinator is not None:
+            effects += self.coordinator.on_timer(now, wall)
+        if self._follow_until is not None and self._follow_until <= now:
+            effects += self._follow_again(now)
+        if self._depart_again is not None and self._depart_again <= now:
+            effects += self._depart(now)
+        for number, (client, until) in list(self._asks.items()):
+            if until <= now:
+                del self._asks[number]
+                effects.append(Answer(client, False, "no answer from the coordinator within 30 s"))
+        return self._run(now, wall, effects)
+
+    # --- messages -------------------------------------------------------------------------------
+
+    def _dispatch(
+        self, now: Instant, wall: int, sender: str, message: protocol.ClusterMessage
+    ) -> Effects:
+        match message:
+            case Hello():
+                return self._hear_hello(now, wall, sender, message)
+            case protocol.Lead():
+                return self._hear_lead(now, wall, sender, message)
+            case protocol.Gone():
+                return self._hear_gone(now, wall, sender)
+            case protocol.Told(number, accepted, text):
+                client, _ = self._asks.pop(number, (None, 0))
+                return [] if client is None else [Answer(client, accepted, text)]
+            case protocol.Released():
+                return self._leave() if self._departing and sender == self.leader else []
+            case Sync() | Update() | protocol.Execute() | protocol.Cancel() | protocol.Forget():
+                if sender != self.leader or message.term != self.election.term:
+                    return []
+                return self._obey(now, wall, sender, message)
+            case _:
+                if self.coordinator is None:
+                    return []
+                return self._lead(self.coordinator, now, wall, sender, message)
+
+    def _lead(
+        self,
+        coordinator: Coordinator,
+        now: Instant,
+        wall: int,
+        sender: str,
+        message: protocol.ClusterMessage,
+    ) -> Effects:
+        match message:
+            case protocol.Join():
+                return coordinator.join(now, wall, sender, message)
+            case protocol.Outcome(result):
+                return coordinator.outcome(now, wall, sender, result)
+            case protocol.Links(down):
+                return coordinator.report_links(now, wall, sender, down)
+            case protocol.Ask():
+                return coordinator.ask(now, wall, sender, message)
+            case protocol.Depart():
+                return coordinator.depart(now, wall, sender)
+            case Stored():
+                return coordinator.stored(sender, message)
+            case OutOfStep():
+                return coordinator.resynchronise(sender)
+            case _:
+                return []
+
+    def _obey(
+        self,
+        now: Instant,
+        wall: int,
+        sender: str,
+        message: Sync | Update | protocol.Execute | protocol.Cancel | protocol.Forget,
+    ) -> Effects:
+        match message:
+            case protocol.Execute(operation=operation):
+                started = note(
+                    "operation-requested",
+                    Level.DEBUG,
+                    resource=operation.resource,
+                    task=operation.task,
+                )
+                return [started, *self._executed(self.executor.execute(now, wall, operation))]
+            case protocol.Cancel(resource=resource, task=task, interval=interval):
+                return self._executed(self.executor.cancel(now, wall, resource, task, interval))
+            case protocol.Forget(resource=resource):
+                self.executor.forget(resource)
+                return []
+            case Update():
+                if sender == self.name or not self._synchronised:
+                    return []
+                return self._replicated(self.replica.receive_update(message, sender))
+            case Sync():
+                self._synchronised = True
+                self._follow_until = None
+                if sender == self.name:
+                    return []
+                return self._replicated(self.replica.receive_sync(message, sender))
+
+    def _hear_hello(self, now: Instant, wall: int, sender: str, hello: Hello) -> Effects:
+        effects = self._elect(now, wall, self.election.hear(now, sender, hello))
+        if self.coordinator is not None and sender not in self.coordinator.joined:
+            effects += self.coordinator.invite(sender)
+        return effects
+
+    def _hear_lead(self, now: Instant, wall: int, sender: str, lead: protocol.Lead) -> Effects:
+        self._leads[sender] = lead
+        if sender == self.name:
+            return self._join(now)
+        effects = self._elect(now, wall, self.election.acknowledge(now, sender, lead.term))
+        if self.leader == sender and self.coordinator is None:
+            effects += self._join(now)
+        return effects
+
+    def _hear_gone(self, now: Instant, wall: int, sender: str) -> Effects:
+        effects: Effects = [note("member-without-cluster", Level.WARNING, node=sender)]
+        self._leads.pop(sender, None)
+        if self.coordinator is not None:
+            effects += self.coordinator.abandon(now, wall, sender)
+        return effects + self._elect(now, wall, self.election.abandon(now, sender))
+
+    # --- election and joining -------------------------------------------------------------------
+
+    def _elect(self, now: Instant, wall: int, wanted: list[ElectionEffect]) -> Effects:
+        effects: Effects = []
+        for effect in wanted:
+            match effect:
+                case SayHello(hello, destination):
+                    effects.append(Send(destination, hello))
+                case Elected(node, term, mine):
+                    effects.append(note("elected", node=node, term=term))
+                    self._synchronised = False
+                    self.coordinator = None
+                    if mine:
+                        self._follow_until = None
+                        self.coordinator = Coordinator(self.settings, term, self.replica)
+                        self.coordinator.isolated = self._isolated
+                        effects += self.coordinator.begin(
+                            now, self.election.participants, self._heard
+                        )
+                    elif node in self._leads:
+                        effects += self._join(now)
+                    else:
+                        self._follow_until = now + FOLLOW_TIMEOUT
+        return effects
+
+    def _join(self, now: Instant) -> Effects:
+        """Put ourselves under the coordinator; everything it must know of us goes along."""
+        lead = self._leads[self.leader]
+        if lead.term < self.election.term:
+            self._follow_until = now + FOLLOW_TIMEOUT
+            return []
+        self.election.term = lead.term
+        self._synchronised = False
+        if self.leader != self.name:
+            self._follow_until = now + FOLLOW_TIMEOUT
+        version = self.cib.version
+        newer = self.replica.epoch > (lead.version.admin_epoch, lead.version.epoch)
+        configuration = self.cib.configuration if newer else None
+        join = protocol.Join(lead.term, version, self.executor.history(), self._down, configuration)
+        effects: Effects = [Send(self.leader, join)]
+        if self._departing:
+            effects.append(Send(self.leader, protocol.Depart()))
+        return effects
+
+    def _follow_again(self, now: Instant) -> Effects:
+        self._follow_until = None
+        if self._synchronised or not self.leader or self.leader == self.name:
+            return []
+        self._follow_until = now + FOLLOW_TIMEOUT
+        if self.leader in self._leads:
+            return self._join(now)
+        hello = Hello(self.election.session, self.replica.epoch, self.election.term, False)
+        return [Send(self.leader, hello)]
+
+    # --- leaving --------------------------------------------------------------------------------
+
+    def _depart(self, now: Instant) -> Effects:
+        """Ask to be released, again after a while: the coordinator may change meanwhile."""
+        self._depart_again = now + FOLLOW_TIMEOUT
+        if self.leader:
+            return [Send(self.leader, protocol.Depart())]
+        if any(entries for _, entries in self.executor.history()):
+            return []  # something may run here: only a coordinator can hand it over
+        return self._leave()
+
+    def _leave(self) -> Effects:
+        self._depart_again = None
+        self._departing = False
+        return [note("released"), LeaveCluster()]
+
+    # --- plumbing -------------------------------------------------------------------------------
+
+    def _executed(self, wanted: list[ExecutorEffect]) -> Effects:
+        effects: Effects = []
+        for effect in wanted:
+            match effect:
+                case ExecutorStart(run, operation):
+                    effects.append(_operation_note("operation-started", operation))
+                    effects.append(StartRun(run, operation))
+                case ExecutorKill(run):
+                    effects.append(KillRun(run))
+                case Report(result):
+                    effects.append(
+                        note(
+                            "operation-ended",
+                            resource=result.operation.resource,
+                            task=result.operation.task,
+                            interval=result.operation.interval // 1_000_000,
+                            rc=result.exit_code,
+                            status=result.status.name.lower(),
+                            ms=result.run_time // 1_000_000,
+                        )
+                    )
+                    if self.leader:
+                        effects.append(Send(self.leader, protocol.Outcome(result)))
+        return effects
+
+    def _replicated(self, wanted: list[ReplicaEffect]) -> Effects:
+        effects: Effects = []
+        for effect in wanted:
+            match effect:
+                case Persist(cib):
+                    effects.append(Save(cib))
+                case Publish(message, destination):
+                    effects.append(Send(destination or None, message))
+                case _:
+                    continue
+        return effects
+
+    def _run(self, now: Instant, wall: int, effects: Effects) -> Effects:
+        """Loop messages to ourselves back, in order, until only effects for the world are left."""
+        result: Effects = []
+        pending = deque(effects)
+        steps = 0
+        while pending:
+            effect = pending.popleft()
+            if not (isinstance(effect, Send) and effect.destination == self.name):
+                result.append(effect)
+                continue
+            steps += 1
+            assert steps <= MAX_LOCAL_STEPS, "a loop of messages to ourselves"
+            pending.extend(self._dispatch(now, wall, self.name, effect.message))
+        self.election.epoch = self.replica.epoch
+        return result
+
+
+def _operation_note(event: str, operation: object) -> Note:
+    resource = getattr(operation, "resource", "")
+    task = getattr(operation, "task", "")
+    interval = getattr(operation, "interval", 0)
+    level = Level.DEBUG if interval else Level.INFO
+    return note(event, level, resource=resource, task=task, interval=interval // 1_000_000)

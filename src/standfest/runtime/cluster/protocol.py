@@ -1,0 +1,182 @@
+"""What the cluster daemons of different nodes say to each other, and how it is written.
+
+Carried by `pulse` as payloads: reliable, in the order sent, from members only.
+"""
+
+from dataclasses import dataclass
+
+from standfest.core.cib.replica import OutOfStep, Stored, Sync, Update
+from standfest.core.membership.election import Hello
+from standfest.model.element import Element
+from standfest.model.operations import Operation, OperationResult
+from standfest.model.status import Version
+from standfest.wire import values
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """The sender coordinates from now on, in this term; everybody else joins."""
+
+    term: int
+    version: Version
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """A member puts itself under the coordinator, and says all that it knows of itself.
+
+    history: every result of its executor; down: devices without carrier; configuration: only where
+    it is newer than the coordinator's.
+    """
+
+    term: int
+    version: Version
+    history: tuple[tuple[str, tuple[OperationResult, ...]], ...]
+    down: tuple[str, ...]
+    configuration: Element | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Execute:
+    """Coordinator to member: run this operation (again: report it again)."""
+
+    term: int
+    operation: Operation
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Coordinator to member: end a recurring operation. interval: ns."""
+
+    term: int
+    resource: str
+    task: str
+    interval: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Coordinator to member: drop all that is remembered of a resource."""
+
+    term: int
+    resource: str
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Member to coordinator: how an operation ended."""
+
+    result: OperationResult
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """Member to coordinator: the devices that have no carrier now."""
+
+    down: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """`pulse` to all, in the name of a cluster daemon that closed its connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Depart:
+    """Member to coordinator: hand over what runs here, then release me."""
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Coordinator to member: nothing runs on you any more; you may leave."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standby:
+    """Request: put a node into standby, or bring it back."""
+
+    node: str
+    on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Request: prefer a node for a resource, or ban it from where it runs when `node` is empty."""
+
+    resource: str
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """Request: take back what `Move` did."""
+
+    resource: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cleanup:
+    """Request: forget failures and history of a resource, everywhere or on one node."""
+
+    resource: str
+    node: str
+
+
+Request = Standby | Move | Clear | Cleanup
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Member to coordinator: an administrator's request; `id` is unique for the sender."""
+
+    id: int
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Coordinator to member: the answer to an Ask."""
+
+    id: int
+    accepted: bool
+    text: str
+
+
+ClusterMessage = (
+    Hello
+    | Lead
+    | Join
+    | Sync
+    | Update
+    | Stored
+    | OutOfStep
+    | Execute
+    | Cancel
+    | Forget
+    | Outcome
+    | Links
+    | Gone
+    | Depart
+    | Released
+    | Ask
+    | Told
+)
+
+_TYPES: dict[str, type] = {
+    kind.__name__: kind
+    for kind in (
+        *(Hello, Lead, Join, Sync, Update, Stored, OutOfStep, Execute, Cancel, Forget),
+        *(Outcome, Links, Gone, Depart, Released, Ask, Told),
+    )
+}
+
+
+def encode(message: ClusterMessage) -> bytes:
+    """Return the payload for a message."""
+    return values.encode(message)
+
+
+def decode(payload: bytes) -> ClusterMessage:
+    """Return the message in a payload; raises WireError."""
+    message: ClusterMessage = values.decode(payload, _TYPES)
+    return message

@@ -1,0 +1,84 @@
+"""The one driver: waits for descriptors and one deadline, and calls whoever is due.
+
+It knows nothing of clusters. A daemon registers its descriptors, says when it wants to be called
+next, and performs effects in the order in which its machines returned them. Single-threaded, on
+selectors rather than asyncio: 10 MB less in each daemon (docs/adr/0007).
+"""
+
+import os
+import selectors
+import signal
+import time
+from collections.abc import Callable
+
+from standfest.model.time import NANOSECONDS_PER_SECOND, Instant
+
+IDLE_WAIT_S = 3600.0
+"""How long to sleep when nothing is due; any descriptor ends it."""
+
+
+class Loop:
+    """Calls handlers of readable and writable descriptors, and one timer."""
+
+    def __init__(
+        self, deadline: Callable[[], Instant | None], on_timer: Callable[[], None]
+    ) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._deadline = deadline
+        self._on_timer = on_timer
+        self._running = True
+        self._signals: dict[int, Callable[[], None]] = {}
+
+    @staticmethod
+    def now() -> Instant:
+        """Return the monotonic clock; it stands still while the machine is suspended."""
+        return time.monotonic_ns()
+
+    @staticmethod
+    def wall() -> int:
+        """Return seconds since 1970."""
+        return int(time.time())
+
+    def watch(
+        self, fileno: int, on_ready: Callable[[int], None], events: int = selectors.EVENT_READ
+    ) -> None:
+        """Call `on_ready(events)` whenever the descriptor is ready; again to change the events."""
+        if fileno in self._selector.get_map():
+            self._selector.modify(fileno, events, on_ready)
+        else:
+            self._selector.register(fileno, events, on_ready)
+
+    def forget(self, fileno: int) -> None:
+        """Watch the descriptor no longer; unknown ones are ignored."""
+        if fileno in self._selector.get_map():
+            self._selector.unregister(fileno)
+
+    def on_signal(self, number: signal.Signals, handler: Callable[[], None]) -> None:
+        """Call `handler` from the loop, not from the signal, when the signal arrives."""
+        if not self._signals:
+            receive, send = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+            signal.set_wakeup_fd(send, warn_on_full_buffer=False)
+            self.watch(receive, lambda _events: self._deliver(receive))
+        self._signals[number] = handler
+        signal.signal(number, lambda _number, _frame: None)
+
+    def stop(self) -> None:
+        """End `run` after the handler that is being called."""
+        self._running = False
+
+    def run(self) -> None:
+        """Serve descriptors and the timer until `stop`."""
+        while self._running:
+            at = self._deadline()
+            wait = IDLE_WAIT_S
+            if at is not None:
+                wait = max(0.0, (at - time.monotonic_ns()) / NANOSECONDS_PER_SECOND)
+            for key, events in self._selector.select(min(wait, IDLE_WAIT_S)):
+                key.data(events)
+            if at is not None and time.monotonic_ns() >= at:
+                self._on_timer()
+
+    def _deliver(self, receive: int) -> None:
+        for number in os.read(receive, 4096):
+            if number in self._signals:
+                self._signals[number]()
