@@ -1,0 +1,6 @@
+"""CIB files: fragments in both dialects -> one current configuration -> values."""
+
+from standfest.config.cib.compile import compile_configuration
+from standfest.config.cib.load import Loaded, load
+
+__all__ = ["Loaded", "compile_configuration", "load"]

@@ -1,0 +1,154 @@
+"""Which elements and attributes a configuration may have, in both dialects, and which we act on.
+
+Source: facts/formats/CIB-MODERN.md section 1, CIB-LEGACY.md section 1.
+"""
+
+SECTION_TAGS = (
+    "crm_config",
+    "nodes",
+    "resources",
+    "constraints",
+    "rsc_defaults",
+    "op_defaults",
+    "fencing-topology",
+    "acls",
+    "tags",
+    "alerts",
+)
+
+_SETS = ("meta_attributes", "instance_attributes", "utilization")
+_RESOURCES = ("primitive", "group", "clone", "master", "master_slave", "bundle", "template")
+_RULE = ("expression", "date_expression", "rsc_expression", "op_expression", "rule")
+
+CHILDREN: dict[str, tuple[str, ...]] = {
+    "cib": ("configuration", "status"),
+    "configuration": SECTION_TAGS,
+    "crm_config": ("cluster_property_set",),
+    "cluster_property_set": ("rule", "nvpair", "attributes"),
+    "meta_attributes": ("rule", "nvpair", "attributes"),
+    "instance_attributes": ("rule", "nvpair", "attributes"),
+    "utilization": ("rule", "nvpair", "attributes"),
+    "attributes": ("nvpair",),
+    "nvpair": (),
+    "rsc_defaults": ("meta_attributes",),
+    "op_defaults": ("meta_attributes",),
+    "nodes": ("node",),
+    "node": _SETS,
+    "resources": _RESOURCES,
+    "primitive": (*_SETS, "operations"),
+    "template": (*_SETS, "operations"),
+    "operations": ("op",),
+    "op": _SETS,
+    "group": (*_SETS, "primitive"),
+    "clone": (*_SETS, "primitive", "group"),
+    "master": (*_SETS, "primitive", "group"),
+    "master_slave": (*_SETS, "primitive", "group"),
+    "bundle": ("docker", "podman", "rkt", "network", "storage", "primitive", "meta_attributes"),
+    "constraints": ("rsc_location", "rsc_colocation", "rsc_order", "rsc_ticket"),
+    "rsc_location": ("rule", "resource_set", "lifetime"),
+    "rsc_colocation": ("resource_set", "lifetime"),
+    "rsc_order": ("resource_set", "lifetime"),
+    "rsc_ticket": ("resource_set",),
+    "resource_set": ("resource_ref",),
+    "resource_ref": (),
+    "lifetime": ("rule",),
+    "rule": _RULE,
+    "expression": (),
+    "date_expression": ("duration", "date_spec"),
+    "duration": (),
+    "date_spec": (),
+    "rsc_expression": (),
+    "op_expression": (),
+}
+"""Element -> its possible children. Elements that are not a key are opaque: nothing is checked."""
+
+_OPTIONS = (
+    "description is_managed restart_type multiple_active resource_stickiness ordered collocated "
+    "notify globally_unique interleave"
+)
+_SPEC = "id hours monthdays weekdays yearsdays yeardays months weeks weekyears years moon minutes"
+
+_ATTRIBUTES = {
+    "crm_config": "",
+    "cluster_property_set": "id id-ref score",
+    "meta_attributes": "id id-ref score",
+    "instance_attributes": "id id-ref score",
+    "utilization": "id id-ref score",
+    "attributes": "",
+    "nvpair": "id id-ref name value",
+    "node": "id uname type description score",
+    "primitive": f"id class provider type template {_OPTIONS}",
+    "group": f"id {_OPTIONS}",
+    "clone": f"id {_OPTIONS}",
+    "master": f"id {_OPTIONS}",
+    "master_slave": f"id {_OPTIONS}",
+    "op": (
+        "id name interval timeout description start-delay start_delay interval-origin enabled "
+        "disabled record-pending role on-fail on_fail prereq requires"
+    ),
+    "rsc_location": "id rsc rsc-pattern role node score resource-discovery description",
+    "rsc_colocation": (
+        "id rsc with-rsc score rsc-role with-rsc-role node-attribute node_attribute influence "
+        "from to from_role to_role symmetrical description"
+    ),
+    "rsc_order": (
+        "id first then first-action then-action kind score symmetrical require-all "
+        "from to action to_action type description"
+    ),
+    "rule": "id id-ref boolean-op boolean_op score score-attribute score_attribute role",
+    "expression": "id attribute operation value type value-source",
+    "date_expression": "id operation start end",
+    "date_spec": _SPEC,
+    "duration": f"{_SPEC} days seconds",
+}
+ATTRIBUTES: dict[str, frozenset[str]] = {
+    tag: frozenset(names.split()) for tag, names in _ATTRIBUTES.items()
+}
+"""Element -> its attributes. Elements that are not a key take any."""
+
+NOT_YET: dict[str, str] = {
+    "clone": "clones are read and shown, but not scheduled yet",
+    "master": "promotable clones are read and shown, but not scheduled yet",
+    "master_slave": "promotable clones are read and shown, but not scheduled yet",
+    "bundle": "bundles are not implemented yet",
+    "template": "resource templates are not implemented yet",
+    "utilization": "utilization is not implemented yet",
+    "rsc_ticket": "tickets are not implemented yet",
+    "resource_set": "resource sets in constraints are not implemented yet",
+    "fencing-topology": "fencing topology is not implemented yet",
+    "acls": "access control lists are not implemented yet",
+    "tags": "tags are not implemented yet",
+    "alerts": "alerts are not implemented yet",
+    "date_expression": "date expressions are not implemented yet",
+    "rsc_expression": "rules in defaults are not implemented yet",
+    "op_expression": "rules in defaults are not implemented yet",
+}
+"""Element -> what the operator is told: it is known, and nothing happens."""
+
+IMPLEMENTED_OPTIONS = frozenset(
+    "symmetric-cluster no-quorum-policy stonith-enabled start-failure-is-fatal maintenance-mode "
+    "stop-all-resources enable-startup-probes stop-orphan-resources cluster-delay batch-limit "
+    "cluster-recheck-interval".split()
+)
+KNOWN_OPTIONS = IMPLEMENTED_OPTIONS | frozenset(
+    "stonith-action stonith-timeout stonith-max-attempts stonith-watchdog-timeout fencing-enabled "
+    "fencing-action fencing-timeout fence-reaction concurrent-fencing startup-fencing "
+    "priority-fencing-delay node-pending-timeout have-watchdog placement-strategy migration-limit "
+    "node-action-limit load-threshold dc-deadtime election-timeout shutdown-escalation "
+    "join-integration-timeout join-finalization-timeout transition-delay shutdown-lock "
+    "shutdown-lock-limit stop-orphan-actions remove-after-stop node-health-strategy "
+    "node-health-base node-health-green node-health-yellow node-health-red pe-error-series-max "
+    "pe-warn-series-max pe-input-series-max enable-acl cluster-ipc-limit cluster-name dc-version "
+    "cluster-infrastructure default-resource-stickiness default-action-timeout "
+    "default-resource-failure-stickiness is-managed-default short-resource-names require-quorum "
+    "suppress-cib-writes crmd-integration-timeout crmd-finalization-timeout crmd-transition-delay "
+    "last-lrm-refresh expected-quorum-votes".split()
+)
+"""Cluster options by their current names; the legacy ones have `_` for `-`."""
+
+SILENT_OPTIONS = frozenset(
+    "dc-version cluster-infrastructure cluster-name have-watchdog last-lrm-refresh "
+    "default-resource-stickiness default-action-timeout is-managed-default "
+    "pe-error-series-max pe-warn-series-max pe-input-series-max".split()
+)
+"""Known options that need no warning: written by a cluster, converted, or without effect here."""

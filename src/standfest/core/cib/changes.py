@@ -1,0 +1,199 @@
+"""Changes of a CIB: the only ways in which it ever becomes another one.
+
+A change of the configuration adds one to `epoch` and begins `num_updates` anew; a change of the
+status adds one to `num_updates`. A change that changes nothing is none.
+Source: facts/formats/CIB-STATUS.md section 6.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from standfest.core.cib import edit
+from standfest.core.cib.document import Cib, with_section
+from standfest.core.cib.history import recorded
+from standfest.model.element import Element
+from standfest.model.errors import OperationError
+from standfest.model.operations import OperationResult
+from standfest.model.status import Join, NodeState, Status, Version
+
+
+@dataclass(frozen=True, slots=True)
+class RecordResult:
+    """An operation ended on a node."""
+
+    node: str
+    result: OperationResult
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetHistory:
+    """Drop a node's history of one resource, or of all when `resource` is empty."""
+
+    node: str
+    resource: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetNodeState:
+    """A node came or went; history and attributes stay."""
+
+    node: str
+    in_membership: bool
+    online: bool
+    join: Join
+    expected: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SetTransientAttribute:
+    """Set a node attribute that a restart forgets, or remove it when `value` is None."""
+
+    node: str
+    name: str
+    value: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SetQuorum:
+    """The partition's quorum and its coordinator."""
+
+    have_quorum: bool
+    coordinator: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetNodeAttribute:
+    """Set a permanent node attribute, or remove it when `value` is None."""
+
+    node: str
+    name: str
+    value: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SetResourceMeta:
+    """Set a resource's meta-attribute, or remove it when `value` is None."""
+
+    resource: str
+    name: str
+    value: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AddConstraint:
+    """Add a constraint; its id must be new."""
+
+    constraint: Element
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveConstraint:
+    """Remove the constraint with this id."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceConfiguration:
+    """Replace the whole configuration."""
+
+    configuration: Element
+
+
+StatusChange = RecordResult | ForgetHistory | SetNodeState | SetTransientAttribute | SetQuorum
+ConfigurationChange = (
+    SetNodeAttribute | SetResourceMeta | AddConstraint | RemoveConstraint | ReplaceConfiguration
+)
+Change = (
+    RecordResult
+    | ForgetHistory
+    | SetNodeState
+    | SetTransientAttribute
+    | SetQuorum
+    | SetNodeAttribute
+    | SetResourceMeta
+    | AddConstraint
+    | RemoveConstraint
+    | ReplaceConfiguration
+)
+
+
+def apply_all(cib: Cib, changes: Iterable[Change]) -> Cib:
+    """Return the CIB after all changes; raises OperationError, for the whole, if one is refused."""
+    for change in changes:
+        cib = apply(cib, change)
+    return cib
+
+
+def apply(cib: Cib, change: Change) -> Cib:
+    """Return the CIB after one change; the same object when nothing changed."""
+    version = cib.version
+    match change:
+        case (
+            SetNodeAttribute()
+            | SetResourceMeta()
+            | AddConstraint()
+            | RemoveConstraint()
+            | ReplaceConfiguration()
+        ):
+            configuration = _configured(cib.configuration, change)
+            if configuration == cib.configuration:
+                return cib
+            version = Version(version.admin_epoch, version.epoch + 1, 0)
+            return Cib(version, configuration, cib.status)
+        case _:
+            status = _status(cib.status, change)
+            if status is cib.status:
+                return cib
+            version = replace(version, num_updates=version.num_updates + 1)
+            return Cib(version, cib.configuration, status)
+
+
+def _configured(configuration: Element, change: ConfigurationChange) -> Element:
+    match change:
+        case SetNodeAttribute(node, name, value):
+            return edit.set_node_attribute(configuration, node, name, value)
+        case SetResourceMeta(resource, name, value):
+            return edit.set_resource_meta(configuration, resource, name, value)
+        case AddConstraint(constraint):
+            section = configuration.child("constraints") or Element("constraints")
+            if any(element.id == constraint.id for element in configuration.walk()):
+                raise OperationError(f"id {constraint.id} exists already; expected a new one")
+            extended = section.with_children((*section.children, constraint))
+            return with_section(configuration, extended)
+        case RemoveConstraint(identifier):
+            section = configuration.child("constraints") or Element("constraints")
+            kept = tuple(child for child in section.children if child.id != identifier)
+            if len(kept) == len(section.children):
+                raise OperationError(f"no constraint {identifier}")
+            return with_section(configuration, section.with_children(kept))
+        case ReplaceConfiguration(replacement):
+            return replacement
+
+
+def _status(status: Status, change: StatusChange) -> Status:
+    """Return the changed status; the same object when the change changes nothing."""
+    if isinstance(change, SetQuorum):
+        changed = replace(
+            status, have_quorum=change.have_quorum, coordinator=change.coordinator
+        )
+        return status if changed == status else changed
+    before = status.node(change.node)
+    state = before or NodeState(change.node)
+    match change:
+        case RecordResult(result=result):
+            after = replace(state, history=recorded(state.history, result))
+        case ForgetHistory(resource=resource):
+            kept = tuple(entry for entry in state.history if resource and entry[0] != resource)
+            after = replace(state, history=kept)
+        case SetNodeState():
+            after = replace(
+                state,
+                in_membership=change.in_membership,
+                online=change.online,
+                join=change.join,
+                expected=change.expected,
+            )
+        case SetTransientAttribute(name=name, value=value):
+            after = state.with_attribute(name, value)
+    return status if after == before else status.with_node(after)

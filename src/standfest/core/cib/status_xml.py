@@ -1,0 +1,157 @@
+"""The CIB as a document that today's tools read: Debian's crm_mon, crm_simulate, crm_verify.
+
+Source: facts/formats/CIB-STATUS.md (which attributes those tools need, ids, digests).
+"""
+
+import hashlib
+
+from standfest.core.cib.document import Cib
+from standfest.model.element import Element
+from standfest.model.operations import OperationResult, OperationStatus
+from standfest.model.status import NodeState, Status
+from standfest.model.time import in_milliseconds
+
+FEATURE_SET = "3.16.1"
+SCHEMA = "pacemaker-3.9"
+UNKNOWN_KEY = "0:0:{expected}:00000000-0000-0000-0000-000000000000"
+
+
+def cib_element(cib: Cib, *, last_written: str = "") -> Element:
+    """Return the whole <cib>."""
+    version, status = cib.version, cib.status
+    ids = node_ids(cib.configuration)
+    attributes = [
+        ("crm_feature_set", FEATURE_SET),
+        ("validate-with", SCHEMA),
+        ("admin_epoch", str(version.admin_epoch)),
+        ("epoch", str(version.epoch)),
+        ("num_updates", str(version.num_updates)),
+        ("have-quorum", "1" if status.have_quorum else "0"),
+    ]
+    if status.coordinator:
+        attributes.append(("dc-uuid", ids.get(status.coordinator, status.coordinator)))
+    if last_written:
+        attributes.append(("cib-last-written", last_written))
+    children = (cib.configuration, status_element(status, cib.configuration))
+    return Element("cib", tuple(attributes), children)
+
+
+def node_ids(configuration: Element) -> dict[str, str]:
+    """Return uname -> id of the configured nodes."""
+    section = configuration.child("nodes")
+    nodes = section.all("node") if section else ()
+    return {node.get("uname") or node.id: node.id for node in nodes}
+
+
+def status_element(status: Status, configuration: Element) -> Element:
+    """Return the <status> section."""
+    ids = node_ids(configuration)
+    states = tuple(_node_state(state, ids.get(state.name, state.name)) for state in status.nodes)
+    return Element("status", (), states)
+
+
+def _node_state(state: NodeState, identifier: str) -> Element:
+    attributes = (
+        ("id", identifier),
+        ("uname", state.name),
+        ("in_ccm", _boolean(state.in_membership)),
+        ("crmd", "online" if state.online else "offline"),
+        ("crm-debug-origin", "standfest"),
+        ("join", state.join.value),
+        ("expected", "member" if state.expected else "down"),
+    )
+    children: list[Element] = []
+    if state.attributes:
+        prefix = f"status-{identifier}"
+        pairs = tuple(
+            Element("nvpair", (("id", f"{prefix}-{name}"), ("name", name), ("value", value)))
+            for name, value in state.attributes
+        )
+        inner = Element("instance_attributes", (("id", prefix),), pairs)
+        children.append(Element("transient_attributes", (("id", identifier),), (inner,)))
+    if state.history:
+        resources = tuple(_lrm_resource(name, entries) for name, entries in state.history)
+        listed = Element("lrm_resources", (), resources)
+        children.append(Element("lrm", (("id", identifier),), (listed,)))
+    return Element("node_state", attributes, tuple(children))
+
+
+def _lrm_resource(name: str, entries: tuple[OperationResult, ...]) -> Element:
+    agent = entries[-1].operation.agent if entries else None
+    attributes = [("id", name)]
+    if agent is not None:
+        attributes += [("class", agent.standard), ("type", agent.type)]
+        if agent.provider:
+            attributes.append(("provider", agent.provider))
+    latest: dict[str, Element] = {}
+    for entry in entries:
+        for identifier in _entry_ids(name, entry):
+            latest[identifier] = _lrm_rsc_op(identifier, entry)
+    return Element("lrm_resource", tuple(attributes), tuple(latest.values()))
+
+
+def _entry_ids(name: str, entry: OperationResult) -> tuple[str, ...]:
+    """Return under which ids an entry stands: as the last of its kind, and as the last failure."""
+    operation = entry.operation
+    recurring = f"{name}_{operation.task}_{in_milliseconds(operation.interval)}"
+    last = recurring if operation.interval else f"{name}_last_0"
+    ended = entry.status not in (OperationStatus.PENDING, OperationStatus.CANCELLED)
+    probe = operation.task == "monitor" and not operation.interval
+    if ended and not entry.succeeded and not probe:
+        return last, f"{name}_last_failure_0"
+    return (last,)
+
+
+def _lrm_rsc_op(identifier: str, entry: OperationResult) -> Element:
+    operation = entry.operation
+    interval = in_milliseconds(operation.interval)
+    key = operation.key or UNKNOWN_KEY.format(expected=operation.expected)
+    pending = entry.status is OperationStatus.PENDING
+    attributes = [
+        ("id", identifier),
+        ("operation_key", f"{operation.resource}_{operation.task}_{interval}"),
+        ("operation", operation.task),
+        ("crm_feature_set", FEATURE_SET),
+        ("transition-key", key),
+        ("transition-magic", f"{int(entry.status)}:{entry.exit_code};{key}"),
+        ("call-id", "-1" if pending else str(entry.call_id)),
+        ("rc-code", str(int(entry.exit_code))),
+        ("op-status", str(int(entry.status))),
+        ("interval", str(interval)),
+        ("last-rc-change", str(entry.last_change)),
+        ("exec-time", str(in_milliseconds(entry.run_time))),
+        ("queue-time", str(in_milliseconds(entry.queue_time))),
+        ("op-digest", digest(entry)),
+    ]
+    if entry.exit_reason:
+        attributes.append(("exit-reason", entry.exit_reason))
+    return Element("lrm_rsc_op", tuple(attributes))
+
+
+def digest(entry: OperationResult) -> str:
+    """Return the op-digest: which parameters the operation ran with."""
+    operation = entry.operation
+    parameters = dict(operation.parameters)
+    if operation.interval:
+        parameters["CRM_meta_timeout"] = str(in_milliseconds(operation.timeout))
+    attributes = "".join(f' {name}="{_escaped(v)}"' for name, v in sorted(parameters.items()))
+    text = f" <parameters{attributes}/>\n"
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def _escaped(value: str) -> str:
+    for plain, entity in (
+        ("&", "&amp;"),
+        ("<", "&lt;"),
+        (">", "&gt;"),
+        ('"', "&quot;"),
+        ("'", "&apos;"),
+        ("\t", "    "),
+        ("\n", "\\n"),
+    ):
+        value = value.replace(plain, entity)
+    return value
+
+
+def _boolean(value: bool) -> str:
+    return "true" if value else "false"
