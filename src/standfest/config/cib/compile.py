@@ -12,7 +12,7 @@ from standfest.config.cib.constraints import Constraints
 from standfest.config.cib.findings import Findings
 from standfest.config.cib.sets import options_of, without_rules
 from standfest.config.cib.vocabulary import IMPLEMENTED_OPTIONS, KNOWN_OPTIONS, SILENT_OPTIONS
-from standfest.config.nearest import did_you_mean
+from standfest.config.cib.names import meant
 from standfest.model.configuration import (
     Clone,
     ClusterOptions,
@@ -58,8 +58,8 @@ def compile_configuration(
 class _Compiler:
     def __init__(self, path: str) -> None:
         self.findings = Findings(path)
-        self._resource_defaults: Mapping[str, str] = {}
-        self._operation_defaults: Mapping[str, str] = {}
+        self._resource_defaults: dict[str, str] = {}
+        self._operation_defaults: dict[str, str] = {}
 
     def compile(self, configuration: Element) -> Configuration:
         properties = self._properties(configuration)
@@ -109,7 +109,7 @@ class _Compiler:
             self.findings.warn(pair, f"cluster option {name} is not implemented yet")
             return
         problem = f"unknown cluster option {name}"
-        self.findings.warn(pair, problem, did_you_mean(name, KNOWN_OPTIONS))
+        self.findings.warn(pair, problem, meant(name, KNOWN_OPTIONS))
 
     def _options(self, properties: Mapping[str, str], configuration: Element) -> ClusterOptions:
         where = configuration.child("crm_config") or configuration
@@ -138,7 +138,7 @@ class _Compiler:
             ),
         )
 
-    def _defaults(self, configuration: Element, tag: str) -> Mapping[str, str]:
+    def _defaults(self, configuration: Element, tag: str) -> dict[str, str]:
         section = configuration.child(tag)
         return without_rules(section, self.findings) if section else {}
 
@@ -167,7 +167,7 @@ class _Compiler:
                     found.append(clone)
         return tuple(found)
 
-    def _group(self, element: Element, inherited: Mapping[str, str]) -> Group:
+    def _group(self, element: Element, inherited: dict[str, str]) -> Group:
         meta = inherited | options_of(element, "meta_attributes")
         parameters = options_of(element, "instance_attributes")
         members = tuple(self._primitive(m, meta, parameters) for m in element.all("primitive"))
@@ -198,7 +198,7 @@ class _Compiler:
         return Clone(element.id, child, tuple(sorted(meta.items())))
 
     def _primitive(
-        self, element: Element, inherited: Mapping[str, str], given: Mapping[str, str]
+        self, element: Element, inherited: dict[str, str], given: dict[str, str]
     ) -> Primitive:
         meta = inherited | options_of(element, "meta_attributes")
         parameters = dict(given) | options_of(element, "instance_attributes")
@@ -221,7 +221,7 @@ class _Compiler:
         standard, kind = element.get("class") or "", element.get("type") or ""
         if standard not in STANDARDS:
             problem = f"class {standard or 'missing'} of {element.id}"
-            self.findings.error(element, problem, did_you_mean(standard, STANDARDS))
+            self.findings.error(element, problem, meant(standard, STANDARDS))
         if not kind or "/" in kind:
             self.findings.error(element, f"type {kind or 'missing'} of {element.id}", "a name")
         provider = element.get("provider") or ("heartbeat" if standard == "ocf" else "")
@@ -292,7 +292,7 @@ def _word(words: Mapping[str, T]) -> Callable[[str], T]:
 
     def parse(text: str) -> T:
         if text.lower() not in words:
-            raise ValueError(did_you_mean(text, words))
+            raise ValueError(meant(text, words))
         return words[text.lower()]
 
     return parse

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from standfest.config.cib import values
 from standfest.config.cib.findings import Findings
-from standfest.config.nearest import did_you_mean
+from standfest.config.cib.names import meant
 from standfest.model.configuration import (
     Colocation,
     Expression,
@@ -49,7 +49,7 @@ class Constraints:
         if name in self._resources:
             return name
         problem = f"{element.tag} {element.id}: {attribute} is {name or 'missing'}"
-        self._findings.error(element, problem, did_you_mean(name or "", self._resources))
+        self._findings.error(element, problem, meant(name or "", self._resources))
         return None
 
     def _location(self, element: Element) -> None:
@@ -105,7 +105,7 @@ class Constraints:
         operation = element.get("operation") or ""
         if operation not in _OPERATIONS:
             problem = f"operation of {element.id} is {operation or 'missing'}"
-            self._findings.error(element, problem, did_you_mean(operation, _OPERATIONS))
+            self._findings.error(element, problem, meant(operation, _OPERATIONS))
         if element.get("value-source") not in (None, "literal"):
             self._findings.warn(element, f"{element.id}: value-source is not implemented yet")
         return Expression(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from standfest.config.cib import legacy
 from standfest.config.cib.vocabulary import ATTRIBUTES, CHILDREN, NOT_YET, SECTION_TAGS
-from standfest.config.nearest import did_you_mean
+from standfest.config.cib.names import meant
 from standfest.model import xml
 from standfest.model.element import Element
 from standfest.model.errors import ConfigError, Finding, Severity
@@ -72,7 +72,7 @@ def _configuration(root: Element, path: str) -> Element:
         return root
     if root.tag in SECTION_TAGS:
         return Element("configuration", (), (root,), line=root.line)
-    expected = did_you_mean(root.tag, ("cib", "configuration", *SECTION_TAGS))
+    expected = meant(root.tag, ("cib", "configuration", *SECTION_TAGS))
     raise ConfigError(Finding(path, root.line, f"root element <{root.tag}>", expected))
 
 
@@ -99,7 +99,7 @@ def _examine(element: Element, path: str) -> list[Finding]:
             if name not in attributes:
                 problem = f"unknown attribute {name} of <{element.tag}>"
                 findings.append(
-                    Finding(path, element.line, problem, did_you_mean(name, attributes))
+                    Finding(path, element.line, problem, meant(name, attributes))
                 )
     if element.tag in NOT_YET:
         what = f"<{element.tag} id={element.id}>" if element.id else f"<{element.tag}>"
@@ -110,7 +110,7 @@ def _examine(element: Element, path: str) -> list[Finding]:
     for child in element.children:
         if child.tag not in children:
             problem = f"unknown element <{child.tag}> in <{element.tag}>"
-            expected = did_you_mean(child.tag, children) if children else "none"
+            expected = meant(child.tag, children) if children else "none"
             findings.append(Finding(path, child.line, problem, expected))
         else:
             findings += _examine(child, path)

@@ -1,0 +1,363 @@
+"""Liveness and reliable messages between nodes, as heartbeat 3.0.6 speaks them.
+
+A machine without I/O: `pulse` feeds it verified messages and the time and performs its effects.
+Only `status` messages count for liveness, and the deadtime applied to a node is the one that it
+announces itself. Source: facts/HEARTBEAT-WIRE.md sections 3 and 5 to 8.
+"""
+
+from typing import Protocol
+
+from standfest.core.membership.effects import (
+    Deliver,
+    Dropped,
+    Late,
+    LinkChanged,
+    MembershipEffect,
+    NodeChanged,
+    NodeStatus,
+    Reason,
+    Refusal,
+    Settled,
+    StreamReset,
+    Transmit,
+)
+from standfest.core.membership.peer import Peer
+from standfest.core.membership.receiver import Arrival, Receiver
+from standfest.core.membership.sender import PAYLOAD_TYPE, Sender, fragments
+from standfest.model.message import FieldValue, Message
+from standfest.model.settings import HeartbeatSettings
+from standfest.model.time import (
+    Duration,
+    Instant,
+    earliest,
+    in_milliseconds,
+    milliseconds,
+    seconds,
+)
+
+ACKNOWLEDGE_EVERY = 10
+MIN_PATIENCE_MS, MAX_PATIENCE_MS = 5, 20
+MAX_ANNOUNCED_DEADTIME: Duration = seconds(86_400)
+MAX_NUMBER = 2**63
+
+Effects = list[MembershipEffect]
+Fields = tuple[tuple[str, FieldValue], ...]
+
+
+class Random(Protocol):
+    """The part of random.Random that the machine needs."""
+
+    def randint(self, a: int, b: int, /) -> int:
+        """Return an integer N with a <= N <= b."""
+
+
+class Membership:
+    """One node's part; `now` is monotonic ns, `wall` seconds since 1970."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        uuid: bytes,
+        generation: int,
+        settings: HeartbeatSettings,
+        random: Random,
+        links: tuple[str, ...],
+    ) -> None:
+        self._name = name
+        self._uuid = uuid
+        self._generation = generation
+        self._settings = settings
+        self._random = random
+        self._sender = Sender()
+        self._beat_at: Instant | None = None
+        self._status = NodeStatus.INIT
+        self._load = "0.00 0.00 0.00 1/1 1"
+        self._settled = False
+        self._peers = {
+            node: Peer(node, settings.deadtime, self._receiver(), random.randint(0, 9))
+            for node in settings.nodes
+            if node != name
+        }
+        del links  # every link that a message comes over is known from then on
+
+    # --- inputs ---------------------------------------------------------------------------------
+
+    def start(self, now: Instant, wall: int) -> Effects:
+        """Begin to beat."""
+        for peer in self._peers.values():
+            peer.give_up_at = now + self._settings.initdead
+        self._beat_at = now + self._settings.keepalive
+        effects = self._beat(now, wall)
+        self._status = NodeStatus.UP
+        return effects + self._beat(now, wall) + self._settle()
+
+    def leave(self, now: Instant, wall: int) -> Effects:
+        """Say that we leave in order, and fall silent."""
+        self._beat_at = None
+        own: Fields = (("t", "shutdone"), ("st", "dead"))
+        return [self._numbered(now, wall, own, None)]
+
+    def submit(self, now: Instant, wall: int, payload: bytes, destination: str | None) -> Effects:
+        """Send a payload to one node, or to all; raises OperationError when it is too large."""
+        return [self._numbered(now, wall, own, destination) for own in fragments(payload)]
+
+    def on_timer(self, now: Instant, wall: int, load: str) -> Effects:
+        """Beat, and judge every node's silence."""
+        self._load = load
+        effects: Effects = []
+        if self._beat_at is not None and self._beat_at <= now:
+            effects += self._beat(now, wall)
+            missed = (now - self._beat_at) // self._settings.keepalive
+            self._beat_at += (missed + 1) * self._settings.keepalive
+        for peer in self._peers.values():
+            effects += self._judge(now, wall, peer)
+        return effects + self._settle()
+
+    def on_message(self, now: Instant, wall: int, link: str, message: Message) -> Effects:
+        """Take a message whose signature is good."""
+        source = message.text("src")
+        if source == self._name:
+            return []  # our own broadcast
+        peer = self._peers.get(source or "")
+        kind = message.text("t")
+        if peer is None or kind is None:
+            return [Dropped((source or "")[:64], Refusal.UNKNOWN_NODE)]
+        generation = _number(message.text("hg"), 16)
+        if generation is None or not _number(message.text("ts"), 16):
+            return [Dropped(peer.name, Refusal.INCOMPLETE)]
+        if generation < peer.generation:
+            return [Dropped(peer.name, Refusal.OLD_GENERATION)]
+        if peer.status is NodeStatus.LEFT and generation == peer.generation:
+            return [Dropped(peer.name, Refusal.DEPARTED)]
+        effects: Effects = []
+        if kind.startswith("NS_"):
+            if generation == peer.generation:
+                effects += self._control(now, wall, peer, kind, message)
+            return effects + self._hear_link(now, peer, link)
+        number = _number(message.text("seq"), 16)
+        if number is None:
+            return [Dropped(peer.name, Refusal.INCOMPLETE)]
+        if generation > peer.generation:
+            effects += self._new_generation(peer, generation)
+        arrival = peer.receiver.accept(now, number, message, self._patience())
+        if arrival is Arrival.DUPLICATE:
+            # The second link's copy, or a replay: no proof of life, but the link was used.
+            return effects + (self._hear_link(now, peer, link) if peer.alive else [])
+        effects += self._hear_link(now, peer, link)
+        if kind == "status" and arrival is Arrival.NEW:
+            effects += self._heartbeat(now, peer, message)
+        effects += self._in_order(now, wall, peer)
+        if number % ACKNOWLEDGE_EVERY == peer.acknowledge and peer.receiver.complete:
+            own: Fields = (("t", "NS_ackmsg"), ("dest", peer.name), ("ackseq", f"{number:x}"))
+            effects.append(self._control_message(wall, own))
+        return effects + self._settle()
+
+    def deadline(self) -> Instant | None:
+        """Return when `on_timer` is due."""
+        return earliest(self._beat_at, *(peer.deadline() for peer in self._peers.values()))
+
+    # --- liveness -------------------------------------------------------------------------------
+
+    def _beat(self, now: Instant, wall: int) -> Effects:
+        own: Fields = (
+            ("t", "status"),
+            ("st", self._status.value),
+            ("dt", f"{in_milliseconds(self._settings.deadtime):x}"),
+            ("protocol", "1"),
+        )
+        return [self._numbered(now, wall, own, None)]
+
+    def _heartbeat(self, now: Instant, peer: Peer, message: Message) -> Effects:
+        effects: Effects = []
+        if peer.alive and now - peer.last_heartbeat > self._settings.warntime:
+            effects.append(Late(peer.name, now - peer.last_heartbeat))
+        peer.last_heartbeat = now
+        announced = _number(message.text("dt"), 16)
+        if announced:
+            peer.deadtime = min(milliseconds(announced), MAX_ANNOUNCED_DEADTIME)
+        try:
+            status = NodeStatus(message.text("st"))
+        except ValueError:
+            status = NodeStatus.UP
+        if status in (NodeStatus.DEAD, NodeStatus.LEFT):
+            status = NodeStatus.UP  # it speaks
+        if status is peer.status:
+            return effects
+        before, peer.status = peer.status, status
+        healed = before is NodeStatus.DEAD and not peer.returned
+        peer.returned = False
+        reason = Reason.HEALED if healed else Reason.HEARD
+        effects.append(NodeChanged(peer.name, status, peer.generation, reason))
+        if healed:
+            effects.append(StreamReset(peer.name))
+        return effects
+
+    def _new_generation(self, peer: Peer, generation: int) -> Effects:
+        """The node has started (again): its numbers begin anew, what we had of it is void."""
+        peer.generation = generation
+        peer.receiver = self._receiver()
+        if not peer.alive:
+            peer.returned = True
+            if peer.status is NodeStatus.LEFT:
+                peer.status = NodeStatus.DEAD  # until its first heartbeat
+            return []
+        assert peer.status is not None, "an alive node has a status"
+        changed = NodeChanged(peer.name, peer.status, generation, Reason.RESTARTED)
+        return [changed, StreamReset(peer.name)]
+
+    def _judge(self, now: Instant, wall: int, peer: Peer) -> Effects:
+        effects: Effects = []
+        if peer.status is None and peer.give_up_at <= now:
+            peer.status = NodeStatus.DEAD
+            effects.append(NodeChanged(peer.name, NodeStatus.DEAD, 0, Reason.NEVER_HEARD))
+        if not peer.alive:
+            return effects
+        for link, heard in list(peer.links.items()):
+            if heard + peer.deadtime <= now:
+                del peer.links[link]
+                effects.append(LinkChanged(peer.name, link, False))
+        if peer.last_heartbeat + peer.deadtime <= now:
+            peer.status = NodeStatus.DEAD
+            changed = NodeChanged(peer.name, NodeStatus.DEAD, peer.generation, Reason.SILENT)
+            return [*effects, changed]
+        for number in peer.receiver.requests(now):
+            own: Fields = (
+                ("t", "NS_rexmit"),
+                ("dest", peer.name),
+                ("firstseq", str(number)),  # decimal, unlike all other numbers
+                ("lastseq", str(number)),
+            )
+            effects.append(self._control_message(wall, own))
+        return effects + self._broken(peer)
+
+    def _hear_link(self, now: Instant, peer: Peer, link: str) -> Effects:
+        known = link in peer.links
+        peer.links[link] = now
+        return [] if known else [LinkChanged(peer.name, link, True)]
+
+    def _settle(self) -> Effects:
+        if self._settled or any(peer.status is None for peer in self._peers.values()):
+            return []
+        self._settled = True
+        self._status = NodeStatus.ACTIVE
+        return [Settled()]
+
+    # --- messages -------------------------------------------------------------------------------
+
+    def _in_order(self, now: Instant, wall: int, peer: Peer) -> Effects:
+        effects: Effects = self._broken(peer)
+        for message in peer.receiver.in_order():
+            kind = message.text("t")
+            if kind == "shutdone":
+                peer.status = NodeStatus.LEFT
+                peer.links.clear()
+                changed = NodeChanged(peer.name, NodeStatus.LEFT, peer.generation, Reason.LEFT)
+                effects.append(changed)
+            elif not self._for_us(message):
+                continue
+            elif kind == PAYLOAD_TYPE:
+                payload = peer.receiver.assemble(message)
+                if payload is not None:
+                    effects.append(Deliver(peer.name, peer.generation, payload))
+            elif kind == "reqnodes":
+                effects.append(self._node_list(now, wall, peer))
+        return effects
+
+    def _control(
+        self, now: Instant, wall: int, peer: Peer, kind: str, message: Message
+    ) -> Effects:
+        if not self._for_us(message):
+            return []
+        if kind == "NS_nak_rexmit":
+            number = _number(message.text("firstseq"), 16)
+            if number is not None:
+                peer.receiver.give_up(number)
+                return self._in_order(now, wall, peer)
+        if kind == "NS_rexmit":
+            first = _number(message.text("firstseq"), 10)
+            last = _number(message.text("lastseq"), 10)
+            if first is not None and last is not None:
+                return self._again(now, wall, peer, first, last)
+        return []
+
+    def _again(self, now: Instant, wall: int, peer: Peer, first: int, last: int) -> Effects:
+        found, lost = self._sender.again(now, first, last)
+        effects: Effects = [Transmit(message) for message in found]
+        for number in lost:
+            own: Fields = (
+                ("t", "NS_nak_rexmit"),
+                ("firstseq", f"{number:x}"),
+                ("dest", peer.name),
+                ("info", "no longer kept"),
+            )
+            effects.append(self._control_message(wall, own))
+        return effects
+
+    def _node_list(self, now: Instant, wall: int, peer: Peer) -> MembershipEffect:
+        nodes = "".join(f"{node} " for node in self._settings.nodes)
+        own: Fields = (
+            ("dest", peer.name),
+            ("t", "repnodes"),
+            ("nodelist", nodes),
+            ("delnodelist", " "),
+        )
+        return self._numbered(now, wall, own, None)
+
+    def _broken(self, peer: Peer) -> Effects:
+        if not peer.receiver.broken:
+            return []
+        peer.receiver.broken = False
+        return [StreamReset(peer.name)]
+
+    def _for_us(self, message: Message) -> bool:
+        uuid = message.binary("destuuid")
+        if uuid is not None and any(uuid):
+            return uuid == self._uuid
+        destination = message.text("dest")
+        return destination is None or destination == self._name
+
+    def _numbered(self, now: Instant, wall: int, own: Fields, destination: str | None) -> Transmit:
+        """Return a message of our stream; kept, so that it can be sent again as it was."""
+        number = self._sender.number()
+        address: Fields = (("dest", destination),) if destination else ()
+        message = Message(
+            (
+                *own,
+                *address,
+                *self._origin(),
+                ("seq", f"{number:x}"),
+                ("hg", f"{self._generation:x}"),
+                ("ts", f"{wall:x}"),
+                ("ld", self._load),
+                ("ttl", self._ttl()),
+            )
+        )
+        self._sender.keep(number, message)
+        return Transmit(message)
+
+    def _control_message(self, wall: int, own: Fields) -> Transmit:
+        tail: Fields = (("hg", f"{self._generation:x}"), ("ts", f"{wall:x}"), ("ttl", self._ttl()))
+        return Transmit(Message((*own, *self._origin(), *tail)))
+
+    def _origin(self) -> Fields:
+        return (("src", self._name), ("srcuuid", self._uuid))
+
+    def _ttl(self) -> str:
+        return str(len(self._settings.nodes) + self._settings.hopfudge)
+
+    def _patience(self) -> Duration:
+        return milliseconds(self._random.randint(MIN_PATIENCE_MS, MAX_PATIENCE_MS))
+
+    def _receiver(self) -> Receiver:
+        return Receiver(self._settings.max_rexmit_delay)
+
+
+def _number(text: str | None, base: int) -> int | None:
+    """Return a non-negative number of the wire, or None for anything else."""
+    if not text or len(text) > 16 or not text.isascii() or not text.isalnum():
+        return None
+    try:
+        return int(text, base)
+    except ValueError:
+        return None
