@@ -8,8 +8,7 @@ import stat
 from dataclasses import dataclass
 from typing import Final
 
-from standfest.config.lines import Line, Report, directives
-from standfest.config.nearest import did_you_mean
+from standfest.config.lines import Line, Report, did_you_mean, directives
 from standfest.model.errors import ConfigError, Finding
 from standfest.model.keys import Key, Keyring, SignatureMethod
 

@@ -1,7 +1,7 @@
 """ha.cf: how the nodes of a cluster hear of each other.
 
-Every directive of heartbeat 3.0.6 is known here; one without effect yet is a warning, an unknown one
-an error. Nothing is read from disk. Source: facts/HEARTBEAT-WIRE.md section 11, ha.cf(5).
+Every directive of heartbeat 3.0.6 is known here; one without effect yet is a warning, an unknown
+one an error. Nothing is read from disk. Source: facts/HEARTBEAT-WIRE.md section 11, ha.cf(5).
 """
 
 import ipaddress
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from standfest.config.lines import (
-    BadValue,
+    BadValueError,
     Line,
     Report,
     boolean,
@@ -40,13 +40,13 @@ def _pacemaker(value: str) -> bool:
         return True
     try:
         return boolean(value)
-    except BadValue:
-        raise BadValue("on, off, respawn or manual") from None
+    except BadValueError:
+        raise BadValueError("on, off, respawn or manual") from None
 
 
 def _message_format(value: str) -> bool:
     if value not in ("classic", "netstring"):
-        raise BadValue("classic or netstring")
+        raise BadValueError("classic or netstring")
     return value == "classic"
 
 
@@ -81,13 +81,62 @@ _SCALARS: Final = {
 }
 _MEDIA: Final = ("bcast", "mcast", "ucast")
 _UNSUPPORTED: Final = frozenset(
-    """
-    apiauth auto_failback autojoin baud cluster compression compression_threshold conn_logd_time
-    coredumps coreroot crm_daemon_dir crmd_spawns_pengine deadping enable_config_writes env
-    failfast hbaping hbgenmethod log_badpack mcast6 memreserve nice_failback normalpoll ping ping6
-    ping_group quorum_server record_config_changes record_pengine_inputs respawn rtprio serial
-    stonith stonith_host syslogmsgfmt traditional_compression ucast6 use_apphbd uuidfrom watchdog
-    """.split()
+    (
+        *(
+            "apiauth",
+            "auto_failback",
+            "autojoin",
+            "baud",
+            "cluster",
+            "compression",
+        ),
+        *(
+            "compression_threshold",
+            "conn_logd_time",
+            "coredumps",
+            "coreroot",
+            "crm_daemon_dir",
+        ),
+        *(
+            "crmd_spawns_pengine",
+            "deadping",
+            "enable_config_writes",
+            "env",
+            "failfast",
+            "hbaping",
+        ),
+        *(
+            "hbgenmethod",
+            "log_badpack",
+            "mcast6",
+            "memreserve",
+            "nice_failback",
+            "normalpoll",
+        ),
+        *(
+            "ping",
+            "ping6",
+            "ping_group",
+            "quorum_server",
+            "record_config_changes",
+        ),
+        *(
+            "record_pengine_inputs",
+            "respawn",
+            "rtprio",
+            "serial",
+            "stonith",
+            "stonith_host",
+        ),
+        *(
+            "syslogmsgfmt",
+            "traditional_compression",
+            "ucast6",
+            "use_apphbd",
+            "uuidfrom",
+        ),
+        *("watchdog",),
+    )
 )
 _WITHOUT_EFFECT_ANYWAY: Final = frozenset(
     {("autojoin", "none"), ("hbgenmethod", "file"), ("uuidfrom", "file"), ("use_apphbd", "no")}
@@ -177,7 +226,7 @@ def _read_nodes(report: Report, file: _File, line: Line) -> None:
 def _read_media(report: Report, file: _File, line: Line) -> None:
     try:
         media = _media(line)
-    except BadValue as problem:
+    except BadValueError as problem:
         report.bad_value(line, problem.expected)
         return
     for medium in media:
@@ -200,17 +249,17 @@ def _media(line: Line) -> list[Medium]:
             hops = integer(0, 255)(ttl)
             return [Mcast(_device(device), _group(group), number, hops, bool(integer(0, 1)(loop)))]
         case "ucast", _:
-            raise BadValue("a device and an IPv4 address")
+            raise BadValueError("a device and an IPv4 address")
         case "bcast", _:
-            raise BadValue("one or more devices")
+            raise BadValueError("one or more devices")
         case _:
-            raise BadValue("a device, a group, a port, a ttl and a loop flag")
+            raise BadValueError("a device, a group, a port, a ttl and a loop flag")
 
 
 def _device(value: str) -> str:
     # The kernel's own rule for names (dev_valid_name).
     if len(value) > MAX_DEVICE or value in (".", "..") or "/" in value or ":" in value:
-        raise BadValue(f"a device name of at most {MAX_DEVICE} characters")
+        raise BadValueError(f"a device name of at most {MAX_DEVICE} characters")
     return value
 
 
@@ -218,13 +267,13 @@ def _unicast_address(value: str) -> str:
     address = ipv4_address(value)
     parsed = ipaddress.IPv4Address(address)
     if parsed.is_multicast or parsed.is_unspecified or int(parsed) == 0xFFFFFFFF:
-        raise BadValue("the IPv4 address of one node")
+        raise BadValueError("the IPv4 address of one node")
     return address
 
 
 def _group(value: str) -> str:
     if not ipaddress.IPv4Address(ipv4_address(value)).is_multicast:
-        raise BadValue("a multicast group, 224.0.0.0 to 239.255.255.255")
+        raise BadValueError("a multicast group, 224.0.0.0 to 239.255.255.255")
     return ipv4_address(value)
 
 
@@ -248,7 +297,7 @@ def _default_initdead(deadtime: Duration) -> Duration:
 
 
 def _check_times(report: Report, file: _File, settings: HeartbeatSettings) -> None:
-    """Note times that contradict each other; a time that could not be read has its error already."""
+    """Note times that contradict each other; one that could not be read has its error already."""
     bad = {name for name in file.lines if name not in file.scalars}
     if not bad & {"deadtime", "keepalive"} and settings.deadtime <= 2 * settings.keepalive:
         line = file.lines.get("deadtime", file.lines.get("keepalive", 0))

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from standfest.config.lines import BadValue, Report, directives, text_of
-from standfest.config.nearest import did_you_mean
+from standfest.config.lines import BadValueError, Report, did_you_mean, directives, text_of
 from standfest.model.errors import Finding
 from standfest.model.settings import LogSettings
 
@@ -23,21 +22,21 @@ FACILITIES: Final = (
 def _mode(value: str) -> int:
     octal = 3 <= len(value) <= 4 and all(digit in "01234567" for digit in value)
     if not octal or int(value, 8) > 0o777:
-        raise BadValue("an octal mode from 0000 to 0777")
+        raise BadValueError("an octal mode from 0000 to 0777")
     return int(value, 8)
 
 
 def facility(value: str) -> str:
-    """Return a syslog facility's name; raises BadValue."""
+    """Return a syslog facility's name; raises BadValueError."""
     if value not in FACILITIES:
-        raise BadValue(f"a syslog facility or none{did_you_mean(value, FACILITIES)}")
+        raise BadValueError(f"a syslog facility or none{did_you_mean(value, FACILITIES)}")
     return value
 
 
 def log_path(value: str) -> str:
-    """Return an absolute path; raises BadValue."""
+    """Return an absolute path; raises BadValueError."""
     if not value.startswith("/"):
-        raise BadValue("an absolute path")
+        raise BadValueError("an absolute path")
     return value
 
 

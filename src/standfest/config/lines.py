@@ -1,7 +1,7 @@
 """Files of one directive a line: splitting, and the values that several of them share.
 
-Values are read by functions that raise BadValue(expected); `Report` turns what it hears into findings
-with file and line, so that everything wrong with a file is told at once.
+Values are read by functions that raise BadValueError(expected); `Report` turns what it hears into
+findings with file and line, so that everything wrong with a file is told at once.
 Source: facts/HEARTBEAT-WIRE.md section 11.
 """
 
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from standfest.config.nearest import did_you_mean
+from standfest.config.nearest import nearest
 from standfest.model.errors import ConfigError, Finding, Severity
 from standfest.model.time import NANOSECONDS_PER_MICROSECOND as MICROSECOND
 from standfest.model.time import NANOSECONDS_PER_MILLISECOND as MILLISECOND
@@ -39,7 +39,7 @@ _TRUE: Final = frozenset({"on", "yes", "true", "y", "1"})
 _FALSE: Final = frozenset({"off", "no", "false", "n", "0"})
 
 
-class BadValue(ValueError):
+class BadValueError(ValueError):
     """A value is not what a directive takes; `expected` says what it takes."""
 
     def __init__(self, expected: str) -> None:
@@ -61,9 +61,9 @@ class Line:
         return " ".join(self.values)
 
     def one(self) -> str:
-        """Return the only value; raises BadValue."""
+        """Return the only value; raises BadValueError."""
         if len(self.values) != 1:
-            raise BadValue("one value")
+            raise BadValueError("one value")
         return self.values[0]
 
 
@@ -96,7 +96,7 @@ class Report:
         """Return the line's only value as `read` reads it, or note the error and return None."""
         try:
             return read(line.one())
-        except BadValue as problem:
+        except BadValueError as problem:
             self.bad_value(line, problem.expected)
             return None
 
@@ -135,6 +135,12 @@ def directives(report: Report, text: str, *, delimiters: str, inline: bool) -> I
         yield Line(number, name, tuple(values.split()))
 
 
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `; did you mean "NAME"?` to be added to a problem, or the empty string."""
+    name = nearest(word, known)
+    return f'; did you mean "{name}"?' if name is not None else ""
+
+
 def shown(word: str) -> str:
     """Return a foreign word fit for one line of a terminal: printable, not endless."""
     clean = "".join(char if char.isprintable() else "?" for char in word[: _SHOWN + 1])
@@ -147,27 +153,27 @@ def text_of(value: str) -> str:
 
 
 def boolean(value: str) -> bool:
-    """Return a truth value; raises BadValue."""
+    """Return a truth value; raises BadValueError."""
     word = value.lower()
     if word not in _TRUE | _FALSE:
-        raise BadValue("on or off")
+        raise BadValueError("on or off")
     return word in _TRUE
 
 
 def integer(low: int, high: int) -> Callable[[str], int]:
-    """Return a reader of decimal numbers from `low` to `high`, which raises BadValue."""
+    """Return a reader of decimal numbers from `low` to `high`, which raises BadValueError."""
 
     def read(value: str) -> int:
         digits = value.isascii() and value.isdigit() and len(value) <= _MAX_DIGITS
         if not digits or not low <= int(value) <= high:
-            raise BadValue(f"a number from {low} to {high}")
+            raise BadValueError(f"a number from {low} to {high}")
         return int(value)
 
     return read
 
 
 def time(value: str) -> Duration:
-    """Return a time: seconds, or with ms, msec, us, usec; fractions are fine; raises BadValue.
+    """Return a time: seconds, or with ms, msec, us, usec; fractions are fine; raises BadValueError.
 
     Other suffixes, `s` among them, are refused as heartbeat refuses them.
     """
@@ -176,11 +182,12 @@ def time(value: str) -> Duration:
     digits = whole + fraction
     numeric = digits.isascii() and digits.isdigit() and len(digits) <= _MAX_DIGITS
     if not numeric or (point and not fraction):
-        raise BadValue(_TIME)
+        raise BadValueError(_TIME)
     # Whole numbers throughout: 0.3 s is exactly 300,000,000 ns.
-    duration = int(digits) * unit // 10 ** len(fraction)
+    scale: int = 10 ** len(fraction)
+    duration = int(digits) * unit // scale
     if not MIN_TIME <= duration <= MAX_TIME:
-        raise BadValue(_TIME)
+        raise BadValueError(_TIME)
     return duration
 
 
@@ -191,8 +198,8 @@ def _split_unit(value: str) -> tuple[str, int]:
 
 
 def ipv4_address(value: str) -> str:
-    """Return an IPv4 address in its usual form; raises BadValue."""
+    """Return an IPv4 address in its usual form; raises BadValueError."""
     try:
         return str(ipaddress.IPv4Address(value))
     except ValueError:
-        raise BadValue("an IPv4 address") from None
+        raise BadValueError("an IPv4 address") from None
