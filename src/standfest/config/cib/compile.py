@@ -122,9 +122,7 @@ class _Compiler:
 
         return ClusterOptions(
             symmetric_cluster=read("symmetric-cluster", values.boolean, True),
-            no_quorum_policy=read(
-                "no-quorum-policy", _word(_POLICIES), default.no_quorum_policy
-            ),
+            no_quorum_policy=read("no-quorum-policy", _word(_POLICIES), default.no_quorum_policy),
             stonith_enabled=read("stonith-enabled", values.boolean, True),
             start_failure_is_fatal=read("start-failure-is-fatal", values.boolean, True),
             maintenance_mode=read("maintenance-mode", values.boolean, False),
@@ -175,9 +173,7 @@ class _Compiler:
             self.findings.error(element, f"group {element.id} is empty", "at least one primitive")
 
         def flag(name: str) -> bool:
-            return self.findings.value(
-                element, name, meta.get(name, "true"), values.boolean, True
-            )
+            return self.findings.value(element, name, meta.get(name, "true"), values.boolean, True)
 
         return Group(
             element.id,

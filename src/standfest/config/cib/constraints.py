@@ -73,7 +73,9 @@ class Constraints:
             self.locations.append(Location(element.id, resource, score, node=node))
             return
         if not rules:
-            self._findings.error(element, f"{element.id} names no node", "node and score, or a rule")
+            self._findings.error(
+                element, f"{element.id} names no node", "node and score, or a rule"
+            )
         for rule in rules:
             self._location_rule(element, resource, rule)
 

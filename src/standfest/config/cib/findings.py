@@ -23,9 +23,7 @@ class Findings:
 
     def warn(self, element: Element, problem: str, expected: str = "") -> None:
         """Note a warning at an element."""
-        self.warnings.append(
-            Finding(self._path, element.line, problem, expected, Severity.WARNING)
-        )
+        self.warnings.append(Finding(self._path, element.line, problem, expected, Severity.WARNING))
 
     def value(
         self, element: Element, name: str, text: str, parse: Callable[[str], T], fallback: T

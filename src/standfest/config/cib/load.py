@@ -98,9 +98,7 @@ def _examine(element: Element, path: str) -> list[Finding]:
         for name, _ in element.attributes:
             if name not in attributes:
                 problem = f"unknown attribute {name} of <{element.tag}>"
-                findings.append(
-                    Finding(path, element.line, problem, meant(name, attributes))
-                )
+                findings.append(Finding(path, element.line, problem, meant(name, attributes)))
     if element.tag in NOT_YET:
         what = f"<{element.tag} id={element.id}>" if element.id else f"<{element.tag}>"
         problem = f"{what}: {NOT_YET[element.tag]}"

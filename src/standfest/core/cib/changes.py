@@ -174,12 +174,11 @@ def _configured(configuration: Element, change: ConfigurationChange) -> Element:
 def _status(status: Status, change: StatusChange) -> Status:
     """Return the changed status; the same object when the change changes nothing."""
     if isinstance(change, SetQuorum):
-        changed = replace(
-            status, have_quorum=change.have_quorum, coordinator=change.coordinator
-        )
+        changed = replace(status, have_quorum=change.have_quorum, coordinator=change.coordinator)
         return status if changed == status else changed
     before = status.node(change.node)
     state = before or NodeState(change.node)
+    after = state
     match change:
         case RecordResult(result=result):
             after = replace(state, history=recorded(state.history, result))

@@ -7,9 +7,7 @@ from standfest.model.errors import OperationError
 RESOURCE_TAGS = ("primitive", "group", "clone", "master", "bundle")
 
 
-def set_node_attribute(
-    configuration: Element, node: str, name: str, value: str | None
-) -> Element:
+def set_node_attribute(configuration: Element, node: str, name: str, value: str | None) -> Element:
     """Return the configuration with a permanent node attribute set, or removed for None."""
     section = configuration.child("nodes") or Element("nodes")
     found = next((child for child in section.children if child.get("uname") == node), None)

@@ -83,9 +83,7 @@ class Executor:
             resource.queue.append(waiting)
         return self._advance(now, wall, operation.resource)
 
-    def cancel(
-        self, now: Instant, wall: int, name: str, task: str, interval: Duration
-    ) -> Effects:
+    def cancel(self, now: Instant, wall: int, name: str, task: str, interval: Duration) -> Effects:
         """End a recurring operation; a run that is under way ends by itself, unreported."""
         del now, wall
         resource = self._resources.get(name)

@@ -264,9 +264,7 @@ class Membership:
                 effects.append(self._node_list(now, wall, peer))
         return effects
 
-    def _control(
-        self, now: Instant, wall: int, peer: Peer, kind: str, message: Message
-    ) -> Effects:
+    def _control(self, now: Instant, wall: int, peer: Peer, kind: str, message: Message) -> Effects:
         if not self._for_us(message):
             return []
         if kind == "NS_nak_rexmit":
