@@ -11,9 +11,13 @@ import signal
 import socket
 import sys
 import uuid
+from functools import partial
 
-from standfest.adapters.linux.agentrunner import LinuxAgentRunner
+from standfest.adapters.linux.agentrunner import BuiltIn, LinuxAgentRunner
+from standfest.adapters.linux.host import LinuxHost
 from standfest.adapters.linux.store import FileStore
+from standfest.agents.invoke import invoke
+from standfest.agents.registry import built_in
 from standfest.core.cib.document import Cib
 from standfest.daemons import identity, places, reading, seed
 from standfest.daemons.process import die_with_parent, settle_memory
@@ -45,9 +49,11 @@ class ClusterDaemon:
         self._journal = Journal(where.run_dir, member.name, "cluster")
         self._loop = Loop(self._deadline, self._on_timer)
         self._runner = LinuxAgentRunner(
+            find_built_in=_built_in,
+            host=LinuxHost(),
             on_line=lambda resource, line: self._note(
                 effects.note("agent-says", effects.Level.DEBUG, resource=resource, line=line)
-            )
+            ),
         )
         self._pulse: Channel | None = None
         self._retry_at: Instant | None = 0
@@ -212,6 +218,11 @@ class ClusterDaemon:
 
     def _note(self, event: effects.Note) -> None:
         self._journal.write(event.level.value, event.event, event.fields)
+
+
+def _built_in(name: str) -> BuiltIn | None:
+    agent = built_in(name)
+    return None if agent is None else partial(invoke, agent)
 
 
 def _request(command: frames.Command) -> protocol.Request | None:

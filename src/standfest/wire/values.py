@@ -65,7 +65,7 @@ def _plain(value: Any) -> Any:
         return value.hex()
     if isinstance(value, tuple | list):
         return [_plain(item) for item in value]
-    writers = _writers(type(value))
+    writers = _writers(type(value))  # type: ignore[arg-type]
     return {name: write(getattr(value, name)) for name, write in writers}
 
 

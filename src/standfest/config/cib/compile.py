@@ -10,9 +10,9 @@ from typing import TypeVar
 from standfest.config.cib import values
 from standfest.config.cib.constraints import Constraints
 from standfest.config.cib.findings import Findings
+from standfest.config.cib.names import meant
 from standfest.config.cib.sets import options_of, without_rules
 from standfest.config.cib.vocabulary import IMPLEMENTED_OPTIONS, KNOWN_OPTIONS, SILENT_OPTIONS
-from standfest.config.cib.names import meant
 from standfest.model.configuration import (
     Clone,
     ClusterOptions,

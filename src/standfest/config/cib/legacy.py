@@ -19,9 +19,25 @@ _RENAMED = {
 _RESOURCE_TAGS = frozenset({"primitive", "group", "clone", "master_slave", "master"})
 _IDENTITY = frozenset({"id", "type", "class", "provider", "description", "template"})
 _META_IN_INSTANCE = frozenset(
-    "priority is_managed resource_stickiness resource_failure_stickiness target_role clone_max "
-    "clone_node_max master_max master_node_max globally_unique notify ordered interleave "
-    "allow_migrate multiple_active restart_type start_prereq".split()
+    [
+        "priority",
+        "is_managed",
+        "resource_stickiness",
+        "resource_failure_stickiness",
+        "target_role",
+        "clone_max",
+        "clone_node_max",
+        "master_max",
+        "master_node_max",
+        "globally_unique",
+        "notify",
+        "ordered",
+        "interleave",
+        "allow_migrate",
+        "multiple_active",
+        "restart_type",
+        "start_prereq",
+    ]
 )
 _OPTION_SPELLING = {"transition_idle_timeout": "cluster-delay"}
 _LEGACY_ATTRIBUTES = frozenset({"is_managed", "disabled", "from", "to", *_RENAMED})

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from standfest.config.cib import legacy
-from standfest.config.cib.vocabulary import ATTRIBUTES, CHILDREN, NOT_YET, SECTION_TAGS
 from standfest.config.cib.names import meant
+from standfest.config.cib.vocabulary import ATTRIBUTES, CHILDREN, NOT_YET, SECTION_TAGS
 from standfest.model import xml
 from standfest.model.element import Element
 from standfest.model.errors import ConfigError, Finding, Severity

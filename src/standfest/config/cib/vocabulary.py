@@ -126,29 +126,91 @@ NOT_YET: dict[str, str] = {
 """Element -> what the operator is told: it is known, and nothing happens."""
 
 IMPLEMENTED_OPTIONS = frozenset(
-    "symmetric-cluster no-quorum-policy stonith-enabled start-failure-is-fatal maintenance-mode "
-    "stop-all-resources enable-startup-probes stop-orphan-resources cluster-delay batch-limit "
-    "cluster-recheck-interval".split()
+    [
+        "symmetric-cluster",
+        "no-quorum-policy",
+        "stonith-enabled",
+        "start-failure-is-fatal",
+        "maintenance-mode",
+        "stop-all-resources",
+        "enable-startup-probes",
+        "stop-orphan-resources",
+        "cluster-delay",
+        "batch-limit",
+        "cluster-recheck-interval",
+    ]
 )
 KNOWN_OPTIONS = IMPLEMENTED_OPTIONS | frozenset(
-    "stonith-action stonith-timeout stonith-max-attempts stonith-watchdog-timeout fencing-enabled "
-    "fencing-action fencing-timeout fence-reaction concurrent-fencing startup-fencing "
-    "priority-fencing-delay node-pending-timeout have-watchdog placement-strategy migration-limit "
-    "node-action-limit load-threshold dc-deadtime election-timeout shutdown-escalation "
-    "join-integration-timeout join-finalization-timeout transition-delay shutdown-lock "
-    "shutdown-lock-limit stop-orphan-actions remove-after-stop node-health-strategy "
-    "node-health-base node-health-green node-health-yellow node-health-red pe-error-series-max "
-    "pe-warn-series-max pe-input-series-max enable-acl cluster-ipc-limit cluster-name dc-version "
-    "cluster-infrastructure default-resource-stickiness default-action-timeout "
-    "default-resource-failure-stickiness is-managed-default short-resource-names require-quorum "
-    "suppress-cib-writes crmd-integration-timeout crmd-finalization-timeout crmd-transition-delay "
-    "last-lrm-refresh expected-quorum-votes".split()
+    [
+        "stonith-action",
+        "stonith-timeout",
+        "stonith-max-attempts",
+        "stonith-watchdog-timeout",
+        "fencing-enabled",
+        "fencing-action",
+        "fencing-timeout",
+        "fence-reaction",
+        "concurrent-fencing",
+        "startup-fencing",
+        "priority-fencing-delay",
+        "node-pending-timeout",
+        "have-watchdog",
+        "placement-strategy",
+        "migration-limit",
+        "node-action-limit",
+        "load-threshold",
+        "dc-deadtime",
+        "election-timeout",
+        "shutdown-escalation",
+        "join-integration-timeout",
+        "join-finalization-timeout",
+        "transition-delay",
+        "shutdown-lock",
+        "shutdown-lock-limit",
+        "stop-orphan-actions",
+        "remove-after-stop",
+        "node-health-strategy",
+        "node-health-base",
+        "node-health-green",
+        "node-health-yellow",
+        "node-health-red",
+        "pe-error-series-max",
+        "pe-warn-series-max",
+        "pe-input-series-max",
+        "enable-acl",
+        "cluster-ipc-limit",
+        "cluster-name",
+        "dc-version",
+        "cluster-infrastructure",
+        "default-resource-stickiness",
+        "default-action-timeout",
+        "default-resource-failure-stickiness",
+        "is-managed-default",
+        "short-resource-names",
+        "require-quorum",
+        "suppress-cib-writes",
+        "crmd-integration-timeout",
+        "crmd-finalization-timeout",
+        "crmd-transition-delay",
+        "last-lrm-refresh",
+        "expected-quorum-votes",
+    ]
 )
 """Cluster options by their current names; the legacy ones have `_` for `-`."""
 
 SILENT_OPTIONS = frozenset(
-    "dc-version cluster-infrastructure cluster-name have-watchdog last-lrm-refresh "
-    "default-resource-stickiness default-action-timeout is-managed-default "
-    "pe-error-series-max pe-warn-series-max pe-input-series-max".split()
+    [
+        "dc-version",
+        "cluster-infrastructure",
+        "cluster-name",
+        "have-watchdog",
+        "last-lrm-refresh",
+        "default-resource-stickiness",
+        "default-action-timeout",
+        "is-managed-default",
+        "pe-error-series-max",
+        "pe-warn-series-max",
+        "pe-input-series-max",
+    ]
 )
 """Known options that need no warning: written by a cluster, converted, or without effect here."""

@@ -128,9 +128,11 @@ class _Allocation:
                 own = scores if member is first else self._table[member.id]
                 there = self._choose(member, own)
             target = there
-            if blocked or wanted_stopped(self._situation, member):
-                target = None
-            elif target is not None and self._table[member.id][target] < 0:
+            if (
+                blocked
+                or wanted_stopped(self._situation, member)
+                or (target is not None and self._table[member.id][target] < 0)
+            ):
                 target = None
             target = self._quorum(member, self._kept(member, target))
             self._placements[member.id] = target

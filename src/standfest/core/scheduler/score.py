@@ -23,9 +23,7 @@ def base_scores(situation: Situation) -> dict[str, Scores]:
             if isinstance(unit, Group) and position == 0:
                 wishes += _locations(situation, unit.id)
             scores = _located(situation, wishes)
-            if not symmetric and not isinstance(unit, Group):
-                scores = _opted_in(situation, wishes, scores)
-            elif not symmetric and position == 0:
+            if (not symmetric and not isinstance(unit, Group)) or (not symmetric and position == 0):
                 scores = _opted_in(situation, wishes, scores)
             seen = situation.observed[primitive.id]
             if len(seen.active) == 1 and situation.managed(primitive):
