@@ -163,7 +163,7 @@ class Pulse:
                         "warning", "late-heartbeat", node=node, late_ms=in_milliseconds(late_by)
                     )
                 case Dropped(reason=reason):
-                    self._refused[str(reason)] += 1
+                    self._refused[reason.value] += 1
 
     def _node_changed(self, change: NodeChanged) -> None:
         before, after = self._heard.get(change.node), change.state
@@ -173,7 +173,7 @@ class Pulse:
             "node-status",
             node=change.node,
             status=after.value,
-            reason=change.reason,
+            reason=change.reason.value,
         )
         if after in (NodeStatus.DEAD, NodeStatus.LEFT):
             self._heard.pop(change.node, None)

@@ -82,7 +82,7 @@ class Coordinator:
 
     def invite(self, node: str) -> Effects:
         """Ask one member to join (again): it is new, or messages between us may have been lost."""
-        return [Send(node, self._lead())]
+        return [Send(node, replace(self._lead(), again=node in self.joined))]
 
     def hear(self, now: Instant, wall: int, node: str) -> Effects:
         """A node is heard by `pulse`; its cluster daemon joins separately."""

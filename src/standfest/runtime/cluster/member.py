@@ -84,6 +84,7 @@ class ClusterMember:
         self._departing = False
         self._depart_again: Instant | None = None
         self._isolated = False
+        self._joined_term = 0
         self._watched: tuple[Element, tuple[str, ...]] | None = None
 
     # --- what the daemon may want to know -------------------------------------------------------
@@ -315,7 +316,8 @@ class ClusterMember:
         if sender == self.name:
             return self._join(now)
         effects = self._elect(now, wall, self.election.acknowledge(now, sender, lead.term))
-        if self.leader == sender and self.coordinator is None:
+        following = self.leader == sender and self.coordinator is None
+        if following and (lead.again or self._joined_term != lead.term):
             effects += self._join(now)
         return effects
 
@@ -337,6 +339,7 @@ class ClusterMember:
                 case Elected(node, term, mine):
                     effects.append(note("elected", node=node, term=term))
                     self._synchronised = False
+                    self._joined_term = 0
                     self.coordinator = None
                     if mine:
                         self._follow_until = None
@@ -359,6 +362,7 @@ class ClusterMember:
             return []
         self.election.term = lead.term
         self._synchronised = False
+        self._joined_term = lead.term
         if self.leader != self.name:
             self._follow_until = now + FOLLOW_TIMEOUT
         version = self.cib.version

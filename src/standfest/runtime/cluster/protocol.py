@@ -15,10 +15,14 @@ from standfest.wire import values
 
 @dataclass(frozen=True, slots=True)
 class Lead:
-    """The sender coordinates from now on, in this term; everybody else joins."""
+    """The sender coordinates in this term; everybody else joins.
+
+    again: who has joined already shall do so once more, because messages may have been lost.
+    """
 
     term: int
     version: Version
+    again: bool = False
 
 
 @dataclass(frozen=True, slots=True)
