@@ -276,6 +276,7 @@ def test_every_directive_of_ha_logd_is_read() -> None:
         ("logfle /x", 'unknown directive "logfle"; did you mean "logfile"?'),
         ("logfile x", 'logfile is "x"; expected an absolute path'),
         ("logmode 888", 'logmode is "888"; expected an octal mode from 0000 to 0777'),
+        ("logmode 1777", 'logmode is "1777"; expected an octal mode from 0000 to 0777'),
         (
             "logfacility deamon",
             'logfacility is "deamon"; expected a syslog facility or none; did you mean "daemon"?',

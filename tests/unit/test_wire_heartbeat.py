@@ -153,6 +153,14 @@ def nested(depth: int) -> bytes:
     return field
 
 
+def nested_lines(depth: int) -> bytes:
+    lines = b"a=1\n"
+    for level in reversed(range(depth)):
+        inner = b">>>\n" + lines + b"<<<\n"
+        lines = b"(2)m=" + inner.replace(b"\n", bytes([20 + level])) + b"\n"
+    return lines
+
+
 VALID = sealed(STATUS_FIELDS)
 MANY = b"6:(0)a=1," * (MAX_FIELDS + 1)
 ITEMS = b"1:x," * (MAX_ITEMS + 1)
@@ -193,6 +201,7 @@ DROPPED: list[tuple[str, bytes]] = [
     ("compressed", sealed(b"6:(4)a=1,")),
     ("compressed", sealed(b"6:(5)a=1,")),
     ("nesting", sealed(nested(MAX_DEPTH + 1))),
+    ("nesting", lined(nested_lines(MAX_DEPTH + 1))),
     ("too-many-fields", sealed(MANY)),
     ("too-many-fields", lined(b"a=1\n" * (MAX_FIELDS + 1))),
     ("too-many-items", sealed(b"%d:(3)l=%b," % (5 + len(ITEMS), ITEMS))),
@@ -213,7 +222,10 @@ def test_every_reason_has_a_datagram() -> None:
 
 def test_what_just_fits_the_limits_is_accepted() -> None:
     assert len(decode(sealed(MANY[9:]), SHA1).fields) == MAX_FIELDS
-    assert decode(sealed(nested(MAX_DEPTH)), SHA1).fields[0][0] == "m"
+    deepest = decode(sealed(nested(MAX_DEPTH)), SHA1)
+    assert decode(lined(nested_lines(MAX_DEPTH)), SHA1) == deepest
+    for form in Form:
+        assert decode(encode(deepest, SHA1, form=form), SHA1) == deepest
     # Around the value: 4 + "65452:" 6 + "(0)a=" 5 + "," 1 + 4 + "42:1 " 5 + 40 + "," 1 = 66.
     message = Message((("a", "x" * (65_507 - 66)),))
     assert len(encode(message, SHA1, inner=False)) == 65_507
@@ -231,7 +243,7 @@ def test_what_cannot_be_represented_is_never_sent() -> None:
     assert refusal_of(*[("a", "1")] * MAX_FIELDS) == "too-many-fields"
     assert refusal_of(("l", ("x",) * (MAX_ITEMS + 1))) == "too-many-items"
     deep = Message(())
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(MAX_DEPTH):  # and one more below `t`
         deep = Message((("m", deep),))
     for form in Form:
         assert refusal_of(("t", deep), form=form) == "nesting"
