@@ -4,6 +4,7 @@ import json
 import statistics
 from collections.abc import Sequence
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -29,13 +30,17 @@ def as_json(results: Sequence[Result]) -> str:
 
 
 def show(console: Console, results: Sequence[Result], notes: Sequence[str]) -> None:
-    """Print the table, what was decided how, and what the lab had to replace."""
-    table = Table(title="Drill", title_justify="left")
+    """Print the table, what was decided how, and what the lab had to replace.
+
+    outage is detect + decide + start, less what the service still answered after the fault; twice
+    is for how long two nodes owned an address or served.
+    """
+    table = Table(title="Drill (milliseconds)", title_justify="left", box=box.SIMPLE, padding=(0, 1))
     for column in ("scenario", "service", "from", "to"):
         table.add_column(column, no_wrap=True)
-    for column in ("outage ms", "detected", "decided", "started", "two owners ms"):
-        table.add_column(column, justify="right")
-    table.add_column("verdict")
+    for column in ("outage", "detect", "decide", "start", "twice"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
     for result in results:
         table.add_row(
             result.scenario,
@@ -51,11 +56,11 @@ def show(console: Console, results: Sequence[Result], notes: Sequence[str]) -> N
         )
     console.print(table)
     for scenario, remark in sorted({(r.scenario, r.remark) for r in results if r.remark}):
-        console.print(f"{scenario}: {remark}", highlight=False)
+        console.print(f"{scenario}: {remark}", highlight=False, soft_wrap=True)
     for line in _medians(results):
-        console.print(line, highlight=False)
+        console.print(line, highlight=False, soft_wrap=True)
     for note in notes:
-        console.print(f"note: {note}", highlight=False)
+        console.print(f"note: {note}", highlight=False, soft_wrap=True)
 
 
 def _medians(results: Sequence[Result]) -> list[str]:
