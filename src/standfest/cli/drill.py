@@ -89,6 +89,8 @@ def _drill(
     logs: Path | None,
 ) -> int:
     console = Console(stderr=as_json)
+    if not console.is_terminal:
+        console = Console(stderr=as_json, width=100)
     results: list[Result] = []
     with Lab(plan, files) as lab:
         for scenario in chosen:
