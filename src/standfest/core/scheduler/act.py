@@ -4,8 +4,10 @@ Source: facts/formats/SCHEDULER-SPEC.md sections 5, 8, 9 and 11.
 """
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from standfest.core.scheduler.allocate import Placements
+from standfest.core.scheduler.operations import one_shot
 from standfest.core.scheduler.unpack import Observed, Situation, members_of
 from standfest.model.configuration import Group, OperationEntry, OrderKind, Primitive
 from standfest.model.operations import OperationResult
@@ -39,7 +41,32 @@ def act(situation: Situation, placements: Placements) -> dict[str, Decision]:
             decision = _decide(situation, primitive, target, primitive.id in restart)
             _watch(situation, primitive, seen, decision, target)
             decisions[primitive.id] = decision
+    _hold_back(situation, decisions)
     return decisions
+
+
+def will_run(decision: Decision, seen: Observed) -> bool:
+    """Return whether a primitive is up once its decision has been carried out."""
+    return decision.start is not None or (bool(seen.active) and not decision.stop)
+
+
+def _hold_back(situation: Situation, decisions: dict[str, Decision]) -> None:
+    """Withdraw stops of what something needs that runs and cannot be stopped (rule 8.9)."""
+    needs = _needs(situation)
+    changed = True
+    while changed:
+        changed = False
+        for then, firsts in needs.items():
+            seen, decision = situation.observed[then], decisions[then]
+            if not seen.active or decision.stop:
+                continue
+            if situation.managed_name(then) and not decision.held:
+                continue
+            for first in firsts:
+                if decisions[first].stop:
+                    kept = decisions[first].probe
+                    decisions[first] = Decision(probe=kept, held=f"{then} cannot be stopped")
+                    changed = True
 
 
 def _decide(
@@ -82,7 +109,8 @@ def _watch(
         for entry in primitive.operations
         if entry.interval and entry.enabled and entry.role in ("", "Started", "Unpromoted")
     }
-    if options.maintenance_mode or primitive.options.maintenance:
+    resting = any(situation.nodes[index].maintenance for index in seen.active)
+    if options.maintenance_mode or primitive.options.maintenance or resting:
         wanted = {}
     where = target if decision.start is not None else None
     if where is None and not decision.stop and len(seen.active) == 1:
@@ -131,7 +159,7 @@ def _disturbed(seen: Observed, primitive: Primitive, placements: Placements) -> 
     if seen.failed or seen.active != [placements[primitive.id]]:
         return True
     given = seen.started_with.get(seen.active[0])
-    return bool(given) and given != primitive.parameters
+    return bool(given) and given != one_shot(primitive, "start", "").parameters
 
 
 def _needs(situation: Situation) -> dict[str, list[str]]:
@@ -144,7 +172,7 @@ def _needs(situation: Situation) -> dict[str, list[str]]:
             needs[member.id] = []
             units.setdefault(member.id, (member,))
         if isinstance(unit, Group) and unit.ordered:
-            for before, after in zip(members, members[1:], strict=False):
+            for before, after in pairwise(members):
                 needs[after.id].append(before.id)
     for order in situation.configuration.orders:
         usual = order.first_action == "start" and order.then_action == "start"
@@ -158,6 +186,7 @@ def _needs(situation: Situation) -> dict[str, list[str]]:
 def withheld(situation: Situation, placements: Placements) -> Placements:
     """Return the placements without those that need, by order, something that will not run."""
     needs = _needs(situation)
+    first_starts = _first_starts(situation)
     kept = dict(placements)
     changed = True
     while changed:
@@ -166,22 +195,34 @@ def withheld(situation: Situation, placements: Placements) -> Placements:
             seen = situation.observed[then]
             if kept.get(then) is None:
                 continue
-            if any(
+            lacking = any(
                 kept.get(first) is None and not _unmanaged(situation, first) for first in firsts
-            ):
-                if not seen.active or _managed(situation, then):
-                    kept[then] = None
-                    changed = True
+            )
+            if lacking and (not seen.active or situation.managed_name(then)):
+                kept[then] = None
+                changed = True
+        for then, first in first_starts:
+            # One direction only: what runs already may stay.
+            idle = not situation.observed[then].active
+            if idle and kept[first] is None and kept[then] is not None:
+                kept[then] = None
+                changed = True
     return kept
 
 
-def _managed(situation: Situation, name: str) -> bool:
-    return any(
-        primitive.id == name and situation.managed(primitive)
-        for unit in situation.units
-        for primitive in members_of(unit)
-    )
+def _first_starts(situation: Situation) -> list[tuple[str, str]]:
+    """Return (then, first) of the mandatory orders that are not symmetrical."""
+    units = {unit.id: members_of(unit) for unit in situation.units}
+    units |= {member.id: (member,) for unit in situation.units for member in members_of(unit)}
+    return [
+        (then.id, first.id)
+        for order in situation.configuration.orders
+        if order.kind is OrderKind.MANDATORY and not order.symmetrical
+        if order.first_action == "start" and order.then_action == "start"
+        for then in units.get(order.then, ())
+        for first in units.get(order.first, ())
+    ]
 
 
 def _unmanaged(situation: Situation, name: str) -> bool:
-    return bool(situation.observed[name].active) and not _managed(situation, name)
+    return bool(situation.observed[name].active) and not situation.managed_name(name)

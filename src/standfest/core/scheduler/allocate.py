@@ -72,7 +72,7 @@ class _Allocation:
         members = [
             member
             for member in members_of(self._units[unit_id])
-            if not wanted_stopped(self._situation, member)
+            if not wanted_stopped(self._situation, member) and self._matters(member, unit_id)
         ]
         together: Scores | None = None
         for member in reversed(members):
@@ -80,16 +80,28 @@ class _Allocation:
             together = own if together is None else self._joined(own, together)
         if together is None:
             together = list(self._table[members_of(self._units[unit_id])[0].id])
-        for wish in self._colocations:
+        for wish in sorted(self._colocations, key=self._importance):
             dependent = self._unit_of[wish.dependent]
             if self._unit_of[wish.primary] != unit_id or dependent in (*above, unit_id):
                 continue
             if dependent in self._placed:
                 continue
+            if not self._matters(members_of(self._units[dependent])[0], unit_id):
+                continue
             theirs = self._wishes(dependent, (*above, unit_id))
             scaled = [_scaled(score, wish.score) for score in theirs]
             together = self._joined(together, scaled)
         return together
+
+    def _matters(self, dependent: Primitive, primary: str) -> bool:
+        """Return whether a dependent may move its primary: one that runs, only if critical."""
+        first = members_of(self._units[primary])[0]
+        running = bool(self._situation.observed[first.id].active)
+        return dependent.options.critical or dependent.id == first.id or not running
+
+    def _importance(self, wish: Colocation) -> int:
+        """Sort key: of dependents that contradict each other, the first gets its way."""
+        return -self._units[self._unit_of[wish.dependent]].options.priority
 
     def _joined(self, own: Scores, others: Scores) -> Scores:
         """Return the sums, or only our own where the sums leave no node at all."""

@@ -4,9 +4,10 @@ Source: facts/formats/SCHEDULER-SPEC.md sections 5, 8 and 12.
 """
 
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 from standfest.core.scheduler import operations
-from standfest.core.scheduler.act import Decision
+from standfest.core.scheduler.act import Decision, will_run
 from standfest.core.scheduler.unpack import Situation, members_of
 from standfest.model.configuration import Group, Order, OrderKind, Primitive
 from standfest.model.graph import Action, ActionKind, Graph
@@ -42,11 +43,33 @@ class GraphBuilder:
             self._order(order)
         self._orphans()
         self._expired()
-        actions = tuple(
-            replace(action, inputs=tuple(sorted(inputs)))
-            for action, inputs in zip(self._actions, self._inputs, strict=True)
-        )
-        return Graph(actions)
+        looped = self._looped()
+        return Graph(tuple(self._finished(action, looped) for action in self._actions))
+
+    def _looped(self) -> set[int]:
+        """Return the actions that wait, directly or not, for themselves."""
+        waits = {number: set(inputs) for number, inputs in enumerate(self._inputs)}
+        followers: dict[int, list[int]] = {}
+        for number, inputs in waits.items():
+            for earlier in inputs:
+                followers.setdefault(earlier, []).append(number)
+        free = [number for number, inputs in waits.items() if not inputs]
+        while free:
+            done = free.pop()
+            del waits[done]
+            for number in followers.get(done, ()):
+                waits[number].discard(done)
+                if not waits[number]:
+                    free.append(number)
+        return set(waits)
+
+    def _finished(self, action: Action, looped: set[int]) -> Action:
+        inputs = self._inputs[action.id]
+        if action.id not in looped:
+            return replace(action, inputs=tuple(sorted(inputs)))
+        # Left in, so that an administrator sees what the constraints ask for; never started.
+        kept = tuple(sorted(inputs - looped))
+        return replace(action, inputs=kept, runnable=False, reason="ordering constraints loop")
 
     # --- units ----------------------------------------------------------------------------------
 
@@ -67,15 +90,17 @@ class GraphBuilder:
             whole.first_stop, whole.last_stop = [begin], [done]
         if any(end.first_start for end in ends):
             begin = self._pseudo(unit.id, "start")
-            done = self._pseudo(unit.id, "running")
             self._inputs[begin].update(whole.last_stop)
-            self._inputs[done].add(begin)
+            starts = [start for end in ends for start in end.last_start]
             for end in ends:
                 self._after(end.first_start, [begin])
-                self._inputs[done].update(end.last_start)
-            whole.first_start, whole.last_start = [begin], [done]
+            whole.first_start, whole.last_start = [begin], starts
+            if all(self._runs(member) for member in unit.members):
+                done = self._pseudo(unit.id, "running")
+                self._inputs[done].update([begin, *starts])
+                whole.last_start = [done]
         if unit.ordered:
-            for before, after in zip(ends, ends[1:], strict=False):
+            for before, after in pairwise(ends):
                 self._after(after.first_start, before.last_start)
                 self._after(before.first_stop, after.last_stop)
             # A member may be up already: order holds over it.
@@ -85,6 +110,10 @@ class GraphBuilder:
                 [end.last_stop for end in backwards], [end.first_stop for end in backwards]
             )
         self._ends[unit.id] = whole
+
+    def _runs(self, primitive: Primitive) -> bool:
+        seen = self._situation.observed[primitive.id]
+        return will_run(self._decisions[primitive.id], seen)
 
     def _bridge(self, done: list[list[int]], begun: list[list[int]]) -> None:
         """Order each member after the nearest earlier one that has anything to do."""
@@ -148,6 +177,8 @@ class GraphBuilder:
         if not self._situation.configuration.options.stop_orphan_resources:
             return
         by_name = {node.name: index for index, node in enumerate(self._situation.nodes)}
+        stops: dict[str, set[int]] = {}
+        forgotten: list[tuple[str, int]] = []
         for state in self._situation.status.nodes:
             index = by_name[state.name]
             if not self._situation.nodes[index].online:
@@ -157,11 +188,12 @@ class GraphBuilder:
                     continue
                 last = entries[-1].operation
                 ghost = Primitive(name, last.agent, last.parameters)
-                before: set[int] = set()
+                forgotten.append((name, index))
                 if state.runs(name):
                     stop = operations.one_shot(ghost, "stop", state.name)
-                    before = {self._resource(ghost, stop, index)}
-                self._cluster("lrm_delete", name, index, before)
+                    stops.setdefault(name, set()).add(self._resource(ghost, stop, index))
+        for name, index in sorted(forgotten):
+            self._cluster("lrm_delete", name, index, stops.get(name, set()))
 
     def _expired(self) -> None:
         for name, seen in sorted(self._situation.observed.items()):

@@ -35,7 +35,7 @@ def recurring(primitive: Primitive, entry: OperationEntry, node: str) -> Operati
     )
 
 
-def _operation(
+def _operation(  # noqa: PLR0917 (a leaf: the fields of one value)
     primitive: Primitive,
     task: str,
     interval: Duration,

@@ -10,7 +10,7 @@ from standfest.model.configuration import Expression, Rule
 
 
 def matches(rule: Rule, attributes: Mapping[str, str]) -> bool:
-    """Return whether a node with these attributes satisfies the rule; an empty rule always holds."""
+    """Return whether a node with these attributes satisfies the rule; an empty one always holds."""
     verdicts = (
         matches(part, attributes) if isinstance(part, Rule) else _holds(part, attributes)
         for part in rule.expressions

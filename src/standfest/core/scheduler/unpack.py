@@ -85,6 +85,14 @@ class Situation:
             and not self.observed[primitive.id].blocked
         )
 
+    def managed_name(self, name: str) -> bool:
+        """Return whether the primitive of this name is configured and managed."""
+        return any(
+            primitive.id == name and self.managed(primitive)
+            for unit in self.units
+            for primitive in members_of(unit)
+        )
+
 
 def members_of(unit: Primitive | Group) -> tuple[Primitive, ...]:
     """Return the primitives of a unit, in order."""
@@ -158,7 +166,7 @@ def _node(state: NodeState, permanent: Mapping[str, str], stonith: bool, standby
     )
 
 
-def _observe(
+def _observe(  # noqa: PLR0917 (a leaf of unpack)
     seen: Observed,
     primitive: Primitive,
     index: int,
@@ -178,7 +186,8 @@ def _observe(
     for entry in entries:
         task, code = entry.operation.task, entry.exit_code
         if entry.status is OperationStatus.PENDING:
-            seen.pending = True
+            # A monitor that runs again and again changes nothing; all else will.
+            seen.pending = seen.pending or not entry.operation.interval
             active = active or task == "start"
         elif task == "monitor" and not entry.operation.interval:
             active, failed = _probed(seen, entry, index, failed)
@@ -221,7 +230,7 @@ def _probed(seen: Observed, entry: OperationResult, index: int, failed: str) -> 
     return True, failed or "probe"  # it cannot be told: recover it
 
 
-def _failed(
+def _failed(  # noqa: PLR0917 (a leaf of unpack)
     seen: Observed,
     primitive: Primitive,
     entry: OperationResult,

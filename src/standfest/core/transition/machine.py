@@ -22,10 +22,14 @@ Effects = list[TransitionEffect]
 
 
 class Transition:
-    """One after the other; `cluster_delay` is what a round trip may take beyond timeouts."""
+    """One after the other; `cluster_delay` is what a round trip may take beyond timeouts.
 
-    def __init__(self, cluster_delay: Duration) -> None:
+    batch_limit: how many actions may run at once, 0 for any number.
+    """
+
+    def __init__(self, cluster_delay: Duration, *, batch_limit: int = 0) -> None:
         self._cluster_delay = cluster_delay
+        self._batch_limit = batch_limit
         self._number = 0
         self._instance = ""
         self._waiting: dict[int, Action] = {}
@@ -111,7 +115,7 @@ class Transition:
         while progress:
             progress = False
             for number, action in list(self._waiting.items()):
-                if not self._done.issuperset(action.inputs):
+                if not self._done.issuperset(action.inputs) or self._full(action):
                     continue
                 del self._waiting[number]
                 progress = True
@@ -121,6 +125,10 @@ class Transition:
             outcome = Outcome.ABORTED if self._abort else Outcome.COMPLETE
             effects.append(Finished(self._number, outcome, self._abort))
         return effects
+
+    def _full(self, action: Action) -> bool:
+        limited = self._batch_limit and action.kind is not ActionKind.PSEUDO
+        return bool(limited) and len(self._running) >= self._batch_limit
 
     def _start(self, now: Instant, action: Action) -> Effects:
         if action.kind is ActionKind.PSEUDO:
