@@ -50,7 +50,7 @@ class ClusterDaemon:
         self._loop = Loop(self._deadline, self._on_timer)
         self._runner = LinuxAgentRunner(
             find_built_in=_built_in,
-            host=LinuxHost(),
+            make_host=LinuxHost,
             on_line=lambda resource, line: self._note(
                 effects.note("agent-says", effects.Level.DEBUG, resource=resource, line=line)
             ),

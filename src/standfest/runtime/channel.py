@@ -117,7 +117,7 @@ class Listener:
             self._socket.bind(str(path))
         finally:
             os.umask(umask)
-        with contextlib.suppress(KeyError, PermissionError):
+        with contextlib.suppress(KeyError, OSError):  # no such group, or not ours to give
             os.chown(path, -1, grp.getgrnam(GROUP).gr_gid)
             os.chmod(path, 0o660)
         self._socket.listen(BACKLOG)

@@ -44,18 +44,19 @@ class _Run:
 class LinuxAgentRunner:
     """Implements ports.agents.AgentRunner; watch `fileno()` and call `poll()` when it is readable.
 
-    find_built_in: type name -> a built-in agent's entry, or None; on_line: gets every line that an
-    agent wrote.
+    find_built_in: type name -> a built-in agent's entry, or None; make_host: called in the child,
+    because what it opens must not be shared by agents that run at once; on_line: gets every line
+    that an agent wrote.
     """
 
     def __init__(
         self,
         find_built_in: Callable[[str], BuiltIn | None],
-        host: Host,
+        make_host: Callable[[], Host],
         on_line: Callable[[str, str], None],
     ) -> None:
         self._find_built_in = find_built_in
-        self._host = host
+        self._make_host = make_host
         self._on_line = on_line
         self._epoll = select.epoll()
         self._runs: dict[RunId, _Run] = {}
@@ -154,7 +155,7 @@ class LinuxAgentRunner:
         try:
             _become_agent(capture.fileno())
             os.environ.update(ocf_environment(operation))
-            code = entry(operation.task, dict(operation.parameters), self._host)
+            code = entry(operation.task, dict(operation.parameters), self._make_host())
         except BaseException as error:
             os.write(2, f"{REASON_PREFIX}{type(error).__name__}: {error}\n".encode())
         finally:
