@@ -3,6 +3,7 @@
 Source: facts/formats/SCHEDULER-SPEC.md sections 5, 8, 9 and 11.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -32,16 +33,18 @@ class Decision:
 
 def act(situation: Situation, placements: Placements) -> dict[str, Decision]:
     """Return the decision on every primitive."""
-    restart = _restarts(situation, placements)
+    pinned = _pinned(situation)
+    restart = _restarts(situation, placements, pinned)
     decisions: dict[str, Decision] = {}
     for unit in situation.units:
         for primitive in members_of(unit):
             target = placements[primitive.id]
             seen = situation.observed[primitive.id]
-            decision = _decide(situation, primitive, target, primitive.id in restart)
+            pin = pinned.get(primitive.id, "")
+            decision = _decide(situation, primitive, target, primitive.id in restart, pin)
             _watch(situation, primitive, seen, decision, target)
             decisions[primitive.id] = decision
-    _hold_back(situation, decisions)
+    _wait(situation, decisions)
     return decisions
 
 
@@ -50,45 +53,85 @@ def will_run(decision: Decision, seen: Observed) -> bool:
     return decision.start is not None or (bool(seen.active) and not decision.stop)
 
 
-def _hold_back(situation: Situation, decisions: dict[str, Decision]) -> None:
-    """Withdraw stops of what something needs that runs and cannot be stopped (rule 8.9)."""
+def _pinned(situation: Situation) -> dict[str, str]:
+    """Return the active primitives that cannot be stopped now, and why.
+
+    Besides those that are nobody's to touch, all that these need to be running (rule 8.9).
+    """
+    pinned: dict[str, str] = {}
+    for unit in situation.units:
+        for primitive in members_of(unit):
+            why = _pin(situation, primitive)
+            if why and situation.observed[primitive.id].active:
+                pinned[primitive.id] = why
     needs = _needs(situation)
+    work = sorted(pinned)
+    while work:
+        then = work.pop()
+        for first in needs[then]:
+            if first not in pinned and situation.observed[first].active:
+                pinned[first] = f"{then} needs it and cannot be stopped"
+                work.append(first)
+    return pinned
+
+
+def _pin(situation: Situation, primitive: Primitive) -> str:
+    """Return why a primitive is to be left alone for reasons of its own, or nothing."""
+    seen, nodes = situation.observed[primitive.id], situation.nodes
+    if not situation.managed(primitive):
+        return "it is blocked after a failure" if seen.blocked else "it is not managed"
+    if seen.pending:
+        return "an operation on it has not ended"
+    lost = [nodes[i].name for i in seen.active if nodes[i].unclean]
+    if lost:
+        return f"{', '.join(lost)} is lost and not fenced"
+    if any(nodes[i].away or nodes[i].maintenance for i in seen.active):
+        return "its node's daemon is away, or the node is in maintenance"
+    return ""
+
+
+def _unsure(situation: Situation, seen: Observed) -> str:
+    """Return which lost node may be running a stopped resource, as nobody ever looked there."""
+    if seen.active:
+        return ""
+    lost = [n.name for i, n in enumerate(situation.nodes) if n.unclean and i not in seen.known]
+    return f"it may run on {', '.join(lost)}, lost and not fenced" if lost else ""
+
+
+def _wait(situation: Situation, decisions: dict[str, Decision]) -> None:
+    """Withdraw starts of what needs something that is not up, or not yet, and will not be."""
+    needs = _needs(situation)
+    for then, first in _first_starts(situation):
+        needs[then].append(first)
     changed = True
     while changed:
         changed = False
         for then, firsts in needs.items():
-            seen, decision = situation.observed[then], decisions[then]
-            if not seen.active or decision.stop:
-                continue
-            if situation.managed_name(then) and not decision.held:
+            decision = decisions[then]
+            if decision.start is None:
                 continue
             for first in firsts:
-                if decisions[first].stop:
-                    kept = decisions[first].probe
-                    decisions[first] = Decision(probe=kept, held=f"{then} cannot be stopped")
+                seen = situation.observed[first]
+                if seen.pending or not will_run(decisions[first], seen):
+                    decision.start, decision.watch = None, []
+                    decision.held = f"{first} is not running yet"
                     changed = True
+                    break
 
 
 def _decide(
-    situation: Situation, primitive: Primitive, target: int | None, restart: bool
+    situation: Situation, primitive: Primitive, target: int | None, restart: bool, pin: str
 ) -> Decision:
     seen = situation.observed[primitive.id]
     decision = Decision()
-    nodes = situation.nodes
     if situation.configuration.options.enable_startup_probes:
-        decision.probe = [i for i, n in enumerate(nodes) if n.online and i not in seen.known]
-    if not situation.managed(primitive) or seen.pending:
-        return decision
-    lost = [i for i in seen.active if nodes[i].unclean]
-    if lost:
-        names = ", ".join(nodes[i].name for i in lost)
-        decision.held = f"{names} is lost and not fenced"
-        return decision
-    if any(nodes[i].away or nodes[i].maintenance for i in seen.active):
-        decision.held = "its node's daemon is away, or the node is in maintenance"
-        return decision
+        nodes = enumerate(situation.nodes)
+        decision.probe = [i for i, n in nodes if n.online and i not in seen.known]
     settled = len(seen.active) == 1 and seen.active[0] == target and not restart
-    if settled:
+    if settled or (not seen.active and target is None):
+        return decision
+    decision.held = pin or _pin(situation, primitive) or _unsure(situation, seen)
+    if decision.held:
         return decision
     decision.stop = list(seen.active)
     decision.start = target
@@ -128,7 +171,7 @@ def _watch(
     decision.watch = [(where, wanted[key]) for key in sorted(wanted) if key not in there]
 
 
-def _restarts(situation: Situation, placements: Placements) -> set[str]:
+def _restarts(situation: Situation, placements: Placements, pinned: Mapping[str, str]) -> set[str]:
     """Return the active primitives that must stop and start where they are, or just stop.
 
     Failed ones and those with other parameters; then all that need one of these to be running.
@@ -138,13 +181,13 @@ def _restarts(situation: Situation, placements: Placements) -> set[str]:
     for unit in situation.units:
         for primitive in members_of(unit):
             seen = situation.observed[primitive.id]
-            if situation.managed(primitive) and _disturbed(seen, primitive, placements):
+            if primitive.id not in pinned and _disturbed(seen, primitive, placements):
                 moved.add(primitive.id)
     changed = True
     while changed:
         changed = False
         for then, firsts in needs.items():
-            if then in moved or not situation.observed[then].active:
+            if then in moved or then in pinned or not situation.observed[then].active:
                 continue
             if any(first in moved for first in firsts):
                 moved.add(then)
@@ -225,4 +268,4 @@ def _first_starts(situation: Situation) -> list[tuple[str, str]]:
 
 
 def _unmanaged(situation: Situation, name: str) -> bool:
-    return bool(situation.observed[name].active) and not situation.managed_name(name)
+    return not situation.managed_name(name)

@@ -69,17 +69,8 @@ class _Allocation:
 
     def _wishes(self, unit_id: str, above: tuple[str, ...]) -> Scores:
         """Return a unit's scores with those of its later members and of its dependents."""
-        members = [
-            member
-            for member in members_of(self._units[unit_id])
-            if not wanted_stopped(self._situation, member) and self._matters(member, unit_id)
-        ]
-        together: Scores | None = None
-        for member in reversed(members):
-            own = self._table[member.id]
-            together = own if together is None else self._joined(own, together)
-        if together is None:
-            together = list(self._table[members_of(self._units[unit_id])[0].id])
+        chain = self._chain(unit_id)
+        together = chain[members_of(self._units[unit_id])[0].id]
         for wish in sorted(self._colocations, key=self._importance):
             dependent = self._unit_of[wish.dependent]
             if self._unit_of[wish.primary] != unit_id or dependent in (*above, unit_id):
@@ -102,6 +93,19 @@ class _Allocation:
     def _importance(self, wish: Colocation) -> int:
         """Sort key: of dependents that contradict each other, the first gets its way."""
         return -self._units[self._unit_of[wish.dependent]].options.priority
+
+    def _chain(self, unit_id: str) -> dict[str, Scores]:
+        """Return each member's scores together with those of the members after it."""
+        chain: dict[str, Scores] = {}
+        after: Scores | None = None
+        for member in reversed(members_of(self._units[unit_id])):
+            own = self._table[member.id]
+            joined = own if after is None else self._joined(own, after)
+            stopped = wanted_stopped(self._situation, member)
+            chain[member.id] = joined
+            if not stopped and self._matters(member, unit_id):
+                after = joined
+        return chain
 
     def _joined(self, own: Scores, others: Scores) -> Scores:
         """Return the sums, or only our own where the sums leave no node at all."""
@@ -133,6 +137,7 @@ class _Allocation:
         members = members_of(unit)
         first = members[0]
         together = isinstance(unit, Group) and unit.collocated
+        chain = self._chain(unit.id)
         there: int | None = None
         blocked = False
         for member in members:
@@ -143,21 +148,29 @@ class _Allocation:
             if (
                 blocked
                 or wanted_stopped(self._situation, member)
-                or (target is not None and self._table[member.id][target] < 0)
+                or (target is not None and not self._may_be(member, target))
+                or (target is not None and member is not first and chain[member.id][target] < 0)
             ):
                 target = None
             target = self._quorum(member, self._kept(member, target))
+            if together and target is not None and target != there:
+                there = target  # the later members belong where this one has to stay
             self._placements[member.id] = target
             if target is not None:
                 self._load[target] += 1
             elif isinstance(unit, Group) and unit.ordered:
                 blocked = True  # later members need this one
 
+    def _may_be(self, member: Primitive, target: int) -> bool:
+        """Return whether a node takes resources, or at least keeps this one."""
+        node = self._situation.nodes[target]
+        return node.usable or (node.away and target in self._situation.observed[member.id].active)
+
     def _kept(self, member: Primitive, target: int | None) -> int | None:
         """Return where an unmanaged resource is: it stays there, whatever we think of it."""
         seen = self._situation.observed[member.id]
-        if not self._situation.managed(member) and seen.active:
-            return seen.active[0]
+        if not self._situation.managed(member):
+            return seen.active[0] if seen.active else None
         return target
 
     def _quorum(self, member: Primitive, target: int | None) -> int | None:

@@ -29,6 +29,8 @@ def base_scores(situation: Situation) -> dict[str, Scores]:
             if len(seen.active) == 1 and situation.managed(primitive):
                 here = seen.active[0]
                 scores[here] = add_scores(scores[here], primitive.options.resource_stickiness)
+            if seen.active and not situation.managed(primitive):
+                scores[seen.active[0]] = INFINITY  # it stays, and draws its companions
             for index in range(len(scores)):
                 if index in seen.banned or -1 in seen.banned:
                     scores[index] = -INFINITY
