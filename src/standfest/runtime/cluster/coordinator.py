@@ -54,7 +54,7 @@ class Coordinator:
         self.joined: set[str] = set()
         self._heard: set[str] = set()
         self._awaited: dict[str, Instant] = {}
-        self._serving = False
+        self.serving = False
         self._joins: dict[str, protocol.Join] = {}
         self._down: dict[str, tuple[str, ...]] = {}
         self._asked: dict[object, list[tuple[str, int, str]]] = {}
@@ -87,7 +87,7 @@ class Coordinator:
     def hear(self, now: Instant, wall: int, node: str) -> Effects:
         """A node is heard by `pulse`; its cluster daemon joins separately."""
         self._heard.add(node)
-        if not self._serving:
+        if not self.serving:
             return []
         state = self._state(node)
         return self._apply(
@@ -112,7 +112,7 @@ class Coordinator:
         self._heard.add(node)
         self._joins[node] = message
         self._down[node] = message.down
-        if self._serving or not self._awaited:
+        if self.serving or not self._awaited:
             effects += self._integrate(now, wall, f"{node} joined")
         return effects
 
@@ -135,7 +135,7 @@ class Coordinator:
         self._joins.pop(node, None)
         self._down.pop(node, None)
         awaited = self._awaited.pop(node, None) is not None
-        if not self._serving:
+        if not self.serving:
             return self._integrate(now, wall, "all joined") if awaited and not self._awaited else []
         effects = self._replicated(self.replica.set_members(self._others()))
         effects += self._apply(now, wall, (change, self._quorum()), "")
@@ -144,7 +144,7 @@ class Coordinator:
 
     def _integrate(self, now: Instant, wall: int, why: str) -> Effects:
         """Begin, or go on, with what the members that joined say of themselves."""
-        self._serving = True
+        self.serving = True
         status = self.replica.cib.status
         for node, message in sorted(self._joins.items()):
             known = status.node(node) or NodeState(node)
@@ -181,7 +181,7 @@ class Coordinator:
 
     def outcome(self, now: Instant, wall: int, node: str, result: OperationResult) -> Effects:
         """An operation ended on a member."""
-        if not self._serving or node not in self.joined:
+        if not self.serving or node not in self.joined:
             return []
         fatal = self._configuration().options.start_failure_is_fatal
         state = self._state(node)
@@ -220,7 +220,7 @@ class Coordinator:
             if device not in before
         ]
         effects += [note("link-up", node=node, device=d) for d in before if d not in down]
-        if not self._serving:
+        if not self.serving:
             return effects
         changed = self._publish_links(now, wall)
         return effects + changed + (self._consider(now, wall, "link") if changed else [])
@@ -230,7 +230,7 @@ class Coordinator:
         if self.isolated == isolated:
             return []
         self.isolated = isolated
-        if not self._serving:
+        if not self.serving:
             return []
         effects = self._apply(now, wall, (self._quorum(),), "")
         return effects + self._consider(now, wall, "isolated" if isolated else "link is back")
@@ -241,13 +241,13 @@ class Coordinator:
 
     def resynchronise(self, node: str) -> Effects:
         """A member is out of step."""
-        return [Send(node, self.replica.synchronisation(self.term))] if self._serving else []
+        return [Send(node, self.replica.synchronisation(self.term))] if self.serving else []
 
     # --- administrators -------------------------------------------------------------------------
 
     def ask(self, now: Instant, wall: int, node: str, message: protocol.Ask) -> Effects:
         """An administrator wants something; answered when every member has it on disk."""
-        if not self._serving:
+        if not self.serving:
             return [Send(node, protocol.Told(message.id, False, "the cluster is just forming"))]
         configuration = self._configuration()
         request = message.request
@@ -280,7 +280,7 @@ class Coordinator:
         """A member wants to leave in order."""
         if node not in self._departing:
             self._departing.append(node)
-        if not self._serving:
+        if not self.serving:
             return []
         effects: Effects = [note("departure-requested", node=node)]
         effects += self._mark_departing(now, wall, node)
@@ -316,7 +316,7 @@ class Coordinator:
 
     def _consider(self, now: Instant, wall: int, why: str) -> Effects:
         """Schedule now, or as soon as the running transition has ended."""
-        if not self._serving:
+        if not self.serving:
             return []
         if not self._transition.idle:
             self._again = why

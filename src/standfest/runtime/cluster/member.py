@@ -102,6 +102,8 @@ class ClusterMember:
     @property
     def synchronised(self) -> bool:
         """Return whether this copy of the CIB is the coordinator's."""
+        if self.coordinator is not None:
+            return self.coordinator.serving
         return self._synchronised
 
     def devices(self) -> tuple[str, ...]:
