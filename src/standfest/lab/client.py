@@ -22,6 +22,10 @@ GIVE_UP_S = 0.25
 MAX_OUTSTANDING = 60
 ETHERTYPE_ARP = 0x0806
 LINGER_NONE = struct.pack("ii", 1, 0)
+WATCHER_MAC = bytes.fromhex("0200000000fe")
+"""Nobody's: a reply to it shows who answers, and does not refresh the client's own ARP table, which
+must learn of a new owner as every neighbour does, from the owner's announcement."""
+
 RPC_NULL = struct.pack("!I", 0x80000000 | 40) + struct.pack(
     "!10I", 0x53746E64, 0, 2, 100003, 3, 0, 0, 0, 0, 0
 )
@@ -146,12 +150,13 @@ class Prober:
             if not wanted:
                 continue
             packets = socket.socket(
-                socket.AF_PACKET, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.htons(ETHERTYPE_ARP)
+                socket.AF_PACKET,
+                socket.SOCK_RAW | socket.SOCK_NONBLOCK,
+                socket.htons(ETHERTYPE_ARP),
             )
             packets.bind((network.device, ETHERTYPE_ARP))
-            mac = packets.getsockname()[4]
-            own = socket.inet_aton(network.client)
-            frames = [_arp_request(mac, own, socket.inet_aton(ip)) for ip in wanted]
+            own = socket.inet_aton(network.watcher)
+            frames = [_arp_request(WATCHER_MAC, own, socket.inet_aton(ip)) for ip in wanted]
             self._arp[packets.fileno()] = (packets, frames, network.device)
             self._poll.register(packets.fileno(), select.EPOLLIN)
 
@@ -205,5 +210,3 @@ def _exactly(control: socket.socket, size: int) -> bytes:
             raise ConnectionError("the client host is gone")
         data += more
     return data
-
-

@@ -18,7 +18,7 @@ from standfest.lab.client import Prober, ask
 from standfest.lab.events import Event, parse
 from standfest.lab.measure import Answer, Reply
 from standfest.lab.network import Wiring, configure_host
-from standfest.lab.node import Node
+from standfest.lab.node import LIBRARIES, Node
 from standfest.lab.plan import LabPlan
 from standfest.lab.rootfs import SOURCE_INSIDE, Toolbox
 from standfest.lab.services import configuration_files, init_script, pid_file
@@ -232,7 +232,9 @@ class Lab:
         files["/etc/hosts"] = self._hosts()
         standin = str(SOURCE_INSIDE / "standfest/lab/standin.py")
         for service, probe in self.plan.init_scripts:
-            script = init_script(service, probe, self._tools.python, standin)
+            # An agent's environment is its own: the script must say where libpython is.
+            interpreter = f"/usr/bin/env LD_LIBRARY_PATH={LIBRARIES} {self._tools.python}"
+            script = init_script(service, probe, interpreter, standin)
             files[f"/etc/init.d/{service}"] = script
             files |= configuration_files(probe, name)
         return files

@@ -4,14 +4,18 @@ The bridge ends stay in the lab's own network namespace; cutting a cable is sett
 down, so that the host sees its carrier go. Everything goes through pyroute2.
 """
 
+import errno
 import ipaddress
 import warnings
+import zlib
 from pathlib import Path
 
 from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
 
 from standfest.lab.plan import Network
 
+IFNAME_LENGTH = 15
 SYSCTLS = {
     "net/ipv6/conf/all/disable_ipv6": "1",
     "net/ipv6/conf/default/disable_ipv6": "1",
@@ -42,9 +46,7 @@ class Wiring:
         for position, device in enumerate(devices):
             port, inner = self.port(host, device), f"h{number}x{position}"
             mac = f"02:00:00:00:{position:02x}:{number:02x}"
-            self._ip.link(
-                "add", ifname=port, kind="veth", peer={"ifname": inner, "address": mac}
-            )
+            self._ip.link("add", ifname=port, kind="veth", peer={"ifname": inner, "address": mac})
             self.macs[mac] = (host, device)
             self._ip.link("set", index=self._index(port), master=self._bridges[device])
             self._up(port)
@@ -55,8 +57,12 @@ class Wiring:
         """Remove a host's cables; those of a dead host are gone already."""
         for device in devices:
             found = self._ip.link_lookup(ifname=self.port(host, device))
-            if found:
-                self._ip.link("del", index=found[0])
+            try:
+                if found:
+                    self._ip.link("del", index=found[0])
+            except NetlinkError as error:
+                if error.code != errno.ENODEV:  # the kernel was taking the dead host's away
+                    raise
 
     def cut(self, host: str, device: str) -> None:
         """Pull a cable."""
@@ -74,7 +80,10 @@ class Wiring:
     @staticmethod
     def port(host: str, device: str) -> str:
         """Return the name of the bridge end of a host's cable; the kernel allows 15 characters."""
-        return f"p-{host[-7:]}-{device[-5:]}"
+        name = f"p-{host}-{device}"
+        if len(name) <= IFNAME_LENGTH:
+            return name
+        return f"p-{zlib.crc32(name.encode()):08x}"
 
     def _index(self, name: str) -> int:
         found: list[int] = list(self._ip.link_lookup(ifname=name))

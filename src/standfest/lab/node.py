@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from standfest.lab import syscalls
-from standfest.lab.rootfs import SOURCE_INSIDE
+from standfest.lab.rootfs import PYTHON_INSIDE, SOURCE_INSIDE
 from standfest.model.errors import OperationError
 
 NODE_FLAGS = (
@@ -25,6 +25,8 @@ NODE_FLAGS = (
 )
 ANSWER_TIMEOUT_S = 60.0
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+LIBRARIES = str(PYTHON_INSIDE / "lib")
+"""Where an interpreter that is not the system's finds its own libpython, not the system's."""
 
 
 class Node:
@@ -39,6 +41,7 @@ class Node:
             "LANG": "C.UTF-8",
             "PYTHONPATH": python_path,
             "PYTHONDONTWRITEBYTECODE": "1",
+            "LD_LIBRARY_PATH": LIBRARIES,
         }
         self.process = 0
         self._control: socket.socket | None = None
@@ -124,9 +127,7 @@ class Node:
             self._buffer += data
 
 
-def _outer(
-    name: str, control: socket.socket, python: str, build: Callable[[], None]
-) -> None:
+def _outer(name: str, control: socket.socket, python: str, build: Callable[[], None]) -> None:
     """In the first child: new namespaces, then process 1 of the PID namespace."""
     try:
         syscalls.unshare(NODE_FLAGS)
@@ -140,9 +141,7 @@ def _outer(
         os._exit(0)
 
 
-def _inner(
-    name: str, control: socket.socket, python: str, build: Callable[[], None]
-) -> None:
+def _inner(name: str, control: socket.socket, python: str, build: Callable[[], None]) -> None:
     try:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_DFL)
@@ -153,7 +152,7 @@ def _inner(
         os.set_inheritable(control.fileno(), True)
         script = str(SOURCE_INSIDE / "standfest/lab/nodeinit.py")
         words: Sequence[str] = [python, "-I", "-S", script, str(control.fileno())]
-        os.execve(python, words, {"PATH": PATH})
+        os.execve(python, words, {"PATH": PATH, "LD_LIBRARY_PATH": LIBRARIES})
     except BaseException as error:  # noqa: BLE001  the child must never return to the lab
         control.sendall(f"!{type(error).__name__}: {error}\n".encode())
     finally:

@@ -25,7 +25,8 @@ class Network:
     """One broadcast domain, named by the device that every node has in it.
 
     addresses: node -> its own address (empty where the device only carries service addresses);
-    client: the address of the client host; heartbeat: whether the files name it for heartbeats.
+    client: the address of the client host; heartbeat: whether the files name it for heartbeats;
+    watcher: an address that nobody has, in whose name the client asks who owns the others.
     """
 
     device: str
@@ -33,6 +34,7 @@ class Network:
     addresses: tuple[tuple[str, str], ...]
     client: str
     heartbeat: bool
+    watcher: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +99,7 @@ def make_plan(
             Finding(path, 0, "no service that a client could use", "an address and a Service")
         )
     rewritten, notes = _bind_mounts(element, primitives)
-    return LabPlan(
-        settings.nodes, networks, addresses, services, scripts, rewritten, tuple(notes)
-    )
+    return LabPlan(settings.nodes, networks, addresses, services, scripts, rewritten, tuple(notes))
 
 
 def _cluster_address(primitive: Primitive, path: str) -> ClusterAddress:
@@ -124,7 +124,8 @@ def _networks(settings: HeartbeatSettings, floating: list[Primitive]) -> tuple[N
         gateway = next((s["gateway"] for s in services if s.get("gateway")), None)
         some = sorted(taken)[0] if taken else f"10.99.{number}.1"
         client = gateway or _highest_free(some, prefix, taken)
-        networks.append(Network(device, prefix, own, client, device in heartbeat))
+        watcher = _highest_free(some, prefix, taken | {client})
+        networks.append(Network(device, prefix, own, client, device in heartbeat, watcher))
     return tuple(networks)
 
 
@@ -184,9 +185,7 @@ def _services(
     return tuple(scripts), services
 
 
-def _bind_mounts(
-    element: Element, primitives: tuple[Primitive, ...]
-) -> tuple[Element, list[str]]:
+def _bind_mounts(element: Element, primitives: tuple[Primitive, ...]) -> tuple[Element, list[str]]:
     """Return the configuration with every mount replaced by a bind mount of a shared folder."""
     mounts = {
         primitive.id: dict(primitive.parameters).get("device", "")
