@@ -3,6 +3,7 @@
 Never reads anything but the text it is given.
 """
 
+import re
 from xml.parsers import expat
 from xml.sax.saxutils import escape
 
@@ -13,7 +14,9 @@ MAX_BYTES = 16 * 1024 * 1024
 MAX_DEPTH = 64
 MAX_ELEMENTS = 500_000
 
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ATTRIBUTE_ENTITIES = {'"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}
+_TEXT_ENTITIES = {"\r": "&#13;"}
 
 
 class _Builder:
@@ -44,8 +47,8 @@ class _Builder:
     def end(self, _tag: str) -> None:
         tag, attributes, line, children, text = self._open.pop()
         content = "".join(text)
-        if not content.strip():
-            content = ""
+        if children or not content.strip():
+            content = content.strip()  # between elements, white space is layout
         element = Element(tag, attributes, tuple(children), content, line)
         if self._open:
             self._open[-1][3].append(element)
@@ -66,10 +69,14 @@ def parse(text: bytes | str, path: str, *, max_bytes: int = MAX_BYTES) -> Elemen
     Raises ConfigError with the line for text that is not well-formed, holds a DTD, or is larger or
     deeper than the limits above.
     """
-    content = text.encode() if isinstance(text, str) else text
+    try:
+        content = text.encode() if isinstance(text, str) else text
+    except UnicodeEncodeError as error:
+        raise ConfigError(Finding(path, 0, "not Unicode text", "UTF-8")) from error
     if len(content) > max_bytes:
         raise ConfigError(Finding(path, 0, f"{len(content)} bytes", f"at most {max_bytes}"))
-    parser = expat.ParserCreate()
+    # Text that was decoded already is UTF-8 now, whatever its XML declaration says.
+    parser = expat.ParserCreate("utf-8" if isinstance(text, str) else None)
     builder = _Builder(path, parser)
     parser.ordered_attributes = True
     parser.buffer_text = True
@@ -82,12 +89,17 @@ def parse(text: bytes | str, path: str, *, max_bytes: int = MAX_BYTES) -> Elemen
     except expat.ExpatError as error:
         problem = f"not XML: {expat.ErrorString(error.code)}"
         raise ConfigError(Finding(path, error.lineno, problem, "well-formed XML")) from error
+    except (ValueError, LookupError) as error:  # an encoding that expat cannot read
+        raise ConfigError(Finding(path, 1, f"not readable: {error}", "UTF-8")) from error
     assert builder.root is not None, "expat reports text without a root element"
     return builder.root
 
 
 def serialise(element: Element, *, indent: int = 2) -> str:
-    """Return the element as text that `parse` reads back as an equal one."""
+    """Return the element as text that `parse` reads back as an equal one.
+
+    Characters that XML cannot hold (an agent may have said anything) become U+FFFD.
+    """
     lines: list[str] = []
     _write(element, lines, "", " " * indent)
     return "\n".join(lines) + "\n"
@@ -95,15 +107,19 @@ def serialise(element: Element, *, indent: int = 2) -> str:
 
 def _write(element: Element, lines: list[str], margin: str, step: str) -> None:
     attributes = "".join(
-        f' {name}="{escape(value, _ATTRIBUTE_ENTITIES)}"' for name, value in element.attributes
+        f' {name}="{_escaped(value, _ATTRIBUTE_ENTITIES)}"' for name, value in element.attributes
     )
     head = f"{margin}<{element.tag}{attributes}"
     if not element.children and not element.text:
         lines.append(f"{head}/>")
     elif not element.children:
-        lines.append(f"{head}>{escape(element.text, {chr(13): '&#13;'})}</{element.tag}>")
+        lines.append(f"{head}>{_escaped(element.text, _TEXT_ENTITIES)}</{element.tag}>")
     else:
-        lines.append(f"{head}>{escape(element.text.strip(), {chr(13): '&#13;'})}")
+        lines.append(f"{head}>{_escaped(element.text.strip(), _TEXT_ENTITIES)}")
         for child in element.children:
             _write(child, lines, margin + step, step)
         lines.append(f"{margin}</{element.tag}>")
+
+
+def _escaped(text: str, entities: dict[str, str]) -> str:
+    return escape(_NOT_XML.sub("\ufffd", text), entities)

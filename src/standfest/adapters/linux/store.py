@@ -6,6 +6,7 @@ holds its SHA-256, so that a damaged one is recognised and its predecessor read 
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 from pathlib import Path
@@ -38,7 +39,12 @@ class FileStore:
         return None
 
     def save(self, content: bytes) -> None:
-        """Replace the document; on disk, directory entry included, when this returns."""
+        """Replace the document; on disk, directory entry included, when this returns.
+
+        Raises OSError, EFBIG for one that `load` would not read; the old one stays.
+        """
+        if len(content) + len(_line(b"")) > MAX_BYTES:
+            raise OSError(errno.EFBIG, f"document larger than {MAX_BYTES} bytes", str(self._path))
         descriptor = os.open(
             self._temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, self._mode
         )

@@ -4,15 +4,22 @@ Every option gets its effective value here: own, from the group or clone around 
 rsc_defaults or op_defaults, or built in. Source: facts/formats/CIB-MODERN.md sections 2 to 4.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TypeVar
 
 from standfest.config.cib import values
 from standfest.config.cib.constraints import Constraints
 from standfest.config.cib.findings import Findings
 from standfest.config.cib.names import meant
-from standfest.config.cib.sets import options_of, without_rules
-from standfest.config.cib.vocabulary import IMPLEMENTED_OPTIONS, KNOWN_OPTIONS, SILENT_OPTIONS
+from standfest.config.cib.sets import applicable, options_of
+from standfest.config.cib.vocabulary import (
+    IMPLEMENTED_META,
+    IMPLEMENTED_OPTIONS,
+    KNOWN_META,
+    KNOWN_OPTIONS,
+    META_WITHOUT_EFFECT,
+    SILENT_OPTIONS,
+)
 from standfest.model.configuration import (
     Clone,
     ClusterOptions,
@@ -45,9 +52,12 @@ T = TypeVar("T")
 
 
 def compile_configuration(
-    configuration: Element, path: str = "cib.xml"
+    configuration: Element, path: str | Callable[[Element], str] = "cib.xml"
 ) -> tuple[Configuration, tuple[Finding, ...]]:
-    """Return the values and the warnings; raises ConfigError with all errors."""
+    """Return the values and the warnings; raises ConfigError with all errors.
+
+    path: the file, or what tells an element's file when there are several: `Loaded.path_of`.
+    """
     compiler = _Compiler(path)
     compiled = compiler.compile(configuration)
     if compiler.findings.errors:
@@ -56,7 +66,7 @@ def compile_configuration(
 
 
 class _Compiler:
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str | Callable[[Element], str]) -> None:
         self.findings = Findings(path)
         self._resource_defaults: dict[str, str] = {}
         self._operation_defaults: dict[str, str] = {}
@@ -75,7 +85,7 @@ class _Compiler:
             timeout = properties["default-action-timeout"]
             self._operation_defaults = {"timeout": timeout} | self._operation_defaults
         resources = self._resources(configuration)
-        constraints = Constraints(self.findings, _ids(resources))
+        constraints = Constraints(self.findings, _ids(resources), _unbuilt(configuration))
         section = configuration.child("constraints")
         for constraint in section.children if section else ():
             constraints.read(constraint)
@@ -92,12 +102,13 @@ class _Compiler:
 
     def _properties(self, configuration: Element) -> dict[str, str]:
         section = configuration.child("crm_config")
-        sets = list(section.all("cluster_property_set")) if section else []
+        sets = applicable(section, "cluster_property_set") if section else []
         sets.sort(key=lambda s: s.id != "cib-bootstrap-options")  # it comes before all others
         found: dict[str, str] = {}
         for properties in sets:
             for pair in properties.all("nvpair"):
                 name = (pair.get("name") or "").replace("_", "-")
+                name = {"fencing-enabled": "stonith-enabled"}.get(name, name)
                 self._known_option(name, pair)
                 found.setdefault(name, pair.get("value") or "")
         return found
@@ -138,7 +149,11 @@ class _Compiler:
 
     def _defaults(self, configuration: Element, tag: str) -> dict[str, str]:
         section = configuration.child(tag)
-        return without_rules(section, self.findings) if section else {}
+        if section is None:
+            return {}
+        if tag == "rsc_defaults":
+            self._known_meta(section)
+        return options_of(section, "meta_attributes")
 
     def _nodes(self, configuration: Element) -> tuple[NodeEntry, ...]:
         section = configuration.child("nodes")
@@ -166,6 +181,7 @@ class _Compiler:
         return tuple(found)
 
     def _group(self, element: Element, inherited: dict[str, str]) -> Group:
+        self._known_meta(element)
         meta = inherited | options_of(element, "meta_attributes")
         parameters = options_of(element, "instance_attributes")
         members = tuple(self._primitive(m, meta, parameters) for m in element.all("primitive"))
@@ -190,12 +206,16 @@ class _Compiler:
             self.findings.error(element, f"clone {element.id} is empty", "a primitive or a group")
             return None
         child: Primitive | Group
-        child = self._group(inner, {}) if inner.tag == "group" else self._primitive(inner, {}, {})
+        if inner.tag == "group":
+            child = self._group(inner, meta)
+        else:
+            child = self._primitive(inner, meta, options_of(element, "instance_attributes"))
         return Clone(element.id, child, tuple(sorted(meta.items())))
 
     def _primitive(
         self, element: Element, inherited: dict[str, str], given: dict[str, str]
     ) -> Primitive:
+        self._known_meta(element)
         meta = inherited | options_of(element, "meta_attributes")
         parameters = dict(given) | options_of(element, "instance_attributes")
         operations = element.child("operations")
@@ -215,14 +235,19 @@ class _Compiler:
 
     def _agent(self, element: Element) -> Agent:
         standard, kind = element.get("class") or "", element.get("type") or ""
+        if element.get("template") is not None:
+            problem = f"{element.id} uses template {element.get('template')}"
+            self.findings.error(element, problem, "class and type: templates are not built yet")
+            return Agent(standard, kind)
         if standard not in STANDARDS:
-            problem = f"class {standard or 'missing'} of {element.id}"
+            problem = f"class of {element.id} is {standard or 'missing'}"
             self.findings.error(element, problem, meant(standard, STANDARDS))
-        if not kind or "/" in kind:
-            self.findings.error(element, f"type {kind or 'missing'} of {element.id}", "a name")
+        name = kind.removeprefix("external/") if standard == "stonith" else kind
+        if not _is_name(name):
+            self.findings.error(element, f"type of {element.id} is {kind or 'missing'}", "a name")
         provider = element.get("provider") or ("heartbeat" if standard == "ocf" else "")
-        if "/" in provider:
-            self.findings.error(element, f"provider {provider} of {element.id}", "a name")
+        if provider and not _is_name(provider):
+            self.findings.error(element, f"provider of {element.id} is {provider}", "a name")
         return Agent(standard, kind, provider)
 
     def _twice(self, element: Element, entries: tuple[OperationEntry, ...]) -> None:
@@ -259,6 +284,20 @@ class _Compiler:
             parameters=tuple(sorted(parameters.items())),
         )
 
+    def _known_meta(self, element: Element) -> None:
+        """Warn of meta-attributes that do nothing here: not built, or misspelt."""
+        for attributes in applicable(element, "meta_attributes"):
+            for pair in attributes.all("nvpair"):
+                name, value = pair.get("name") or "", (pair.get("value") or "").lower()
+                if name in IMPLEMENTED_META or value in META_WITHOUT_EFFECT.get(name, ()):
+                    continue
+                if name in KNOWN_META:
+                    self.findings.warn(pair, f"meta-attribute {name} is not implemented yet")
+                else:
+                    self.findings.warn(
+                        pair, f"unknown meta-attribute {name}", meant(name, KNOWN_META)
+                    )
+
     def _resource_options(self, element: Element, own: Mapping[str, str]) -> ResourceOptions:
         options = dict(self._resource_defaults) | dict(own)
         default = ResourceOptions()
@@ -292,6 +331,17 @@ def _word(words: Mapping[str, T]) -> Callable[[str], T]:
         return words[text.lower()]
 
     return parse
+
+
+def _is_name(text: str) -> bool:
+    """Return whether the text can name a file in an agents' folder, and nothing outside it."""
+    return bool(text) and "/" not in text and "\0" not in text and not text.startswith(".")
+
+
+def _unbuilt(configuration: Element) -> Iterable[str]:
+    """Return the ids that a constraint may name although nothing is made of them yet."""
+    tags = ("bundle", "template", "tag")
+    return (element.id for element in configuration.walk() if element.tag in tags)
 
 
 def _ids(resources: tuple[Resource, ...]) -> frozenset[str]:

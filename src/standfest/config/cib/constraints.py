@@ -1,6 +1,6 @@
 """Constraints: location, colocation, order. Source: facts/formats/CIB-MODERN.md section 1."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 from standfest.config.cib import values
 from standfest.config.cib.findings import Findings
@@ -17,15 +17,21 @@ from standfest.model.element import Element
 from standfest.model.scores import INFINITY
 
 _OPERATIONS = ("lt", "gt", "lte", "gte", "eq", "ne", "defined", "not_defined")
+_ACTIONS = ("start", "stop", "promote", "demote")
+_WITHOUT_EFFECT = {"resource-discovery": "always", "influence": "true", "require-all": "true"}
+"""Attributes of constraints that change nothing yet -> the value that needs no warning."""
 _KINDS = {kind.value.lower(): kind for kind in OrderKind}
 
 
 class Constraints:
     """Reads constraint elements one by one, in document order."""
 
-    def __init__(self, findings: Findings, resources: Collection[str]) -> None:
+    def __init__(
+        self, findings: Findings, resources: Collection[str], unbuilt: Iterable[str] = ()
+    ) -> None:
         self._findings = findings
         self._resources = resources
+        self._unbuilt = frozenset(unbuilt)
         self.locations: list[Location] = []
         self.colocations: list[Colocation] = []
         self.orders: list[Order] = []
@@ -34,6 +40,9 @@ class Constraints:
         """Read one constraint."""
         if element.child("resource_set") is not None:
             return  # `load` has said that sets are not implemented
+        for name, harmless in _WITHOUT_EFFECT.items():
+            if element.get(name) not in (None, harmless):
+                self._findings.warn(element, f"{element.id}: {name} is not implemented yet")
         match element.tag:
             case "rsc_location":
                 self._location(element)
@@ -48,6 +57,9 @@ class Constraints:
         name = element.get(attribute)
         if name in self._resources:
             return name
+        if name in self._unbuilt:
+            self._findings.warn(element, f"{element.id}: {name} is not implemented yet")
+            return None
         problem = f"{element.tag} {element.id}: {attribute} is {name or 'missing'}"
         self._findings.error(element, problem, meant(name or "", self._resources))
         return None
@@ -64,8 +76,12 @@ class Constraints:
             self._findings.warn(element, f"{element.id}: role {role} is not implemented yet")
             return
         rules = list(element.all("rule"))
-        for lifetime in element.all("lifetime"):
-            self._findings.warn(lifetime, f"{element.id}: lifetime is not implemented yet")
+        if element.child("lifetime") is not None:
+            # Left out: a ban that is over must not stay, and only dates tell when it is.
+            self._findings.warn(
+                element, f"{element.id} is left out: lifetime is not implemented yet"
+            )
+            return
         node = element.get("node")
         if node is not None:
             text = element.get("score") or "0"
@@ -146,13 +162,18 @@ class Constraints:
         if text is not None and symmetrical:
             symmetrical = self._findings.value(element, "symmetrical", text, values.boolean, True)
         first_action = element.get("first-action") or "start"
+        then_action = element.get("then-action") or first_action
+        for action in (first_action, then_action):
+            if action not in _ACTIONS:
+                problem = f"{element.id}: action is {action}"
+                self._findings.error(element, problem, meant(action, _ACTIONS))
         self.orders.append(
             Order(
                 element.id,
                 first,
                 then,
                 first_action,
-                element.get("then-action") or first_action,
+                then_action,
                 kind,
                 symmetrical,
             )

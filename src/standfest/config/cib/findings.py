@@ -10,20 +10,24 @@ T = TypeVar("T")
 
 
 class Findings:
-    """Errors and warnings about one file."""
+    """Errors and warnings about one file, or about elements whose file a function tells."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str | Callable[[Element], str]) -> None:
         self._path = path
         self.errors: list[Finding] = []
         self.warnings: list[Finding] = []
 
     def error(self, element: Element, problem: str, expected: str) -> None:
         """Note an error at an element."""
-        self.errors.append(Finding(self._path, element.line, problem, expected))
+        self.errors.append(Finding(self._file(element), element.line, problem, expected))
 
     def warn(self, element: Element, problem: str, expected: str = "") -> None:
         """Note a warning at an element."""
-        self.warnings.append(Finding(self._path, element.line, problem, expected, Severity.WARNING))
+        path = self._file(element)
+        self.warnings.append(Finding(path, element.line, problem, expected, Severity.WARNING))
+
+    def _file(self, element: Element) -> str:
+        return self._path if isinstance(self._path, str) else self._path(element)
 
     def value(
         self, element: Element, name: str, text: str, parse: Callable[[str], T], fallback: T

@@ -3,19 +3,26 @@
 Everything that is wrong in any of the files is reported together.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 
-from standfest.config.cib import legacy
+from standfest.config.cib import legacy, legacy_defaults
 from standfest.config.cib.names import meant
-from standfest.config.cib.vocabulary import ATTRIBUTES, CHILDREN, NOT_YET, SECTION_TAGS
+from standfest.config.cib.vocabulary import (
+    ATTRIBUTES,
+    CHILDREN,
+    NOT_YET,
+    REQUIRED,
+    SECTION_TAGS,
+    SETS,
+)
 from standfest.model import xml
 from standfest.model.element import Element
 from standfest.model.errors import ConfigError, Finding, Severity
 from standfest.model.status import Version
 
 REQUIRED_SECTIONS = ("crm_config", "nodes", "resources", "constraints")
-_OPAQUE = frozenset({"status"})
+_REFERENCES = frozenset({"resource_ref", "obj_ref", "role"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +37,20 @@ class Loaded:
     legacy: bool
     status: Element | None
     version: Version
+    files: tuple[tuple[Element, str], ...] = field(default=(), repr=False, compare=False)
+
+    def path_of(self, element: Element) -> str:
+        """Return the file that an element of `configuration` came from; for error messages."""
+        paths = {id(known): path for known, path in self.files}
+        return paths.get(id(element), self.files[0][1] if self.files else "cib.xml")
 
 
 def load(fragments: Sequence[tuple[str, str]]) -> Loaded:
     """Return what (path, text) pairs say together; raises ConfigError with all errors."""
     findings: list[Finding] = []
     sections: dict[str, list[Element]] = {tag: [] for tag in REQUIRED_SECTIONS}
-    seen: dict[str, str] = {}
+    seen: dict[tuple[bool, str], str] = {}
+    files: list[tuple[Element, str]] = []
     old = False
     status: Element | None = None
     version = Version()
@@ -47,21 +61,25 @@ def load(fragments: Sequence[tuple[str, str]]) -> Loaded:
         except ConfigError as error:
             findings += error.findings
             continue
-        findings += _examine(configuration, path)
+        findings += _examine(root if root.tag == "cib" else configuration, path)
         findings += _duplicates(configuration, path, seen)
         if root.tag == "cib":
             status = root.child("status") or status
             version = max(version, _version(root))
-        if legacy.is_legacy(configuration):
+        if legacy.is_legacy(root):
             old = True
+            findings += legacy.losses(configuration, path)
             configuration = legacy.upgrade(configuration)
+        files += [(element, path) for element in configuration.walk()]
         for section in configuration.children:
             sections.setdefault(section.tag, []).append(section)
     errors = [finding for finding in findings if finding.severity is Severity.ERROR]
     if errors:
         raise ConfigError(*errors)
     merged = Element("configuration", (), tuple(_merge(tag, s) for tag, s in sections.items()))
-    return Loaded(merged, tuple(findings), old, status, version)
+    if old:
+        merged = legacy_defaults.state(merged)
+    return Loaded(merged, tuple(findings), old, status, version, tuple(files))
 
 
 def _configuration(root: Element, path: str) -> Element:
@@ -77,33 +95,16 @@ def _configuration(root: Element, path: str) -> Element:
 
 
 def _merge(tag: str, sections: Sequence[Element]) -> Element:
-    """Return one section with the children of all; a set that is stated twice counts once."""
-    children: list[Element] = []
-    ids: set[str] = set()
-    for section in sections:
-        for child in section.children:
-            if child.id and child.id in ids:
-                continue  # only the options that `legacy.upgrade` states can repeat
-            ids.add(child.id)
-            children.append(child)
-    return Element(tag, (), tuple(children), line=sections[0].line if sections else 0)
+    """Return one section with the children of all, in the order of the files."""
+    children = tuple(child for section in sections for child in section.children)
+    return Element(tag, (), children, line=sections[0].line if sections else 0)
 
 
 def _examine(element: Element, path: str) -> list[Finding]:
     """Return everything unknown below an element, and a warning for what is not built yet."""
-    findings: list[Finding] = []
+    findings = [*_attributes(element, path), *_not_yet(element, path)]
     children = CHILDREN.get(element.tag)
-    attributes = ATTRIBUTES.get(element.tag)
-    if attributes is not None:
-        for name, _ in element.attributes:
-            if name not in attributes:
-                problem = f"unknown attribute {name} of <{element.tag}>"
-                findings.append(Finding(path, element.line, problem, meant(name, attributes)))
-    if element.tag in NOT_YET:
-        what = f"<{element.tag} id={element.id}>" if element.id else f"<{element.tag}>"
-        problem = f"{what}: {NOT_YET[element.tag]}"
-        findings.append(Finding(path, element.line, problem, severity=Severity.WARNING))
-    if children is None or element.tag in _OPAQUE:
+    if children is None:
         return findings
     for child in element.children:
         if child.tag not in children:
@@ -115,16 +116,45 @@ def _examine(element: Element, path: str) -> list[Finding]:
     return findings
 
 
-def _duplicates(configuration: Element, path: str, seen: dict[str, str]) -> list[Finding]:
+def _attributes(element: Element, path: str) -> Iterable[Finding]:
+    known = ATTRIBUTES.get(element.tag)
+    for name, _ in element.attributes:
+        if known is not None and name not in known:
+            problem = f"unknown attribute {name} of <{element.tag}>"
+            yield Finding(path, element.line, problem, meant(name, known))
+    if element.get("id-ref") is not None:
+        problem = f"<{element.tag} id-ref={element.get('id-ref')}>: id-ref is not implemented yet"
+        yield Finding(path, element.line, problem, severity=Severity.WARNING)
+        return
+    for name in REQUIRED.get(element.tag, ()):
+        if not element.get(name):
+            who = f"<{element.tag} id={element.id}>" if element.id else f"<{element.tag}>"
+            yield Finding(path, element.line, f"{who} without {name}", f'{name}="..."')
+
+
+def _not_yet(element: Element, path: str) -> Iterable[Finding]:
+    who = f"<{element.tag} id={element.id}>" if element.id else f"<{element.tag}>"
+    if element.tag in NOT_YET:
+        problem = f"{who}: {NOT_YET[element.tag]}"
+        yield Finding(path, element.line, problem, severity=Severity.WARNING)
+    if element.tag in SETS and element.child("rule") is not None:
+        problem = f"{who}: rules in attribute sets are not implemented yet, the set is left out"
+        yield Finding(path, element.line, problem, severity=Severity.WARNING)
+
+
+def _duplicates(
+    configuration: Element, path: str, seen: dict[tuple[bool, str], str]
+) -> list[Finding]:
+    """Return an error for each id that is taken already; ids of nodes are a world of their own."""
     findings: list[Finding] = []
     for element in configuration.walk():
-        if not element.id or element.tag in ("resource_ref", "obj_ref", "role"):
+        if not element.id or element.tag in _REFERENCES:
             continue
-        here = f"{path}:{element.line}"
-        if element.id in seen:
-            problem = f"id {element.id} is taken by {seen[element.id]}"
+        key = (element.tag == "node", element.id)
+        if key in seen:
+            problem = f"id {element.id} is taken by {seen[key]}"
             findings.append(Finding(path, element.line, problem, "an id of its own"))
-        seen.setdefault(element.id, here)
+        seen.setdefault(key, f"{path}:{element.line}")
     return findings
 
 

@@ -16,7 +16,7 @@ SECTION_TAGS = (
     "alerts",
 )
 
-_SETS = ("meta_attributes", "instance_attributes", "utilization")
+_RESOURCE_SETS = ("meta_attributes", "instance_attributes", "utilization")
 _RESOURCES = ("primitive", "group", "clone", "master", "master_slave", "bundle", "template")
 _RULE = ("expression", "date_expression", "rsc_expression", "op_expression", "rule")
 
@@ -33,16 +33,16 @@ CHILDREN: dict[str, tuple[str, ...]] = {
     "rsc_defaults": ("meta_attributes",),
     "op_defaults": ("meta_attributes",),
     "nodes": ("node",),
-    "node": _SETS,
+    "node": _RESOURCE_SETS,
     "resources": _RESOURCES,
-    "primitive": (*_SETS, "operations"),
-    "template": (*_SETS, "operations"),
+    "primitive": (*_RESOURCE_SETS, "operations"),
+    "template": (*_RESOURCE_SETS, "operations"),
     "operations": ("op",),
-    "op": _SETS,
-    "group": (*_SETS, "primitive"),
-    "clone": (*_SETS, "primitive", "group"),
-    "master": (*_SETS, "primitive", "group"),
-    "master_slave": (*_SETS, "primitive", "group"),
+    "op": _RESOURCE_SETS,
+    "group": (*_RESOURCE_SETS, "primitive"),
+    "clone": (*_RESOURCE_SETS, "primitive", "group"),
+    "master": (*_RESOURCE_SETS, "primitive", "group"),
+    "master_slave": (*_RESOURCE_SETS, "primitive", "group"),
     "bundle": ("docker", "podman", "rkt", "network", "storage", "primitive", "meta_attributes"),
     "constraints": ("rsc_location", "rsc_colocation", "rsc_order", "rsc_ticket"),
     "rsc_location": ("rule", "resource_set", "lifetime"),
@@ -66,7 +66,7 @@ _OPTIONS = (
     "description is_managed restart_type multiple_active resource_stickiness ordered collocated "
     "notify globally_unique interleave"
 )
-_SPEC = "id hours monthdays weekdays yearsdays yeardays months weeks weekyears years moon minutes"
+_SPEC = "id hours monthdays weekdays yeardays months weeks weekyears years moon minutes"
 
 _ATTRIBUTES = {
     "crm_config": "",
@@ -105,6 +105,27 @@ ATTRIBUTES: dict[str, frozenset[str]] = {
     tag: frozenset(names.split()) for tag, names in _ATTRIBUTES.items()
 }
 """Element -> its attributes. Elements that are not a key take any."""
+
+REQUIRED: dict[str, tuple[str, ...]] = {
+    "primitive": ("id",),
+    "group": ("id",),
+    "clone": ("id",),
+    "master": ("id",),
+    "master_slave": ("id",),
+    "op": ("id", "name"),
+    "nvpair": ("id", "name"),
+    "node": ("id", "uname"),
+    "cluster_property_set": ("id",),
+    "meta_attributes": ("id",),
+    "instance_attributes": ("id",),
+    "rsc_location": ("id",),
+    "rsc_colocation": ("id",),
+    "rsc_order": ("id",),
+    "expression": ("id", "attribute", "operation"),
+}
+"""Element -> attributes that it must have, and not empty, unless it is a reference (id-ref)."""
+
+SETS = frozenset({"cluster_property_set", "meta_attributes", "instance_attributes", "utilization"})
 
 NOT_YET: dict[str, str] = {
     "clone": "clones are read and shown, but not scheduled yet",
@@ -211,6 +232,62 @@ SILENT_OPTIONS = frozenset(
         "pe-error-series-max",
         "pe-warn-series-max",
         "pe-input-series-max",
+        "short-resource-names",
+        "require-quorum",
+        "suppress-cib-writes",
     ]
 )
 """Known options that need no warning: written by a cluster, converted, or without effect here."""
+
+IMPLEMENTED_META = frozenset(
+    [
+        "priority",
+        "target-role",
+        "is-managed",
+        "maintenance",
+        "resource-stickiness",
+        "migration-threshold",
+        "failure-timeout",
+        "critical",
+        "ordered",
+        "collocated",
+    ]
+)
+KNOWN_META = IMPLEMENTED_META | frozenset(
+    [
+        "requires",
+        "multiple-active",
+        "allow-migrate",
+        "allow-unhealthy-nodes",
+        "container-attribute-target",
+        "remote-node",
+        "remote-addr",
+        "remote-port",
+        "remote-connect-timeout",
+        "remote-allow-migrate",
+        "provides",
+        "restart-type",
+        "resource-failure-stickiness",
+        "clone-max",
+        "clone-node-max",
+        "clone-min",
+        "globally-unique",
+        "notify",
+        "interleave",
+        "promotable",
+        "promoted-max",
+        "promoted-node-max",
+        "master-max",
+        "master-node-max",
+    ]
+)
+"""Meta-attributes of resources by their current names."""
+
+META_WITHOUT_EFFECT = {
+    "allow-migrate": ("false",),
+    "multiple-active": ("stop_start",),
+    "restart-type": ("ignore",),
+    "resource-failure-stickiness": (),
+    "requires": ("nothing", "quorum", "fencing"),
+}
+"""Known meta-attributes and those of their values that need no warning."""

@@ -9,10 +9,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from standfest.core.cib import edit
-from standfest.core.cib.document import Cib, with_section
+from standfest.core.cib.document import Cib
 from standfest.core.cib.history import recorded
 from standfest.model.element import Element
-from standfest.model.errors import OperationError
 from standfest.model.operations import OperationResult
 from standfest.model.status import Join, NodeState, Status, Version
 
@@ -156,17 +155,9 @@ def _configured(configuration: Element, change: ConfigurationChange) -> Element:
         case SetResourceMeta(resource, name, value):
             return edit.set_resource_meta(configuration, resource, name, value)
         case AddConstraint(constraint):
-            section = configuration.child("constraints") or Element("constraints")
-            if any(element.id == constraint.id for element in configuration.walk()):
-                raise OperationError(f"id {constraint.id} exists already; expected a new one")
-            extended = section.with_children((*section.children, constraint))
-            return with_section(configuration, extended)
+            return edit.add_constraint(configuration, constraint)
         case RemoveConstraint(identifier):
-            section = configuration.child("constraints") or Element("constraints")
-            kept = tuple(child for child in section.children if child.id != identifier)
-            if len(kept) == len(section.children):
-                raise OperationError(f"no constraint {identifier}")
-            return with_section(configuration, section.with_children(kept))
+            return edit.remove_constraint(configuration, identifier)
         case ReplaceConfiguration(replacement):
             return replacement
 

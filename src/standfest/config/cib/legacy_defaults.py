@@ -1,0 +1,58 @@
+"""What a Heartbeat 2 cluster did unless told otherwise, written out for today's readers.
+
+Done once all files are merged, because an option in one file counts for the resources of another.
+Source: facts/formats/CIB-LEGACY.md section 2, steps A and C.
+"""
+
+from dataclasses import replace
+
+from standfest.config.cib.legacy import nvpair
+from standfest.model.element import Element
+
+_MOVED = {
+    "default-resource-stickiness": ("rsc_defaults", "resource-stickiness"),
+    "is-managed-default": ("rsc_defaults", "is-managed"),
+    "default-resource-failure-stickiness": ("rsc_defaults", "migration-threshold"),
+    "default-action-timeout": ("op_defaults", "timeout"),
+}
+
+
+def state(configuration: Element) -> Element:
+    """Return the upgraded configuration with defaults where today's tools look for them."""
+    options = configuration.child("crm_config") or Element("crm_config")
+    moved: dict[str, dict[str, Element]] = {"rsc_defaults": {}, "op_defaults": {}}
+    names = set()
+    sets = []
+    for properties in options.children:
+        kept = []
+        for pair in properties.children:
+            name = pair.get("name") or ""
+            names.add(name)
+            if name not in _MOVED:
+                kept.append(pair)
+            elif (value := _value(name, pair.get("value") or "")) is not None:
+                target, new = _MOVED[name]
+                attributes = nvpair(pair.id, new, value).attributes
+                moved[target].setdefault(new, replace(pair, attributes=attributes))
+        sets.append(properties.with_children(tuple(kept)))
+    if not names & {"stonith-enabled", "fencing-enabled"}:
+        # The old default was false, today's is true.
+        pair = nvpair("heartbeat-2-stonith-enabled", "stonith-enabled", "false")
+        sets.append(Element("cluster_property_set", (("id", "heartbeat-2-options"),), (pair,)))
+    sections = {child.tag: child for child in configuration.children}
+    sections["crm_config"] = options.with_children(tuple(sets))
+    for tag, pairs in moved.items():
+        if pairs:
+            section = sections.get(tag) or Element(tag)
+            stated = Element(
+                "meta_attributes", (("id", f"heartbeat-2-{tag}"),), tuple(pairs.values())
+            )
+            sections[tag] = section.with_children((*section.children, stated))
+    return configuration.with_children(tuple(sections.values()))
+
+
+def _value(name: str, value: str) -> str | None:
+    """Return the value under the new name, or None where there is none."""
+    if name != "default-resource-failure-stickiness":
+        return value
+    return "1" if value.strip().upper() == "-INFINITY" else None
