@@ -253,6 +253,7 @@ def main() -> None:
             name=identity.node_name(),
             nodes=tuple(sorted(settings.nodes)),
             instance=str(uuid.UUID(bytes=os.urandom(16))),
+            initdead=settings.initdead,
         ),
         random.SystemRandom().getrandbits(62),
         loaded.cib,

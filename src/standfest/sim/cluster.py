@@ -67,6 +67,7 @@ class SimCluster:
         self.world = World()
         self.nodes = {name: SimNode(name, MemoryStore()) for name in settings.nodes}
         self.doubles: list[tuple[Instant, str]] = []
+        self._doubled: set[str] = set()
 
     # --- faults ---------------------------------------------------------------------------------
 
@@ -206,9 +207,9 @@ class SimCluster:
                 )
         for node in self.nodes.values():
             self._serve(node)
-        for resource in self.world.doubles():
-            if not self.doubles or self.doubles[-1][1] != resource:
-                self.doubles.append((self.now, resource))
+        doubles = set(self.world.doubles())
+        self.doubles += [(self.now, resource) for resource in sorted(doubles - self._doubled)]
+        self._doubled = doubles
 
     def _serve(self, node: SimNode) -> None:
         if node.pulse is not None and _is_due(node.pulse.deadline(), self.now):

@@ -91,11 +91,19 @@ def _pin(situation: Situation, primitive: Primitive) -> str:
 
 
 def _unsure(situation: Situation, seen: Observed) -> str:
-    """Return which lost node may be running a stopped resource, as nobody ever looked there."""
+    """Return which node may be running a stopped resource, as nobody has looked there yet.
+
+    A node that is heard again may have gone on alone: until its daemon has joined and said what it
+    runs, nothing is started that could run there, too.
+    """
     if seen.active:
         return ""
-    lost = [n.name for i, n in enumerate(situation.nodes) if n.unclean and i not in seen.known]
-    return f"it may run on {', '.join(lost)}, lost and not fenced" if lost else ""
+    unknown = [(i, n) for i, n in enumerate(situation.nodes) if i not in seen.known]
+    lost = [node.name for _, node in unknown if node.unclean]
+    if lost:
+        return f"it may run on {', '.join(lost)}, lost and not fenced"
+    away = [node.name for _, node in unknown if node.away]
+    return f"it may run on {', '.join(away)}, which has not joined yet" if away else ""
 
 
 def _wait(situation: Situation, decisions: dict[str, Decision]) -> None:

@@ -89,13 +89,10 @@ class Coordinator:
         self._heard.add(node)
         if not self.serving:
             return []
-        state = self._state(node)
-        return self._apply(
-            now,
-            wall,
-            (SetNodeState(node, True, state.online, state.join, state.expected), self._quorum()),
-            "",
-        )
+        # What runs there is unknown until its cluster daemon joins: forget what we believed.
+        pending = SetNodeState(node, True, False, JoinState.PENDING, True)
+        changes: tuple[Change, ...] = (pending, ForgetHistory(node, ""), self._quorum())
+        return self._apply(now, wall, changes, f"{node} is heard")
 
     def join(self, now: Instant, wall: int, node: str, message: protocol.Join) -> Effects:
         """A member puts itself under us."""

@@ -84,6 +84,7 @@ class ClusterMember:
         self._departing = False
         self._depart_again: Instant | None = None
         self._isolated = False
+        self._rejoin_at: Instant | None = None
         self._joined_term = 0
         self._watched: tuple[Element, tuple[str, ...]] | None = None
 
@@ -125,24 +126,14 @@ class ClusterMember:
         if node in self._heard:
             return self.reset(now, wall, node)
         self._heard.add(node)
-        effects: Effects = [note("member-heard", node=node)]
-        if self.coordinator is not None:
-            effects += self.coordinator.hear(now, wall, node)
-        return self._run(
-            now, wall, effects + self._elect(now, wall, self.election.appear(now, node))
-        )
+        if self._isolated and self._rejoin_at is None:
+            return []  # an old packet: no cable is plugged in
+        return self._run(now, wall, self._appeared(now, wall, node))
 
     def vanish(self, now: Instant, wall: int, node: str, *, left: bool) -> Effects:
         """A node is dead, or has left in order."""
         self._heard.discard(node)
-        self._leads.pop(node, None)
-        event = "member-left" if left else "member-lost"
-        effects: Effects = [note(event, Level.INFO if left else Level.WARNING, node=node)]
-        if self.coordinator is not None:
-            effects += self.coordinator.lose(now, wall, node, left=left)
-        return self._run(
-            now, wall, effects + self._elect(now, wall, self.election.vanish(now, node))
-        )
+        return self._run(now, wall, self._vanished(now, wall, node, left=left))
 
     def reset(self, now: Instant, wall: int, node: str) -> Effects:
         """Messages between us and a node may have been lost: state everything again."""
@@ -161,15 +152,51 @@ class ClusterMember:
         return self._run(now, wall, self._dispatch(now, wall, sender, message))
 
     def carrier(self, now: Instant, wall: int, down: tuple[str, ...], *, isolated: bool) -> Effects:
-        """The devices without carrier; isolated: no device of this node has one."""
+        """The devices without carrier; isolated: no device of this node has one.
+
+        An isolated node lets go of everything at once, before the others miss its heartbeats and
+        take over. When a cable is back it waits until it hears somebody, or for `initdead`.
+        """
         self._down = down
         effects: Effects = []
-        if self.coordinator is not None:
-            effects += self.coordinator.isolate(now, wall, isolated=isolated)
+        if isolated and (not self._isolated or self._rejoin_at is not None):
+            effects.append(note("isolated", Level.WARNING))
+            self._isolated, self._rejoin_at = True, None
+            if self.coordinator is not None:
+                effects += self.coordinator.isolate(now, wall, isolated=True)
+            for node in sorted(self._heard):
+                effects += self._vanished(now, wall, node, left=False)
+        elif not isolated and self._isolated and self._rejoin_at is None:
+            self._rejoin_at = now + self.settings.initdead
+            for node in sorted(self._heard):
+                effects += self._appeared(now, wall, node)
         if self.leader:
             effects.append(Send(self.leader, protocol.Links(down)))
-        self._isolated = isolated
         return self._run(now, wall, effects)
+
+    def _appeared(self, now: Instant, wall: int, node: str) -> Effects:
+        effects: Effects = [note("member-heard", node=node)]
+        if self.coordinator is not None:
+            effects += self.coordinator.hear(now, wall, node)
+        effects += self._elect(now, wall, self.election.appear(now, node))
+        return effects + self._rejoin(now, wall)
+
+    def _vanished(self, now: Instant, wall: int, node: str, *, left: bool) -> Effects:
+        self._leads.pop(node, None)
+        event = "member-left" if left else "member-lost"
+        effects: Effects = [note(event, Level.INFO if left else Level.WARNING, node=node)]
+        if self.coordinator is not None:
+            effects += self.coordinator.lose(now, wall, node, left=left)
+        return effects + self._elect(now, wall, self.election.vanish(now, node))
+
+    def _rejoin(self, now: Instant, wall: int) -> Effects:
+        """Isolation is over: somebody is heard again, or there is nobody."""
+        if not self._isolated:
+            return []
+        self._isolated, self._rejoin_at = False, None
+        if self.coordinator is None:
+            return []
+        return self.coordinator.isolate(now, wall, isolated=False)
 
     # --- what happens on this node --------------------------------------------------------------
 
@@ -202,6 +229,7 @@ class ClusterMember:
             self.coordinator.deadline() if self.coordinator is not None else None,
             self._follow_until,
             self._depart_again,
+            self._rejoin_at,
             *(until for _, until in self._asks.values()),
         )
 
@@ -217,6 +245,8 @@ class ClusterMember:
             effects += self._follow_again(now)
         if self._depart_again is not None and self._depart_again <= now:
             effects += self._depart(now)
+        if self._rejoin_at is not None and self._rejoin_at <= now:
+            effects += self._rejoin(now, wall)
         for number, (client, until) in list(self._asks.items()):
             if until <= now:
                 del self._asks[number]

@@ -13,12 +13,14 @@ class ClusterSettings:
     """One node's view of the installation.
 
     nodes: all configured node names, sorted; instance: 36 characters that end the transition keys,
-    drawn at the daemon's start.
+    drawn at the daemon's start; initdead: how long a node that had no carrier at all waits for the
+    others when its cables are back.
     """
 
     name: str
     nodes: tuple[str, ...]
     instance: str
+    initdead: Duration = seconds(10)
 
     def quorate(self, present: int) -> bool:
         """Return whether `present` of the configured nodes are a majority."""
