@@ -86,6 +86,21 @@ def cases(draw: st.DrawFn, wishes: st.SearchStrategy[int] = SCORES) -> Case:
     return configuration, status_of(draw, configuration, nodes)
 
 
+def with_critical_ones_only(case: Case) -> Case:
+    def critical(one: Primitive) -> Primitive:
+        return replace(one, options=replace(one.options, critical=True))
+
+    configuration, status = case
+    units = [
+        replace(unit, members=tuple(critical(member) for member in unit.members))
+        if isinstance(unit, Group)
+        else critical(unit)
+        for unit in configuration.resources
+        if isinstance(unit, Group | Primitive)
+    ]
+    return replace(configuration, resources=tuple(units)), status
+
+
 def status_of(draw: st.DrawFn, configuration: Configuration, nodes: list[str]) -> Status:
     states = [NodeState(name, True, True, Join.MEMBER, True) for name in nodes]
     for found in configuration.primitives():
@@ -157,26 +172,27 @@ def carried_out(status: Status, actions: list[Action]) -> Status:
     return status
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None, derandomize=True)
 @given(case=cases(st.sampled_from([-INFINITY, INFINITY])))
 def test_a_plan_that_has_run_leaves_nothing_to_do(case: Case) -> None:
-    configuration, status = case
+    configuration, status = with_critical_ones_only(case)
     status = carried_out(status, executed(schedule(configuration, status, NOW)))
     again = executed(schedule(configuration, status, NOW))
     assert [f"{a.task} {a.key} {a.node}" for a in again] == []
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None, derandomize=True)
 @given(case=cases())
 def test_plans_come_to_rest(case: Case) -> None:
-    # Where a dependent now sticks may draw its primary along, so one plan may need another.
+    # Where a dependent now sticks may draw its primary along, and one that is not critical counts
+    # only as long as its primary does not run (rule 4.7): so one plan may need another.
     configuration, status = case
     for _ in range(ROUNDS):
         status = carried_out(status, executed(schedule(configuration, status, NOW)))
     assert executed(schedule(configuration, status, NOW)) == []
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None, derandomize=True)
 @given(case=cases())
 def test_no_start_runs_before_every_stop_of_the_same_resource(case: Case) -> None:
     configuration, status = case
@@ -208,14 +224,14 @@ def shape(plan: Schedule, prefix: str) -> list[tuple[object, ...]]:
     return [(a.id, a.key, a.node.removeprefix(prefix), a.inputs) for a in plan.graph.actions]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(case=cases())
 def test_nodes_of_other_names_in_the_same_order_get_the_same_plan(case: Case) -> None:
     plan = schedule(*case, NOW)
     assert shape(plan, "") == shape(schedule(*renamed(case), NOW), "x-")
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50, deadline=None, derandomize=True)
 @given(case=cases())
 def test_a_graph_has_unique_sorted_ids_and_inputs_that_exist(case: Case) -> None:
     graph = schedule(*case, NOW).graph
