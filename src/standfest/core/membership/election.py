@@ -64,6 +64,7 @@ class Election:
         self.session = session
         self.epoch = (0, 0)
         self.term = 0
+        self._highest_term = 0
         self.coordinator = ""
         self._settled = False
         self._peers: dict[str, _Peer] = {}
@@ -125,10 +126,11 @@ class Election:
         peer = self._peers.get(node)
         if peer is None or peer.hello is None:
             return []
-        self.term = max(self.term, term)
+        news = not (peer.hello.leading and peer.hello.term == term)
+        self._highest_term = max(self._highest_term, term)
         self._peers[node] = replace(peer, hello=replace(peer.hello, term=term, leading=True))
         effects = self._decide(now)
-        if self.coordinator != node:
+        if self.coordinator != node and news:
             return [*effects, self._say(node)]  # so that it can judge again with what we know
         return effects
 
@@ -154,9 +156,10 @@ class Election:
         if winner == self.coordinator:
             return []
         self.coordinator = winner
-        self.term = max(hello.term for hello in hellos.values())
+        self._highest_term = max(self._highest_term, *(h.term for h in hellos.values()))
+        self.term = hellos[winner].term
         if winner == self.name:
-            self.term += 1
+            self.term = self._highest_term + 1
         return [Elected(winner, self.term, winner == self.name)]
 
     def _candidates(self) -> Iterator[tuple[str, Hello]]:
