@@ -72,6 +72,7 @@ class Pulse:
         self._carrier: dict[str, bool] = {}
         self._refused: Counter[str] = Counter()
         self._received: Counter[str] = Counter()
+        self._load_read, self._load = 0, _load()
         self._name = name
         self._links = LinkEvents()
         self._netlink = RouteNetlink()
@@ -135,9 +136,10 @@ class Pulse:
         return self._membership.deadline()
 
     def _on_timer(self) -> None:
-        load = _load()
         now, wall = self._loop.now(), self._loop.wall()
-        self._perform(self._membership.on_timer(now, wall, load))
+        if wall != self._load_read:  # the kernel averages over minutes; once a second is plenty
+            self._load_read, self._load = wall, _load()
+        self._perform(self._membership.on_timer(now, wall, self._load))
 
     def _perform(self, effects: list[MembershipEffect]) -> None:
         for effect in effects:

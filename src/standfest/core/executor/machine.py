@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 from standfest.core.executor.effects import ExecutorEffect, KillRun, Report, StartRun
 from standfest.core.executor.history import History
 from standfest.model.operations import ExitCode, Operation, OperationResult, OperationStatus
-from standfest.model.time import Duration, Instant, earliest
+from standfest.model.time import Duration, Instant, earliest, milliseconds
 
 MAX_QUEUED = 100
 """Operations waiting for one resource; more is a coordinator gone wild, and is refused."""
+
+FIRST_RECURRING_DELAY: Duration = milliseconds(200)
+"""How long the first run of a monitor keeps out of the way of the starts that follow its own."""
 
 Effects = list[ExecutorEffect]
 
@@ -78,7 +81,7 @@ class Executor:
         waiting = _Waiting(operation, now, now + operation.start_delay)
         if operation.interval:
             key = (operation.task, operation.interval)
-            resource.recurring[key] = _Recurring(operation, waiting.not_before)
+            resource.recurring[key] = _Recurring(operation, waiting.not_before + FIRST_RECURRING_DELAY)
         else:
             resource.queue.append(waiting)
         return self._advance(now, wall, operation.resource)

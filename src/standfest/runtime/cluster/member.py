@@ -33,6 +33,7 @@ from standfest.core.membership.election import (
     SayHello,
 )
 from standfest.model.element import Element
+from standfest.model.operations import Operation
 from standfest.model.time import Duration, Instant, earliest, seconds
 from standfest.ports.agents import RunEnded
 from standfest.runtime.cluster import links, protocol
@@ -439,7 +440,8 @@ class ClusterMember:
         for effect in wanted:
             match effect:
                 case ExecutorStart(run, operation):
-                    effects.append(_operation_note("operation-started", operation))
+                    if not operation.interval:
+                        effects.append(_operation_note("operation-started", operation))
                     effects.append(StartRun(run, operation))
                 case ExecutorKill(run):
                     effects.append(KillRun(run))
@@ -488,9 +490,5 @@ class ClusterMember:
         return result
 
 
-def _operation_note(event: str, operation: object) -> Note:
-    resource = getattr(operation, "resource", "")
-    task = getattr(operation, "task", "")
-    interval = getattr(operation, "interval", 0)
-    level = Level.DEBUG if interval else Level.INFO
-    return note(event, level, resource=resource, task=task, interval=interval // 1_000_000)
+def _operation_note(event: str, operation: Operation) -> Note:
+    return note(event, resource=operation.resource, task=operation.task)
