@@ -32,6 +32,7 @@ from standfest.model.time import seconds
 NOW = 1_000_000
 AGENT = Agent("ocf", "Dummy", "heartbeat")
 SCORES = st.sampled_from([-INFINITY, -100, 100, 1000, INFINITY])
+BANS_AND_WISHES = st.sampled_from([-INFINITY, 100, 1000, INFINITY])
 
 ROUNDS = 5
 
@@ -72,7 +73,7 @@ def cases(draw: st.DrawFn, wishes: st.SearchStrategy[int] = SCORES) -> Case:
         ),
         resources=tuple(units),
         locations=tuple(
-            Location(f"l{i}", draw(unit), draw(SCORES), node=draw(st.sampled_from(nodes)))
+            Location(f"l{i}", draw(unit), draw(BANS_AND_WISHES), node=draw(st.sampled_from(nodes)))
             for i in range(draw(st.integers(0, 4)))
         ),
         colocations=tuple(

@@ -218,6 +218,16 @@ def test_a_node_whose_daemon_is_away_keeps_its_resources_and_is_asked_nothing() 
     assert keys(schedule(configuration, away, NOW)) == []
 
 
+def test_nothing_starts_that_may_run_on_a_node_whose_daemon_has_not_joined_yet() -> None:
+    configuration = configured()
+    status = pair(configuration, serving="nobody")
+    joining = status.with_node(NodeState("sb22", True, False, Join.PENDING))
+    assert keys(schedule(configuration, joining, NOW)) == []
+    # Once it is known to run nothing, it need not be there.
+    away = NodeState("sb22", True, False, Join.PENDING, True, status.nodes[1].history)
+    assert keys(schedule(configuration, status.with_node(away), NOW)) == starts("sb21", *NAMES)
+
+
 @pytest.mark.parametrize("banned", ["homes", "public"])
 def test_a_member_that_may_not_run_here_takes_the_whole_group_along(banned: str) -> None:
     ban = Location("ban", banned, -INFINITY, node="sb21")
@@ -234,6 +244,8 @@ def test_a_dead_public_link_moves_the_whole_group() -> None:
     state = status.node("sb21")
     assert state is not None
     assert keys(schedule(configuration, status, NOW)) == []
+    healthy = status.with_node(state.with_attribute("#link-eth0", "up"))
+    assert keys(schedule(configuration, healthy, NOW)) == []
     cut = status.with_node(state.with_attribute("#link-eth0", "down"))
     plan = schedule(configuration, cut, NOW)
     assert dict(plan.placements) == dict.fromkeys(NAMES, "sb22")
@@ -439,6 +451,42 @@ def test_negative_wishes_yield_to_a_member_that_sticks() -> None:
     plan = schedule(configuration, pair(configuration, serving="sb22"), NOW)
     # -100 + 200 = 100 > 0, and the wish against sb22 is not a ban.
     assert keys(plan) == []
+
+
+def test_a_wish_against_one_member_yields_to_a_later_one_that_sticks() -> None:
+    sticky = mail(primitive("public", resource_stickiness=200))
+    wish = Location("wish", "spool", -100, node="sb22")
+    configuration = configured(sticky, locations=(wish,))
+    plan = schedule(configuration, pair(configuration, serving="sb22"), NOW)
+    assert keys(plan) == []
+
+
+def test_a_tie_above_nothing_keeps_a_resource_even_on_the_busier_node() -> None:
+    one, two = primitive("one", resource_stickiness=9), primitive("two", resource_stickiness=100)
+    wish = Location("wish", "two", 100, node="sb22")
+    configuration = configured(one, two, locations=(wish,))
+    # `one` makes sb21 the busier node; 100 here and 100 there for `two`.
+    assert keys(schedule(configuration, pair(configuration), NOW)) == []
+
+
+def test_what_an_unmanaged_member_needs_does_not_restart_under_it() -> None:
+    homes = replace(primitive("homes"), parameters=(("name", "moved"),))
+    status = pair(configured(mail(primitive("spool", is_managed=False))))
+    changed = configured(mail(homes, primitive("spool", is_managed=False)))
+    assert keys(schedule(changed, status, NOW)) == []
+
+
+def test_a_dependent_that_is_stopped_has_no_say() -> None:
+    follower = primitive("a", target_role=TargetRole.STOPPED)
+    leader = primitive("b")
+    configuration = configured(
+        follower,
+        leader,
+        colocations=(Colocation("c", "a", "b", INFINITY),),
+        locations=(Location("l", "a", INFINITY, node="sb22"),),
+    )
+    plan = schedule(configuration, pair(configuration, serving="nobody"), NOW)
+    assert plan.placements == (("a", ""), ("b", "sb21"))
 
 
 def best_of(times: int, configuration: Configuration, status: Status) -> float:

@@ -77,7 +77,8 @@ class _Allocation:
                 continue
             if dependent in self._placed:
                 continue
-            if not self._matters(members_of(self._units[dependent])[0], unit_id):
+            begin = members_of(self._units[dependent])[0]
+            if wanted_stopped(self._situation, begin) or not self._matters(begin, unit_id):
                 continue
             theirs = self._wishes(dependent, (*above, unit_id))
             scaled = [_scaled(score, wish.score) for score in theirs]
