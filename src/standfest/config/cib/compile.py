@@ -61,7 +61,7 @@ def compile_configuration(
     compiler = _Compiler(path)
     compiled = compiler.compile(configuration)
     if compiler.findings.errors:
-        raise ConfigError(*compiler.findings.errors)
+        raise ConfigError(*sorted(compiler.findings.errors, key=lambda f: (f.path, f.line)))
     return compiled, tuple(compiler.findings.warnings)
 
 
@@ -70,6 +70,7 @@ class _Compiler:
         self.findings = Findings(path)
         self._resource_defaults: dict[str, str] = {}
         self._operation_defaults: dict[str, str] = {}
+        self._stated: dict[str, Element] = {}  # cluster option -> the nvpair that counts
 
     def compile(self, configuration: Element) -> Configuration:
         properties = self._properties(configuration)
@@ -90,7 +91,7 @@ class _Compiler:
         for constraint in section.children if section else ():
             constraints.read(constraint)
         return Configuration(
-            options=self._options(properties, configuration),
+            options=self._options(properties),
             nodes=self._nodes(configuration),
             resources=resources,
             locations=tuple(constraints.locations),
@@ -111,6 +112,7 @@ class _Compiler:
                 name = {"fencing-enabled": "stonith-enabled"}.get(name, name)
                 self._known_option(name, pair)
                 found.setdefault(name, pair.get("value") or "")
+                self._stated.setdefault(name, pair)
         return found
 
     def _known_option(self, name: str, pair: Element) -> None:
@@ -122,14 +124,14 @@ class _Compiler:
         problem = f"unknown cluster option {name}"
         self.findings.warn(pair, problem, meant(name, KNOWN_OPTIONS))
 
-    def _options(self, properties: Mapping[str, str], configuration: Element) -> ClusterOptions:
-        where = configuration.child("crm_config") or configuration
+    def _options(self, properties: Mapping[str, str]) -> ClusterOptions:
         default = ClusterOptions()
 
         def read(name: str, parse: Callable[[str], T], fallback: T) -> T:
             if name not in properties:
                 return fallback
-            return self.findings.value(where, name, properties[name], parse, fallback)
+            pair = self._stated[name]
+            return self.findings.value(pair, name, properties[name], parse, fallback)
 
         return ClusterOptions(
             symmetric_cluster=read("symmetric-cluster", values.boolean, True),

@@ -42,14 +42,15 @@ def _order(order: Element) -> Element:
     action, to_action = order.get("action"), order.get("to_action")
     kept = tuple((n, v) for n, v in order.attributes if n in ("id", "symmetrical", "score"))
     if order.get("type") == "before":
-        first, then, first_action, then_action = one, other, action, to_action or action
+        first, then, first_action, then_action = one, other, action, to_action
     else:
         first, then = other, one
-        first_action, then_action = to_action or action, action
+        first_action, then_action = to_action or action, action or "start"
     attributes = [*kept, ("first", first), ("then", then)]
     if first_action:
         attributes.append(("first-action", first_action))
-    attributes.append(("then-action", then_action or "start"))
+    if then_action:
+        attributes.append(("then-action", then_action))
     return replace(order, attributes=tuple(attributes))
 
 

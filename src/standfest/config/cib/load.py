@@ -52,6 +52,7 @@ def load(fragments: Sequence[tuple[str, str]]) -> Loaded:
     seen: dict[tuple[bool, str], str] = {}
     files: list[tuple[Element, str]] = []
     old = False
+    read: list[tuple[Element, Element, str]] = []
     status: Element | None = None
     version = Version()
     for path, text in fragments:
@@ -66,10 +67,14 @@ def load(fragments: Sequence[tuple[str, str]]) -> Loaded:
         if root.tag == "cib":
             status = root.child("status") or status
             version = max(version, _version(root))
-        if legacy.is_legacy(root):
-            old = True
-            findings += legacy.losses(configuration, path)
-            configuration = legacy.upgrade(configuration)
+        old = old or legacy.is_legacy(root)
+        read.append((root, configuration, path))
+    for root, written, path in read:
+        # One cluster, one dialect: a section may hold nothing that only one of them allows.
+        configuration = written
+        if old and root.get("validate-with") is None:
+            findings += legacy.losses(written, path)
+            configuration = legacy.upgrade(written)
         files += [(element, path) for element in configuration.walk()]
         for section in configuration.children:
             sections.setdefault(section.tag, []).append(section)

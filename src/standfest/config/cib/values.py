@@ -50,7 +50,7 @@ def duration(text: str) -> Duration:
         return seconds(10**9)
     if word.startswith("P") and len(word) > 1:
         iso = _ISO.fullmatch(word)
-        if iso is not None:
+        if iso is not None and any(iso.groups()):
             parts = zip(iso.groups(), _ISO_SECONDS, strict=True)
             return seconds(sum(int(count) * unit for count, unit in parts if count))
     match = _DURATION.fullmatch(word)
