@@ -106,10 +106,10 @@ def test_both_servers_of_the_report_in_one_cluster_share_an_id_and_are_told_wher
             ("priv_ip", 67, 36),
             ("priv_mask", 68, 37),
             ("priv_nic", 69, 38),
-            ("pub_ip", 77, 49),
-            ("pub_mask", 78, 50),
-            ("pub_nic", 79, 51),
-            ("pub_gw", 80, 52),
+            ("pub_ip", 78, 48),
+            ("pub_mask", 79, 49),
+            ("pub_nic", 80, 50),
+            ("pub_gw", 81, 51),
         ]
     ]
 
