@@ -22,7 +22,8 @@ def _kept(
     entries: tuple[OperationResult, ...], result: OperationResult
 ) -> tuple[OperationResult, ...]:
     new = result.operation
-    stopped = new.task == "stop" and result.succeeded
+    # Recurring operations begin after a start and end with a stop: those from before are over.
+    over = new.task == "start" or (new.task == "stop" and result.succeeded)
     last_failure = max(
         (entry for entry in (*entries, result) if _failed(entry)),
         key=lambda entry: entry.call_id,
@@ -34,7 +35,7 @@ def _kept(
         replaced = (
             (bool(old.interval) == bool(new.interval) and not new.interval)
             or (old.task, old.interval) == (new.task, new.interval)
-            or (stopped and bool(old.interval))
+            or (over and bool(old.interval))
         )
         if not replaced or entry is last_failure:
             kept.append(entry)

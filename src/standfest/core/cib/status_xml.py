@@ -83,19 +83,21 @@ def _lrm_resource(name: str, entries: tuple[OperationResult, ...]) -> Element:
         attributes += [("class", agent.standard), ("type", agent.type)]
         if agent.provider:
             attributes.append(("provider", agent.provider))
-    stopped = max((e.call_id for e in entries if _stops(e)), default=-1)
+    begun = max((e.call_id for e in entries if _ends_recurring(e)), default=-1)
     latest: dict[str, Element] = {}
     for entry in entries:
         for identifier in _entry_ids(name, entry):
-            over = entry.operation.interval and entry.call_id < stopped
+            over = entry.operation.interval and entry.call_id < begun
             if over and identifier != f"{name}_last_failure_0":
-                continue  # it ran before the stop and does not any more
+                continue  # it does not run any more
             latest[identifier] = _lrm_rsc_op(identifier, entry)
     return Element("lrm_resource", tuple(attributes), tuple(latest.values()))
 
 
-def _stops(entry: OperationResult) -> bool:
-    return entry.operation.task == "stop" and entry.succeeded
+def _ends_recurring(entry: OperationResult) -> bool:
+    """Return whether recurring operations from before this one are over."""
+    task = entry.operation.task
+    return task == "start" or (task == "stop" and entry.succeeded)
 
 
 def _entry_ids(name: str, entry: OperationResult) -> tuple[str, ...]:
