@@ -302,3 +302,8 @@ def _options(element: Element, tag: str) -> dict[str, str]:
     elif element.id == "ms-drbd0":
         found["promotable"] = "true"  # there, the tag `master` says it
     return found
+
+
+def test_the_name_of_the_stack_that_ran_is_dropped_because_todays_schema_refuses_it() -> None:
+    stated = properties(("cluster-infrastructure", "heartbeat"), ("cluster-name", "mail"))
+    assert pairs(upgraded(stated)) == {"cluster-name": "mail", "stonith-enabled": "false"}
