@@ -257,9 +257,7 @@ class Lab:
             control.recv(1)
             configure_host(self.plan.networks, {n.device: n.client for n in self.plan.networks})
             Prober(self.plan, control).run()
-        except BaseException:  # noqa: BLE001  the child must never return to the lab
+        except BaseException:
             traceback.print_exc()
         finally:
             os._exit(0)
-
-

@@ -153,7 +153,7 @@ def _inner(name: str, control: socket.socket, python: str, build: Callable[[], N
         script = str(SOURCE_INSIDE / "standfest/lab/nodeinit.py")
         words: Sequence[str] = [python, "-I", "-S", script, str(control.fileno())]
         os.execve(python, words, {"PATH": PATH, "LD_LIBRARY_PATH": LIBRARIES})
-    except BaseException as error:  # noqa: BLE001  the child must never return to the lab
+    except BaseException as error:
         control.sendall(f"!{type(error).__name__}: {error}\n".encode())
     finally:
         os._exit(1)

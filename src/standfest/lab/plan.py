@@ -166,7 +166,8 @@ def _services(
     primitives: tuple[Primitive, ...], addresses: tuple[ClusterAddress, ...]
 ) -> tuple[tuple[tuple[str, Probe], ...], tuple[Service, ...]]:
     """Return the init scripts to provide, and what clients probe: at the last address, as a rule
-    the public one."""
+    the public one.
+    """
     scripts = []
     for primitive in primitives:
         kind = primitive.agent.type.lower()

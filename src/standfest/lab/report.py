@@ -35,7 +35,13 @@ def show(console: Console, results: Sequence[Result], notes: Sequence[str]) -> N
     outage is detect + decide + start, less what the service still answered after the fault; twice
     is for how long two nodes owned an address or served.
     """
-    table = Table(title="Drill (milliseconds)", title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(
+        title="Drill (milliseconds)",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+    )
     for column in ("scenario", "service", "from", "to"):
         table.add_column(column, no_wrap=True)
     for column in ("outage", "detect", "decide", "start", "twice"):

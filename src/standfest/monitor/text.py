@@ -61,3 +61,24 @@ def _resource(resource: Report, indent: str) -> Iterator[str]:
         flags.append("disabled")
     tail = f"  ({', '.join(flags)})" if flags else ""
     yield f"{indent}{resource['id']:<20} {where:<20} {resource['agent']}{tail}"
+
+
+def render_links(report: Report) -> str:
+    """Return what `pulse` says of its links as lines."""
+    lines = ["Nodes heard:"]
+    lines += [f"  {node:<20} {status}" for node, status in sorted(report["nodes"].items())]
+    lines += ["", "Links:"]
+    for link, carrier in sorted(report["carrier"].items()):
+        outlets = [outlet for outlet in report["sent"] if outlet["link"] == link]
+        sent = sum(outlet["sent"] for outlet in outlets)
+        failed = sum(outlet["failed"] for outlet in outlets)
+        kind = "service link" if any(o["service_link"] for o in outlets) else "heartbeat link"
+        state = "carrier" if carrier else "NO CARRIER"
+        received = report["received"].get(link, 0)
+        lines.append(
+            f"  {link:<12} {kind:<15} {state}, sent {sent}, not sent {failed}, received {received}"
+        )
+    lines += ["", "Datagrams refused:"]
+    refused = sorted(report["refused"].items())
+    lines += [f"  {reason:<20} {count}" for reason, count in refused] or ["  none"]
+    return "".join(line + "\n" for line in lines)

@@ -127,6 +127,11 @@ class SimCluster:
         )
         self._pulse(node, node.pulse.start(self.now, self.wall))
 
+    def restart_daemons(self, name: str) -> None:
+        """Kill all daemons of a node and start them again at once; what runs goes on."""
+        self.nodes[name].member = self.nodes[name].runner = None
+        self.power_on(name)
+
     def unplug(self, name: str, link: str) -> None:
         """Pull a cable; the node sees its carrier go."""
         self.network.unplugged.add((name, link))
@@ -254,9 +259,7 @@ class SimCluster:
             node.heard.discard(change.node)
             if known and node.member is not None:
                 left = change.state is NodeStatus.LEFT
-                self._member(
-                    node, node.member.vanish(self.now, self.wall, change.node, left=left)
-                )
+                self._member(node, node.member.vanish(self.now, self.wall, change.node, left=left))
         elif change.node not in node.heard:
             node.heard.add(change.node)
             if node.member is not None:
@@ -307,9 +310,7 @@ class SimCluster:
             return
         down = tuple(link for link in self.links if (name, link) in self.network.unplugged)
         isolated = len(down) == len(self.links)
-        self._member(
-            node, node.member.carrier(self.now, self.wall, down, isolated=isolated)
-        )
+        self._member(node, node.member.carrier(self.now, self.wall, down, isolated=isolated))
 
 
 def _is_due(deadline: Instant | None, now: Instant) -> bool:

@@ -81,7 +81,9 @@ class Executor:
         waiting = _Waiting(operation, now, now + operation.start_delay)
         if operation.interval:
             key = (operation.task, operation.interval)
-            resource.recurring[key] = _Recurring(operation, waiting.not_before + FIRST_RECURRING_DELAY)
+            resource.recurring[key] = _Recurring(
+                operation, waiting.not_before + FIRST_RECURRING_DELAY
+            )
         else:
             resource.queue.append(waiting)
         return self._advance(now, wall, operation.resource)

@@ -21,13 +21,15 @@ class Hello:
     """One cluster daemon presents itself.
 
     session: drawn at its start, so that a restart is noticed; epoch: (admin_epoch, epoch) of its
-    configuration; term: the highest it has seen; leading: whether it coordinates.
+    configuration; term: of the coordinator it leads or follows; leading: whether it coordinates;
+    seeking: it waits for the coordinator's Lead or for a Sync.
     """
 
     session: int
     epoch: tuple[int, int]
     term: int
     leading: bool
+    seeking: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,7 @@ class ClusterMember:
         self._isolated = False
         self._rejoin_at: Instant | None = None
         self._joined_term = 0
+        self._sessions: dict[str, int] = {}
         self._watched: tuple[Element, tuple[str, ...]] | None = None
 
     # --- what the daemon may want to know -------------------------------------------------------
@@ -339,8 +340,15 @@ class ClusterMember:
                 return self._replicated(self.replica.receive_sync(message, sender))
 
     def _hear_hello(self, now: Instant, wall: int, sender: str, hello: Hello) -> Effects:
-        effects = self._elect(now, wall, self.election.hear(now, sender, hello))
-        if self.coordinator is not None and sender not in self.coordinator.joined:
+        effects: Effects = []
+        known = self._sessions.get(sender, hello.session)
+        self._sessions[sender] = hello.session
+        if self.coordinator is not None and known != hello.session:
+            effects += self.coordinator.abandon(now, wall, sender)  # it restarted unnoticed
+        effects += self._elect(now, wall, self.election.hear(now, sender, hello))
+        if self.coordinator is not None and (
+            hello.seeking or sender not in self.coordinator.joined
+        ):
             effects += self.coordinator.invite(sender)
         return effects
 
@@ -414,7 +422,7 @@ class ClusterMember:
         self._follow_until = now + FOLLOW_TIMEOUT
         if self.leader in self._leads:
             return self._join(now)
-        hello = Hello(self.election.session, self.replica.epoch, self.election.term, False)
+        hello = Hello(self.election.session, self.replica.epoch, self.election.term, False, True)
         return [Send(self.leader, hello)]
 
     # --- leaving --------------------------------------------------------------------------------

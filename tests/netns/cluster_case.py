@@ -1,0 +1,219 @@
+"""What the tests of the real daemons do inside namespaces; `python -m tests.netns.cluster_case CASE`.
+
+Prints one JSON value. A process of its own, so that pytest never enters a namespace.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from standfest.config import cib
+from standfest.daemons import reading, seed
+from standfest.lab import measure, sandbox
+from standfest.lab.lab import Lab
+from standfest.lab.plan import make_plan
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "mail-server"
+DAEMONS = ("log", "pulse", "cluster", "supervisor")
+
+FLOOD = """import os, random, socket
+source = random.Random(1)
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+good = b"###\\n8:(0)t=abc,8:(0)src=x,%%%\\n42:1 " + b"0" * 40 + b","
+for number in range(400):
+    kind = number % 4
+    if kind == 0:
+        data = source.randbytes(source.randint(0, 1400))
+    elif kind == 1:
+        data = good
+    elif kind == 2:
+        data = good[: source.randint(1, len(good))]
+    else:
+        data = b"###\\n" + b"9" * 60000
+    s.sendto(data, ("192.168.0.50", 694))
+    s.sendto(data, ("192.168.0.51", 694))
+"""
+FIND = """import os
+for name in os.listdir("/proc"):
+    if name.isdigit():
+        try:
+            words = open(f"/proc/{name}/cmdline", "rb").read().split(b"\\0")
+        except OSError:
+            continue
+        if b"standfest.daemons.%s" in words:
+            print(name)
+"""
+
+
+def new_lab(*nodes: str) -> Lab:
+    """Return the mail server's lab, with these nodes; not yet entered."""
+    text = (EXAMPLE / "ha.cf").read_text(encoding="utf-8")
+    text = text.replace("node node-1 node-2", "node " + " ".join(nodes))
+    for number in range(2, len(nodes)):
+        text = text.replace("udpport", f"ucast eth1 192.168.0.{50 + number}\nudpport")
+    settings, _ = reading.hacf.parse(text, "ha.cf")
+    element = seed.from_files(sorted(EXAMPLE.glob("cib*.xml")), settings.nodes).cib.configuration
+    configuration, _ = cib.compile_configuration(element)
+    plan = make_plan(settings, element, configuration, "cib")
+    logd = (EXAMPLE / "ha_logd.cf").read_text(encoding="utf-8")
+    keys = "auth 1\n1 sha1 labSecret\n"
+    return Lab(plan, {"ha.cf": text, "ha_logd.cf": logd, "authkeys": keys})
+
+
+def until(condition: Callable[[], bool], limit_s: float) -> None:
+    """Wait for the condition; fails after the limit."""
+    end = time.monotonic() + limit_s
+    while not condition():
+        assert time.monotonic() < end, "not in time"
+        time.sleep(0.05)
+
+
+def status(lab: Lab, node: str) -> dict[str, str]:
+    """Return node -> status as `standfest status` on `node` says."""
+    code, output = lab.command(node, "status", "--json")
+    if code:
+        return {}
+    return {entry["name"]: entry["status"] for entry in json.loads(output)["nodes"]}
+
+
+def owner(lab: Lab) -> str:
+    """Return who answers for the first service now, or the empty string."""
+    latest = lab.latest()[0]
+    return latest[1] if latest and time.monotonic() - latest[0] < 0.1 else ""
+
+
+def pid(lab: Lab, node: str, daemon: str) -> str:
+    """Return the process id of a daemon inside a node, or the empty string."""
+    words = lab.nodes[node].python("-I", "-S", "-c", FIND.replace("%s", daemon))
+    found = lab.nodes[node].run(*words)[1].split()
+    return found[0] if found else ""
+
+
+def daemons(lab: Lab) -> object:
+    """Kill each daemon on each node: is it back, and was any service touched?"""
+    lab.start()
+    lab.wait_healthy(30)
+    until(lambda: set(status(lab, "node-1").values()) == {"online"}, 10)
+    before, began, wall = owner(lab), time.monotonic(), time.time()
+    back = []
+    for node in lab.plan.nodes:
+        for daemon in DAEMONS:
+            old = pid(lab, node, daemon)
+            lab.nodes[node].run("/bin/kill", "-9", old)
+            until(lambda n=node, d=daemon, o=old: pid(lab, n, d) not in ("", o), 15)  # type: ignore[misc]
+            back.append(daemon)
+            # Whole again: both nodes take part.
+            until(
+                lambda: all(
+                    set(status(lab, other).values()) == {"online"} for other in lab.plan.nodes
+                ),
+                30,
+            )
+    time.sleep(2)
+    after, until_ = owner(lab), time.monotonic()
+    answers, replies = lab.stop_client()
+    gap = measure.outage(answers, 0, began, until_)
+    tasks = {e.field("task") for e in lab.events() if e.at > wall and e.name == "operation-started"}
+    return {
+        "back": back,
+        "moved": before != after,
+        "interrupted": gap is None or gap.seconds > 0.2,
+        "tasks": sorted(tasks),
+        "twice": max(measure.answered_twice(replies, a.ip, began) for a in lab.plan.addresses),
+    }
+
+
+def garbage(lab: Lab) -> object:
+    """Throw malformed datagrams at both nodes from a third host in their network."""
+    lab.start()
+    lab.wait_healthy(30)
+    before = owner(lab)
+    # The client host has no command channel: node-2 is as good a sender, its source is not trusted.
+    words = lab.nodes["node-2"].python("-I", "-S", "-c", FLOOD)
+    assert lab.nodes["node-2"].run(*words)[0] == 0
+    time.sleep(2)
+    _, output = lab.command("node-1", "status", "--links", "--json")
+    report = json.loads(output)
+    console = lab.nodes["node-1"].read("/var/log/console")
+    return {
+        "refused": sum(report["refused"].values()),
+        "reasons": len(report["refused"]),
+        "traceback": "Traceback" in console,
+        "secret": "labSecret" in console + lab.nodes["node-1"].read("/var/log/ha-debug"),
+        "moved": owner(lab) != before,
+        "heard": sorted(report["nodes"]),
+    }
+
+
+def three(lab: Lab) -> object:
+    """Three nodes lose the active one twice; the first one comes back and takes part again."""
+    lab.start()
+    first = lab.wait_healthy(30)[0]
+    until(lambda: set(status(lab, first).values()) == {"online"}, 10)
+    lab.kill(first)
+    until(lambda: owner(lab) not in ("", first), 5)
+    second = owner(lab)
+    lab.bury(first)
+    lab.boot(first)
+    lab.launch(first)
+    until(lambda: status(lab, second).get(first) == "online", 15)
+    stayed = owner(lab) == second
+    lab.kill(second)
+    until(lambda: owner(lab) not in ("", second), 5)
+    third = owner(lab)
+    lab.bury(second)
+    rest = next(node for node in lab.plan.nodes if node not in (second, third))
+    assert lab.command(third, "node", "standby", third)[0] == 0
+    until(lambda: owner(lab) == rest, 5)
+    return {"distinct": len({first, second}), "stayed": stayed, "last": owner(lab) == rest}
+
+
+def together(lab: Lab) -> object:
+    """Both nodes are started at once, then one is stopped in order."""
+    for name in lab.plan.nodes:
+        lab.boot(name)
+    lab.start_client()
+    for name in lab.plan.nodes:
+        lab.launch(name)
+    active = lab.wait_healthy(20)[0]
+    until(lambda: set(status(lab, active).values()) == {"online"}, 10)
+    began = time.monotonic()
+    lab.nodes[active].run("/bin/sh", "-c", "kill $(cat /run/standfest/supervisor.pid)")
+    until(lambda: owner(lab) not in ("", active), 5)
+    until(lambda: not pid(lab, active, "pulse"), 5)
+    time.sleep(0.5)
+    ended = time.monotonic()
+    answers, replies = lab.stop_client()
+    gap = measure.outage(answers, 0, began, ended)
+    left = [event for event in lab.events() if event.name == "member-left"]
+    return {
+        "recovered": gap is not None,
+        "left in order": [event.field("node") == active for event in left],
+        "twice": max(measure.answered_twice(replies, a.ip, began) for a in lab.plan.addresses),
+    }
+
+
+CASES: dict[str, tuple[Callable[[Lab], object], tuple[str, ...]]] = {
+    "daemons": (daemons, ("node-1", "node-2")),
+    "garbage": (garbage, ("node-1", "node-2")),
+    "three": (three, ("node-1", "node-2", "node-3")),
+    "together": (together, ("node-1", "node-2")),
+}
+
+
+def main() -> int:
+    """Run one case in a sandbox."""
+    case, nodes = CASES[sys.argv[1]]
+
+    def inside() -> int:
+        with new_lab(*nodes) as lab:
+            print(json.dumps(case(lab)), flush=True)
+        return 0
+
+    return sandbox.run(inside)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
