@@ -1,4 +1,6 @@
-"""What the tests of the real daemons do inside namespaces; `python -m tests.netns.cluster_case CASE`.
+"""What the tests of the real daemons do inside namespaces.
+
+Run as `python -m tests.netns.cluster_case CASE`.
 
 Prints one JSON value. A process of its own, so that pytest never enters a namespace.
 """

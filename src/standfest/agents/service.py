@@ -27,7 +27,7 @@ class Service(Agent):
     name = "Service"
     short = "Service with an init script or a systemd unit"
     long = (
-        "Starts, stops and watches /etc/init.d/SERVICE, or the systemd unit of that name where there "
+        "Starts, stops and watches /etc/init.d/SERVICE, or the systemd unit of that name if there "
         "is no such script. Exit codes that are not LSB's are repaired: only what the service's "
         "status says counts, after start and stop too."
     )

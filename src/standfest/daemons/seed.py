@@ -54,7 +54,8 @@ def from_files(paths: Sequence[Path], nodes: Sequence[str]) -> Seed:
 def with_heartbeat_2_policy(configuration: Element) -> Element:
     """Return the configuration with Heartbeat 2's rule for two nodes: one goes on.
 
-    Heartbeat 2 gave each half of a two-node cluster quorum; its files do not say so (docs/adr/0005).
+    Heartbeat 2 gave each half of a two-node cluster quorum; its files do not say so
+    (docs/adr/0005).
     """
     policy = Element(
         "nvpair",

@@ -125,7 +125,8 @@ class Lab:
         if not pid:
             raise OperationError(f"{service} has no process on {name}")
         script = (
-            'for p in $(ls /proc | grep "^[0-9][0-9]*$"); do read -r s < /proc/$p/stat || continue; '
+            'for p in $(ls /proc | grep "^[0-9][0-9]*$"); do '
+            "read -r s < /proc/$p/stat || continue; "
             f'set -- $s; [ "$4" = "{pid}" ] && kill -9 $p; done 2>/dev/null; kill -9 {pid}'
         )
         self.nodes[name].run("/bin/sh", "-c", script)

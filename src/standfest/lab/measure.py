@@ -5,6 +5,7 @@ All instants are seconds of one monotonic clock.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 ARP_PACE_S = 0.005
 """How often each address is asked for; one request answered twice counts as that long."""
@@ -55,7 +56,7 @@ def outage(answers: Iterable[Answer], service: int, fault: float, until: float) 
         key=lambda answer: answer.ended,
     )
     longest: Outage | None = None
-    for last, first in zip(good, good[1:], strict=False):
+    for last, first in pairwise(good):
         if first.ended < fault:
             continue
         gap = first.ended - last.ended

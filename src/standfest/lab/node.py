@@ -9,8 +9,9 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from standfest.lab import syscalls
 from standfest.lab.rootfs import PYTHON_INSIDE, SOURCE_INSIDE
@@ -49,7 +50,7 @@ class Node:
         self._buffer = b""
 
     def boot(self, plug: Callable[[int], None], build: Callable[[], None]) -> None:
-        """Start the node: `plug` gets a process in its network, `build` runs inside and may raise."""
+        """Start the node: `plug` gets a process in its network, `build` runs inside."""
         ours, theirs = socket.socketpair()
         outer = os.fork()
         if outer == 0:
@@ -104,7 +105,7 @@ class Node:
         except OSError:
             return ""
 
-    def _ask(self, request: dict[str, object], timeout_s: float) -> dict[str, object] | object:
+    def _ask(self, request: dict[str, object], timeout_s: float) -> dict[str, Any]:
         assert self._control is not None, "boot() comes first"
         number = self._next
         self._next += 1
@@ -114,7 +115,7 @@ class Node:
         while True:
             while b"\n" in self._buffer:
                 line, self._buffer = self._buffer.split(b"\n", 1)
-                answer = json.loads(line)
+                answer: dict[str, Any] = json.loads(line)
                 if answer["id"] == number:
                     return answer
             self._control.settimeout(max(0.01, until - time.monotonic()))
@@ -151,7 +152,7 @@ def _inner(name: str, control: socket.socket, python: str, build: Callable[[], N
         control.sendall(b"R")
         os.set_inheritable(control.fileno(), True)
         script = str(SOURCE_INSIDE / "standfest/lab/nodeinit.py")
-        words: Sequence[str] = [python, "-I", "-S", script, str(control.fileno())]
+        words: list[str] = [python, "-I", "-S", script, str(control.fileno())]
         os.execve(python, words, {"PATH": PATH, "LD_LIBRARY_PATH": LIBRARIES})
     except BaseException as error:
         control.sendall(f"!{type(error).__name__}: {error}\n".encode())

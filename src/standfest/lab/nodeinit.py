@@ -91,11 +91,11 @@ class Init:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(send, warn_on_full_buffer=False)
         while True:
-            ready, _, _ = select.select([self.control, receive], [], [])
+            ready, _, _ = select.select([self.control.fileno(), receive], [], [])
             if receive in ready:
                 os.read(receive, 4096)
                 self.reap()
-            if self.control in ready:
+            if self.control.fileno() in ready:
                 data = self.control.recv(65536)
                 if not data:
                     return

@@ -165,10 +165,11 @@ def _highest_free(address: str, prefix: int, taken: set[str]) -> str:
 def _services(
     primitives: tuple[Primitive, ...], addresses: tuple[ClusterAddress, ...]
 ) -> tuple[tuple[tuple[str, Probe], ...], tuple[Service, ...]]:
-    """Return the init scripts to provide, and what clients probe: at the last address, as a rule
-    the public one.
+    """Return the init scripts to provide, and what clients probe.
+
+    They probe at the last address, by custom the public one: it comes up last.
     """
-    scripts = []
+    scripts: list[tuple[str, Probe]] = []
     for primitive in primitives:
         kind = primitive.agent.type.lower()
         if kind in ("service", "gentooservice"):

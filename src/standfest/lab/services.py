@@ -15,7 +15,7 @@ DOVECOT = Path("/usr/sbin/dovecot")
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """How a client recognises a service: protocol `smtp`, `imap`, `pop3`, `http`, `rpc`, `banner`."""
+    """How a client recognises a service: `smtp`, `imap`, `pop3`, `http`, `rpc` or `banner`."""
 
     protocol: str
     port: int
@@ -106,8 +106,9 @@ def _without_chroot(master: str) -> str:
         fields = line.split()
         if len(fields) >= 8 and not line[0].isspace() and not line.startswith("#"):
             fields[4] = "n"
-            line = " ".join(fields)
-        lines.append(line)
+            lines.append(" ".join(fields))
+        else:
+            lines.append(line)
     return "\n".join(lines) + "\n"
 
 

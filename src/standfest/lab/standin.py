@@ -22,8 +22,11 @@ GREETINGS = {
 HTTP = b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n" % len(BODY) + BODY
 MAX_CLIENTS = 1000
 
+Clients = dict[int, tuple[socket.socket, bytes]]
+"""Descriptor -> the client's socket and what it has said."""
 
-def answer(protocol, data):
+
+def answer(protocol: str, data: bytes) -> bytes | None:
     """Return what to say to a client's words, or None to wait for more."""
     if protocol == "http" and b"\r\n\r\n" in data:
         return HTTP
@@ -36,11 +39,11 @@ def answer(protocol, data):
     return None
 
 
-def serve(listener, protocol):
+def serve(listener: socket.socket, protocol: str) -> None:
     """Answer clients until killed."""
     poll = select.epoll()
     poll.register(listener.fileno(), select.EPOLLIN)
-    clients = {}
+    clients: Clients = {}
     while True:
         for fileno, _ in poll.poll():
             if fileno == listener.fileno():
@@ -52,26 +55,27 @@ def serve(listener, protocol):
                     client.close()
                     continue
                 client.setblocking(False)
-                clients[client.fileno()] = [client, b""]
+                clients[client.fileno()] = (client, b"")
                 poll.register(client.fileno(), select.EPOLLIN)
                 if protocol in GREETINGS:
                     talk(poll, clients, client.fileno(), GREETINGS[protocol])
                 continue
-            entry = clients[fileno]
+            client, heard = clients[fileno]
             try:
-                data = entry[0].recv(4096)
+                data = client.recv(4096)
             except OSError:
                 data = b""
             if not data:
                 drop(poll, clients, fileno)
                 continue
-            entry[1] = (entry[1] + data)[:8192]
-            reply = answer(protocol, entry[1])
+            heard = (heard + data)[:8192]
+            clients[fileno] = (client, heard)
+            reply = answer(protocol, heard)
             if reply is not None:
                 talk(poll, clients, fileno, reply)
 
 
-def talk(poll, clients, fileno, words):
+def talk(poll: select.epoll, clients: Clients, fileno: int, words: bytes) -> None:
     """Say something; a client that does not listen is dropped."""
     try:
         clients[fileno][0].send(words)
@@ -79,23 +83,23 @@ def talk(poll, clients, fileno, words):
         drop(poll, clients, fileno)
 
 
-def drop(poll, clients, fileno):
+def drop(poll: select.epoll, clients: Clients, fileno: int) -> None:
     """Forget a client."""
     poll.unregister(fileno)
     clients.pop(fileno)[0].close()
 
 
-def main():
+def main() -> None:
     """Listen, go into the background, serve."""
     protocol, port, pidfile = sys.argv[1], int(sys.argv[2]), sys.argv[3]
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind(("0.0.0.0", port))
+    listener.bind(("", port))
     listener.listen(512)
     child = os.fork()
     if child:
         with open(pidfile + ".new", "w") as stream:
-            stream.write("%d\n" % child)
+            stream.write(f"{child}\n")
         os.rename(pidfile + ".new", pidfile)
         os._exit(0)
     os.setsid()

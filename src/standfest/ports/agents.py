@@ -27,7 +27,7 @@ class AgentRunner(Protocol):
     """Runs agents as processes of their own; never blocks the caller."""
 
     def start(self, run: RunId, operation: Operation) -> None:
-        """Begin a run; exactly one `RunEnded` follows sooner or later, also when it cannot start."""
+        """Begin a run; exactly one `RunEnded` follows, also when it cannot start."""
 
     def kill(self, run: RunId) -> None:
         """End the run's whole process group at once; its `RunEnded` follows. Unknown: ignored."""

@@ -68,7 +68,7 @@ class Host(Protocol):
         """Return what is mounted, in the order in which it was."""
 
     def mount(self, source: str, directory: str, fstype: str, options: str) -> None:
-        """Mount a file system as mount(8) does."""
+        """Attach a file system to a directory, by the rules of the command of this name."""
 
     def unmount(self, directory: str, *, lazy: bool = False) -> None:
         """Unmount; lazy: detach now, finish when the last user has gone."""

@@ -14,7 +14,7 @@ from standfest.model.errors import OperationError
 from standfest.ports.host import Address, Link, Mount
 
 ANNOUNCE_AGAIN_S = (0.2, 0.5, 1.0)
-"""Pauses before the repeated announcements: the first may meet a port that is not forwarding yet."""
+"""Pauses before repetitions: the first may meet a port that is not forwarding yet."""
 MOUNT_TIMEOUT_S = 60.0
 _ESCAPES = {"\\040": " ", "\\011": "\t", "\\012": "\n", "\\134": "\\"}
 
@@ -101,9 +101,11 @@ class LinuxHost:
         """See Host; without this process and its ancestors' own, which hold nothing there."""
         found = []
         for entry in os.scandir("/proc"):
-            if entry.name.isdigit() and int(entry.name) != os.getpid():
-                if any(_below(path, directory) for path in _open_paths(entry.path)):
-                    found.append(int(entry.name))
+            process = int(entry.name) if entry.name.isdigit() else os.getpid()
+            if process != os.getpid() and any(
+                _below(path, directory) for path in _open_paths(entry.path)
+            ):
+                found.append(process)
         return sorted(found)
 
     def signal(self, processes: Sequence[int], number: int) -> None:

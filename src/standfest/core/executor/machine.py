@@ -97,7 +97,7 @@ class Executor:
         self._history.drop_recurring(name, task, interval)
         return []
 
-    def on_run_ended(
+    def on_run_ended(  # noqa: PLR0917  the fields of ports.agents.RunEnded, which core cannot import
         self, now: Instant, wall: int, run: int, exit_code: int, reason: str, killed: bool
     ) -> Effects:
         """A run's process has ended; one that was given up long ago is ignored."""
@@ -192,7 +192,7 @@ class Executor:
         self._runs[run] = name
         return [StartRun(run, operation)]
 
-    def _ended(
+    def _ended(  # noqa: PLR0917
         self,
         now: Instant,
         wall: int,
