@@ -55,6 +55,7 @@ def test_fencing_stays_on_when_any_file_says_so_in_any_order() -> None:
     assert compiled(stated, RESOURCES).options.stonith_enabled
     assert compiled(RESOURCES, stated).options.stonith_enabled
     assert not compiled(RESOURCES).options.stonith_enabled
+    assert [e.id for e in only(upgraded(RESOURCES, stated), "crm_config").children] == ["p"]
 
 
 def test_the_missing_policy_is_left_for_the_caller_to_decide() -> None:

@@ -1,5 +1,6 @@
 """The status as XML: what today's tools need, by the letter, and back."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -158,6 +159,17 @@ def test_an_operation_in_progress_has_no_call_yet() -> None:
         "193",
         "-1",
     )
+
+
+def test_a_digest_is_of_the_parameters_as_2_1_5_writes_them() -> None:
+    parameters = (("z", "it's"), ("a", '<b> & "c"\td\ne'))
+    # Sorted by name, entities for all five characters, four blanks for a tab, \n in two letters.
+    text = (
+        ' <parameters CRM_meta_timeout="20000" a="&lt;b&gt; &amp; &quot;c&quot;    d\\ne" '
+        'z="it&apos;s"/>\n'
+    )
+    expected = hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+    assert digest(run("monitor", 1, every=10, parameters=parameters)) == expected
 
 
 @needs_samples
