@@ -306,6 +306,9 @@ def test_a_dead_process_is_found_by_its_monitor_and_restarted_in_place(seed: int
     sim.world.kill("smtp", first)
     # Interval 5 s, then: monitor, stops of two, starts of two, each at most 80 ms.
     sim.run_until(lambda: owner(sim) == first, at_most=milliseconds(5_000 + 6 * 80))
+    sim.run_for(seconds(3))
+    sim.world.kill("smtp", first)  # watched again after the repair
+    sim.run_until(lambda: owner(sim) == first, at_most=milliseconds(5_000 + 6 * 80))
     assert sim.doubles == []
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
+import pyroute2
 
 import standfest
 from standfest.lab import syscalls
@@ -70,8 +70,8 @@ def toolbox(source: Path) -> Toolbox:
         python = str(executable)
     else:
         python = str(PYTHON_INSIDE / executable.relative_to(base))
-    assert click.__file__ is not None, "click is a package with files"
-    return Toolbox(base, source, Path(click.__file__).resolve().parent.parent, python)
+    assert pyroute2.__file__ is not None, "pyroute2 is a package with files"
+    return Toolbox(base, source, Path(pyroute2.__file__).resolve().parent.parent, python)
 
 
 def copy_source(target: Path) -> None:

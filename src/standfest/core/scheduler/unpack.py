@@ -196,6 +196,7 @@ def _observe(  # noqa: PLR0917 (a leaf of unpack)
             failed = "" if task != "monitor" or code in _RUNNING else failed
             if task == "start":
                 seen.started_with[index] = entry.operation.parameters
+                seen.monitors.pop(index, None)  # what was watched before is over
         elif expired:
             continue
         else:

@@ -10,20 +10,11 @@ from standfest.config.cib import compile_configuration
 from standfest.core.cib.document import Cib
 from standfest.core.cib.replica import (
     OutOfStep,
-    Persist,
-    Publish,
     Replica,
-    ReplicaEffect,
     Stored,
     Sync,
     Update,
 )
-from standfest.core.executor.effects import (
-    ExecutorEffect,
-    Report,
-)
-from standfest.core.executor.effects import KillRun as ExecutorKill
-from standfest.core.executor.effects import StartRun as ExecutorStart
 from standfest.core.executor.machine import Executor
 from standfest.core.membership.election import (
     Elected,
@@ -33,24 +24,20 @@ from standfest.core.membership.election import (
     SayHello,
 )
 from standfest.model.element import Element
-from standfest.model.operations import Operation
 from standfest.model.time import Duration, Instant, earliest, seconds
 from standfest.ports.agents import RunEnded
 from standfest.runtime.cluster import links, protocol
 from standfest.runtime.cluster.coordinator import Coordinator
 from standfest.runtime.cluster.effects import (
     Answer,
-    KillRun,
     LeaveCluster,
     Level,
     MemberEffect,
-    Note,
-    Save,
     Send,
-    StartRun,
     note,
 )
 from standfest.runtime.cluster.settings import ClusterSettings
+from standfest.runtime.cluster.translate import executed, replicated
 
 FOLLOW_TIMEOUT: Duration = seconds(2)
 """How long a follower waits for its coordinator's Lead or Sync before it says Hello again."""
@@ -207,7 +194,7 @@ class ClusterMember:
         effects = self.executor.on_run_ended(
             now, wall, ended.run, ended.exit_code, ended.reason, ended.killed
         )
-        return self._run(now, wall, self._executed(effects))
+        return self._run(now, wall, executed(self.leader, effects))
 
     def ask(self, now: Instant, wall: int, client: int, request: protocol.Request) -> Effects:
         """An administrator on this node wants something."""
@@ -237,7 +224,7 @@ class ClusterMember:
 
     def on_timer(self, now: Instant, wall: int) -> Effects:
         """Do what is due."""
-        effects = self._executed(self.executor.on_timer(now, wall))
+        effects = executed(self.leader, self.executor.on_timer(now, wall))
         at = self.election.deadline()
         if at is not None and at <= now:
             effects += self._elect(now, wall, self.election.on_timer(now))
@@ -322,22 +309,27 @@ class ClusterMember:
                     resource=operation.resource,
                     task=operation.task,
                 )
-                return [started, *self._executed(self.executor.execute(now, wall, operation))]
+                return [
+                    started,
+                    *executed(self.leader, self.executor.execute(now, wall, operation)),
+                ]
             case protocol.Cancel(resource=resource, task=task, interval=interval):
-                return self._executed(self.executor.cancel(now, wall, resource, task, interval))
+                return executed(
+                    self.leader, self.executor.cancel(now, wall, resource, task, interval)
+                )
             case protocol.Forget(resource=resource):
                 self.executor.forget(resource)
                 return []
             case Update():
                 if sender == self.name or not self._synchronised:
                     return []
-                return self._replicated(self.replica.receive_update(message, sender))
+                return replicated(self.replica.receive_update(message, sender))
             case Sync():
                 self._synchronised = True
                 self._follow_until = None
                 if sender == self.name:
                     return []
-                return self._replicated(self.replica.receive_sync(message, sender))
+                return replicated(self.replica.receive_sync(message, sender))
 
     def _hear_hello(self, now: Instant, wall: int, sender: str, hello: Hello) -> Effects:
         effects: Effects = []
@@ -443,44 +435,6 @@ class ClusterMember:
 
     # --- plumbing -------------------------------------------------------------------------------
 
-    def _executed(self, wanted: list[ExecutorEffect]) -> Effects:
-        effects: Effects = []
-        for effect in wanted:
-            match effect:
-                case ExecutorStart(run, operation):
-                    if not operation.interval:
-                        effects.append(_operation_note("operation-started", operation))
-                    effects.append(StartRun(run, operation))
-                case ExecutorKill(run):
-                    effects.append(KillRun(run))
-                case Report(result):
-                    effects.append(
-                        note(
-                            "operation-ended",
-                            resource=result.operation.resource,
-                            task=result.operation.task,
-                            interval=result.operation.interval // 1_000_000,
-                            rc=result.exit_code,
-                            status=result.status.name.lower(),
-                            ms=result.run_time // 1_000_000,
-                        )
-                    )
-                    if self.leader:
-                        effects.append(Send(self.leader, protocol.Outcome(result)))
-        return effects
-
-    def _replicated(self, wanted: list[ReplicaEffect]) -> Effects:
-        effects: Effects = []
-        for effect in wanted:
-            match effect:
-                case Persist(cib):
-                    effects.append(Save(cib))
-                case Publish(message, destination):
-                    effects.append(Send(destination or None, message))
-                case _:
-                    continue
-        return effects
-
     def _run(self, now: Instant, wall: int, effects: Effects) -> Effects:
         """Loop messages to ourselves back, in order, until only effects for the world are left."""
         result: Effects = []
@@ -496,7 +450,3 @@ class ClusterMember:
             pending.extend(self._dispatch(now, wall, self.name, effect.message))
         self.election.epoch = self.replica.epoch
         return result
-
-
-def _operation_note(event: str, operation: Operation) -> Note:
-    return note(event, resource=operation.resource, task=operation.task)

@@ -1,0 +1,66 @@
+"""Effects of one machine as effects of the whole member."""
+
+from standfest.core.cib.replica import Persist, Publish, ReplicaEffect
+from standfest.core.executor.effects import ExecutorEffect, Report
+from standfest.core.executor.effects import KillRun as ExecutorKill
+from standfest.core.executor.effects import StartRun as ExecutorStart
+from standfest.model.operations import OperationResult
+from standfest.model.time import in_milliseconds
+from standfest.runtime.cluster import protocol
+from standfest.runtime.cluster.effects import (
+    KillRun,
+    MemberEffect,
+    Note,
+    Save,
+    Send,
+    StartRun,
+    note,
+)
+
+
+def executed(leader: str, wanted: list[ExecutorEffect]) -> list[MemberEffect]:
+    """Return what the executor wants; results go to the coordinator, while there is one.
+
+    Recurring operations begin unnoted: only their news matters.
+    """
+    effects: list[MemberEffect] = []
+    for effect in wanted:
+        match effect:
+            case ExecutorStart(run, operation):
+                if not operation.interval:
+                    resource, task = operation.resource, operation.task
+                    effects.append(note("operation-started", resource=resource, task=task))
+                effects.append(StartRun(run, operation))
+            case ExecutorKill(run):
+                effects.append(KillRun(run))
+            case Report(result):
+                effects.append(_ended(result))
+                if leader:
+                    effects.append(Send(leader, protocol.Outcome(result)))
+    return effects
+
+
+def replicated(wanted: list[ReplicaEffect]) -> list[MemberEffect]:
+    """Return what a follower's replica wants."""
+    effects: list[MemberEffect] = []
+    for effect in wanted:
+        match effect:
+            case Persist(cib):
+                effects.append(Save(cib))
+            case Publish(message, destination):
+                effects.append(Send(destination or None, message))
+            case _:
+                continue
+    return effects
+
+
+def _ended(result: OperationResult) -> Note:
+    return note(
+        "operation-ended",
+        resource=result.operation.resource,
+        task=result.operation.task,
+        interval=in_milliseconds(result.operation.interval),
+        rc=result.exit_code,
+        status=result.status.name.lower(),
+        ms=in_milliseconds(result.run_time),
+    )
