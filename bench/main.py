@@ -122,7 +122,7 @@ def label(record: dict[str, Any]) -> str:
 
 
 def medians(records: Sequence[dict[str, Any]]) -> dict[tuple[str, str], list[float]]:
-    """Return (mode, stack) -> the figures in ms: outage, or time to the first answer for `start`."""
+    """Return (mode, stack) -> figures in ms: outage; for `start` the time to the first answer."""
     found: dict[tuple[str, str], list[float]] = {}
     for record in records:
         figure = record.get("start_ms" if record["mode"] == "start" else "outage_ms")
