@@ -21,7 +21,12 @@ from standfest.lab.network import Wiring, configure_host
 from standfest.lab.node import LIBRARIES, Node
 from standfest.lab.plan import LabPlan
 from standfest.lab.rootfs import SOURCE_INSIDE, Toolbox
-from standfest.lab.services import configuration_files, init_script, pid_file
+from standfest.lab.services import (
+    configuration_files,
+    init_script,
+    pid_file,
+    power_on_commands,
+)
 from standfest.model import xml
 from standfest.model.errors import OperationError
 
@@ -89,6 +94,9 @@ class Lab:
         self.wiring.unplug(name, devices)
         node.boot(lambda process: self.wiring.plug(name, number % 250, devices, process), build)
         self.nodes[name] = node
+        for _, probe in self.plan.init_scripts:
+            for words in power_on_commands(probe):
+                node.run(*words)
         return node
 
     def launch(self, name: str) -> None:
