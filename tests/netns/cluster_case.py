@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from standfest.config import cib
-from standfest.daemons import reading, seed
+from standfest.config import cib, hacf
+from standfest.daemons import seed
 from standfest.lab import measure, sandbox
 from standfest.lab.lab import Lab
 from standfest.lab.plan import make_plan
@@ -55,7 +55,7 @@ def new_lab(*nodes: str) -> Lab:
     text = text.replace("node node-1 node-2", "node " + " ".join(nodes))
     for number in range(2, len(nodes)):
         text = text.replace("udpport", f"ucast eth1 192.168.0.{50 + number}\nudpport")
-    settings, _ = reading.hacf.parse(text, "ha.cf")
+    settings, _ = hacf.parse(text, "ha.cf")
     element = seed.from_files(sorted(EXAMPLE.glob("cib*.xml")), settings.nodes).cib.configuration
     configuration, _ = cib.compile_configuration(element)
     plan = make_plan(settings, element, configuration, "cib")

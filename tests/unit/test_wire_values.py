@@ -67,7 +67,11 @@ def test_mutated_messages_are_messages_or_wire_errors() -> None:
 
 
 def test_frames_are_cut_wherever_the_stream_is() -> None:
-    sent = [frames.Payload("node-1", b"\0\xff" * 50), frames.Watch(("eth0",)), frames.Settled()]
+    sent: list[frames.Value | frames.Payload] = [
+        frames.Payload("node-1", b"\0\xff" * 50),
+        frames.Watch(("eth0",)),
+        frames.Settled(),
+    ]
     stream = b"".join(frames.write(value) for value in sent)
     for size in (1, 3, 7, len(stream)):
         reader = frames.FrameReader()

@@ -67,7 +67,7 @@ def _install(directory: Path) -> int:
 def _write(path: Path, name: str) -> None:
     if path.exists() and MARK not in path.read_text(encoding="utf-8", errors="replace"):
         raise OperationError(f"{path}: another package's file; expected none, or one of ours")
-    command = f'exec {sys.executable} -m standfest.cli.main agent {name} "$@"'
+    command = f'exec {sys.executable} -m standfest.agents.front {name} "$@"'
     path.write_text(f"#!/bin/sh\n{MARK}\n{command}\n", encoding="utf-8")
     path.chmod(0o755)
 
@@ -87,3 +87,7 @@ def __getattr__(name: str) -> object:
         main(arguments)
 
     return command
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -142,8 +142,9 @@ class Membership:
             effects += self._new_generation(peer, generation)
         arrival = peer.receiver.accept(now, number, message, self._patience())
         if arrival is Arrival.DUPLICATE:
-            # The second link's copy, or a replay: no proof of life, but the link was used.
-            return effects + (self._hear_link(now, peer, link) if peer.alive else [])
+            # The second link's copy of the latest proves that link; older ones may be replays.
+            latest = peer.alive and number == peer.receiver.highest
+            return effects + (self._hear_link(now, peer, link) if latest else [])
         effects += self._hear_link(now, peer, link)
         if kind == "status" and arrival is Arrival.NEW:
             effects += self._heartbeat(now, peer, message)
@@ -219,6 +220,8 @@ class Membership:
                 effects.append(LinkChanged(peer.name, link, False))
         if peer.last_heartbeat + peer.deadtime <= now:
             peer.status = NodeStatus.DEAD
+            effects += [LinkChanged(peer.name, link, False) for link in sorted(peer.links)]
+            peer.links.clear()
             changed = NodeChanged(peer.name, NodeStatus.DEAD, peer.generation, Reason.SILENT)
             return [*effects, changed]
         for number in peer.receiver.requests(now):
