@@ -71,9 +71,8 @@ def timers(node: Membership, until: Instant) -> list[tuple[Duration, MembershipE
     """Run the timers up to an instant; return what happened besides sending."""
     seen: list[tuple[Duration, MembershipEffect]] = []
     while (at := node.deadline()) is not None and at <= until:
-        for effect in node.on_timer(at, WALL, "0"):
-            if not isinstance(effect, Transmit):
-                seen.append((at, effect))
+        effects = node.on_timer(at, WALL, "0")
+        seen += [(at, effect) for effect in effects if not isinstance(effect, Transmit)]
     return seen
 
 
@@ -248,10 +247,8 @@ def test_what_the_sender_no_longer_has_breaks_the_stream_and_it_goes_on() -> Non
     a, _, sent = exchange([b"one", b"two", b"three"])
     hear(a, 1, sent[0])
     hear(a, 1, sent[2])
-    nak = Message(
-        (("t", "NS_nak_rexmit"), ("firstseq", "4"), ("dest", "a"), ("src", "b"), ("hg", "5"))
-        + (("ts", "1"),)
-    )
+    stamp = (("src", "b"), ("hg", "5"), ("ts", "1"))
+    nak = Message((("t", "NS_nak_rexmit"), ("firstseq", "4"), ("dest", "a"), *stamp))
     assert hear(a, 2, nak) == [StreamReset("b"), Deliver("b", 5, b"three")]
 
 
