@@ -343,6 +343,8 @@ class Coordinator:
                 reason=why,
             )
         ]
+        options = configuration.options
+        self._transition = Transition(options.cluster_delay, batch_limit=options.batch_limit)
         begun = self._transition.begin(now, self._number, self.settings.instance, plan.graph)
         return effects + self._commanded(now, wall, begun)
 
