@@ -4,6 +4,7 @@ Built on tmpfs from bind mounts, not as an overlay of the host's root: that work
 user on every kernel, and nothing that the cluster mounts (/home, say) can hide the interpreter.
 """
 
+import contextlib
 import os
 import shutil
 import sys
@@ -106,7 +107,8 @@ def build(root: Path, tools: Toolbox, shared: Path, logs: Path, files: Mapping[s
     ):
         target = root / inside.relative_to("/")
         target.mkdir(parents=True, exist_ok=True)
-        _bind(str(outside), str(target))
+        ours = inside in (SHARED_INSIDE, Path("/var/log"))
+        _bind(str(outside), str(target), read_only=not ours)
     for path, text in files.items():
         target = root / path.lstrip("/")
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -123,20 +125,26 @@ def build(root: Path, tools: Toolbox, shared: Path, logs: Path, files: Mapping[s
     os.rmdir("/old-root")
 
 
-def _bind(source: str, target: str) -> None:
+def _bind(source: str, target: str, *, read_only: bool = False) -> None:
     syscalls.mount(source, target, "", syscalls.MS_BIND | syscalls.MS_REC)
+    if read_only:
+        # Refused in a user namespace where the host's mount has flags of its own; there the host's
+        # files are not this user's to change anyway.
+        with contextlib.suppress(OSError):
+            flags = syscalls.MS_BIND | syscalls.MS_REMOUNT | syscalls.MS_RDONLY
+            syscalls.mount("", target, "", flags)
 
 
 def _host_directories(root: Path) -> None:
     """Show the host's programs: /usr, and what lies beside it."""
-    _bind("/usr", str(root / "usr"))
+    _bind("/usr", str(root / "usr"), read_only=True)
     for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32"):
         host = Path("/") / name
         if host.is_symlink():
             (root / name).symlink_to(os.readlink(host))
         elif host.is_dir():
             (root / name).mkdir()
-            _bind(str(host), str(root / name))
+            _bind(str(host), str(root / name), read_only=True)
 
 
 def _devices(directory: Path) -> None:
