@@ -97,15 +97,17 @@ class Pulse:
     # --- the network ----------------------------------------------------------------------------
 
     def _on_datagrams(self, link: str, _events: int) -> None:
-        for datagram in self._media.receive(link):
-            self._received[link] += 1
-            try:
-                message = heartbeat.decode(self._opened(datagram), self._keyring)
-            except WireError as error:
-                self._refused[error.reason] += 1
-                continue
-            now, wall = self._loop.now(), self._loop.wall()
-            self._perform(self._membership.on_message(now, wall, link, message))
+        datagram = self._media.receive(link)
+        if datagram is None:
+            return
+        self._received[link] += 1
+        try:
+            message = heartbeat.decode(self._opened(datagram), self._keyring)
+        except WireError as error:
+            self._refused[error.reason] += 1
+            return
+        now, wall = self._loop.now(), self._loop.wall()
+        self._perform(self._membership.on_message(now, wall, link, message))
 
     def _opened(self, datagram: bytes) -> bytes:
         """Return what a sealed datagram holds; others as they are."""

@@ -16,6 +16,9 @@ from standfest.model.time import NANOSECONDS_PER_SECOND, Instant
 IDLE_WAIT_S = 3600.0
 """How long to sleep when nothing is due; any descriptor ends it."""
 
+MAX_CATCH_UP = 1000
+"""Rounds of descriptors that may pass before a timer that is due."""
+
 
 class Loop:
     """Calls handlers of readable and writable descriptors, and one timer."""
@@ -73,10 +76,20 @@ class Loop:
             wait = IDLE_WAIT_S
             if at is not None:
                 wait = max(0.0, (at - time.monotonic_ns()) / NANOSECONDS_PER_SECOND)
-            for key, events in self._selector.select(min(wait, IDLE_WAIT_S)):
-                key.data(events)
+            self._serve(min(wait, IDLE_WAIT_S))
             if at is not None and time.monotonic_ns() >= at:
+                # What has arrived while we slept too long counts before its absence is judged.
+                for _ in range(MAX_CATCH_UP):
+                    if not self._serve(0):
+                        break
                 self._on_timer()
+
+    def _serve(self, wait_s: float) -> bool:
+        """Wait for descriptors, call their handlers; return whether any was ready."""
+        ready = self._selector.select(wait_s)
+        for key, events in ready:
+            key.data(events)
+        return bool(ready)
 
     def _deliver(self, receive: int) -> None:
         for number in os.read(receive, 4096):

@@ -24,7 +24,6 @@ BROADCAST_MAC = b"\xff" * 6
 FRAGMENT_BYTES = 1480  # multiple of 8 that fits Ethernet's 1500 with a 20-byte header
 SIOCGIFADDR = 0x8915
 SO_BINDTODEVICE = 25
-MAX_DATAGRAMS_PER_WAKEUP = 256
 
 
 def own_address(device: str) -> str | None:
@@ -104,16 +103,16 @@ class Media:
         for link, receiver in self._receivers.items():
             yield link, receiver.fileno()
 
-    def receive(self, link: str) -> Iterator[bytes]:
-        """Yield the datagrams that wait on a link; more than fit one wake-up wait for the next."""
-        receiver = self._receivers[link]
-        for _ in range(MAX_DATAGRAMS_PER_WAKEUP):
-            try:
-                yield receiver.recv(MAX_DATAGRAM + 1)
-            except BlockingIOError:
-                return
-            except OSError:
-                continue  # a link's own trouble (ENETDOWN): reported by its silence
+    def receive(self, link: str) -> bytes | None:
+        """Return the datagram that a link is ready with, or None for a false alarm.
+
+        One for each time that the loop finds the socket readable: asking until nothing is left
+        would cost a failing system call with every heartbeat.
+        """
+        try:
+            return self._receivers[link].recv(MAX_DATAGRAM + 1)
+        except OSError:
+            return None  # a link's own trouble (ENETDOWN): reported by its silence
 
     def _open_receiver(self, device: str, group: Mcast | None) -> None:
         if device not in self._receivers:
