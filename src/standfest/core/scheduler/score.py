@@ -3,7 +3,7 @@
 Source: facts/formats/SCHEDULER-SPEC.md section 2.
 """
 
-from standfest.core.scheduler.rules import matches
+from standfest.core.scheduler.old_rules import matches
 from standfest.core.scheduler.unpack import Situation, members_of
 from standfest.model.configuration import Group, Location
 from standfest.model.scores import INFINITY, add_scores

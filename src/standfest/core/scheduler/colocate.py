@@ -1,0 +1,489 @@
+"""Colocate stage: how the place of one resource raises or lowers another's scores.
+
+Source: facts/formats/SCHEDULER-SPEC.md section 4.
+"""
+
+from enum import IntEnum
+from functools import cmp_to_key
+
+from standfest.core.scheduler.cluster import Cluster
+from standfest.core.scheduler.entities import Colocation, Kind, Node, Resource, Role
+from standfest.model.scores import INFINITY, add_scores
+
+_DROPPED = -100 * INFINITY
+"""Marks a node that a clone's dependents dislike, so that later ones leave it alone."""
+
+
+class Effect(IntEnum):
+    """What a colocation changes of its dependent."""
+
+    NOTHING = 0
+    PLACE = 1
+    ROLE = 2
+
+
+# --- which colocations count ---------------------------------------------------------------------
+
+
+def colocations_of(resource: Resource) -> list[Colocation]:
+    """Return those in which the resource, or what it is part of, is the dependent."""
+    found = _dependent_in(resource, resource)
+    return found if len(found) < 2 else sorted(_newest_first(found), key=cmp_to_key(_by_primary))
+
+
+def _newest_first(found: list[Colocation]) -> list[Colocation]:
+    """Return the order in which equals are considered: the one defined last comes first."""
+    return found[::-1]
+
+
+def _dependent_in(resource: Resource, asked: Resource) -> list[Colocation]:
+    parent = resource.parent
+    if resource.kind is Kind.GROUP and resource is not asked:
+        if not resource.children or asked is resource.children[0]:
+            found = list(resource.this_with)
+            return found + _dependent_in(parent, asked) if parent is not None else found
+        # A later member follows the first one; not if an unmanaged one breaks the chain.
+        for member in resource.children:
+            if member is asked:
+                return []
+            if not member.managed:
+                return [c for c in resource.this_with if c.score == INFINITY]
+        return []
+    if parent is None:
+        return list(resource.this_with)
+    return resource.this_with + _dependent_in(parent, asked)
+
+
+def dependents_of(resource: Resource) -> list[Colocation]:
+    """Return those in which the resource, or what it is part of, is the primary."""
+    found = _primary_in(resource, resource)
+    return found if len(found) < 2 else sorted(_newest_first(found), key=cmp_to_key(_by_dependent))
+
+
+def _primary_in(resource: Resource, asked: Resource) -> list[Colocation]:
+    parent = resource.parent
+    grouped = resource.kind is Kind.GROUP and resource is not asked
+    if grouped and (not resource.children or asked is not resource.children[-1]):
+        return []
+    if parent is None:
+        return list(resource.with_this)
+    if parent.kind is Kind.CLONE:
+        # Dependents of a clone are considered for the clone as a whole.
+        return resource.with_this + (_primary_in(parent, asked) if parent.with_this else [])
+    return resource.with_this + _primary_in(parent, asked)
+
+
+def _compare(one: Resource, other: Resource) -> int:
+    if one.priority != other.priority:
+        return -1 if one.priority > other.priority else 1
+    if one.kind != other.kind:
+        return -1 if one.kind > other.kind else 1
+    if one.is_clone and one.promotable != other.promotable:
+        return -1 if one.promotable else 1
+    return 0
+
+
+def _by_id(one: Colocation, other: Colocation) -> int:
+    return (one.id > other.id) - (one.id < other.id)
+
+
+def _by_primary(one: Colocation, other: Colocation) -> int:
+    return _compare(one.primary, other.primary) or _by_id(one, other)
+
+
+def _by_dependent(one: Colocation, other: Colocation) -> int:
+    return _compare(one.dependent, other.dependent) or _by_id(one, other)
+
+
+# --- a primary's place and its dependents --------------------------------------------------------
+
+
+def effect_of(colocation: Colocation, dependent: Resource, primary: Resource) -> Effect:
+    """Return what a colocation changes now (rule 4.6)."""
+    if primary.unassigned:
+        return Effect.NOTHING
+    if (
+        colocation.dependent_role >= Role.UNPROMOTED
+        and dependent.promotable
+        and dependent.clone is not None
+        and not dependent.unassigned
+    ):
+        return Effect.ROLE
+    if not dependent.unassigned:
+        return Effect.NOTHING
+    wanted = colocation.dependent_role
+    if wanted is not Role.UNKNOWN and wanted != dependent.next_role:
+        return Effect.NOTHING
+    wanted = colocation.primary_role
+    if wanted is not Role.UNKNOWN and wanted != primary.next_role:
+        return Effect.NOTHING
+    return Effect.PLACE
+
+
+def apply(cluster: Cluster, colocation: Colocation, dependent: Resource, primary: Resource) -> None:
+    """Let the primary's place change the scores, or promotion priority, of a dependent."""
+    if dependent.kind is Kind.GROUP:
+        if dependent.collocated:
+            if dependent.children:
+                apply(cluster, colocation, dependent.children[0], primary)
+        elif colocation.score < INFINITY:
+            for member in dependent.children:
+                apply(cluster, colocation, member, primary)
+        return
+    if dependent.kind in (Kind.CLONE, Kind.BUNDLE):
+        return  # its instances see to it
+    match primary.kind:
+        case Kind.PRIMITIVE:
+            _to_primitive(cluster, colocation, dependent, primary)
+        case Kind.GROUP:
+            _to_group(cluster, colocation, dependent, primary)
+        case Kind.CLONE | Kind.BUNDLE:
+            _to_instances(cluster, colocation, dependent, primary)
+
+
+def _to_primitive(
+    cluster: Cluster, colocation: Colocation, dependent: Resource, primary: Resource
+) -> None:
+    effect = effect_of(colocation, dependent, primary)
+    if effect is Effect.PLACE:
+        _change_scores(cluster, colocation, dependent, primary)
+    elif effect is Effect.ROLE:
+        _change_priority(colocation, dependent, primary)
+
+
+def value_on(node: Node, attribute: str) -> str | None:
+    """Return what is compared: the node's name, or an attribute of it."""
+    return node.name if attribute == "#uname" else node.attributes.get(attribute)
+
+
+def _change_scores(
+    cluster: Cluster, colocation: Colocation, dependent: Resource, primary: Resource
+) -> None:
+    score, attribute = colocation.score, colocation.attribute
+    table = dependent.allowed
+    place = primary.assigned
+    if place is None:
+        if score < 0:
+            return
+        work = [add_scores(-score, value) for value in table]
+    elif attribute == "#uname":
+        index = place.index
+        if score >= INFINITY:
+            work = [-INFINITY] * len(table)
+            work[index] = table[index]
+        else:
+            work = list(table)
+            work[index] = add_scores(score, table[index])
+    else:
+        wanted = value_on(place, attribute)
+        work = list(table)
+        for node in cluster.nodes:
+            same = value_on(node, attribute) == wanted
+            if same and score < INFINITY:
+                work[node.index] = add_scores(score, table[node.index])
+            elif not same and score >= INFINITY:
+                work[node.index] = add_scores(-score, table[node.index])
+    if abs(score) >= INFINITY or any_usable(cluster, work):
+        dependent.allowed = work
+
+
+def any_usable(cluster: Cluster, table: list[int]) -> bool:
+    """Return whether the scores leave a node that can be used."""
+    return any(score >= 0 and node.usable for score, node in zip(table, cluster.nodes, strict=True))
+
+
+def _change_priority(colocation: Colocation, dependent: Resource, primary: Resource) -> None:
+    """Let the primary's place count for promotion (rule 7.3)."""
+    if dependent.assigned is None or primary.assigned is None:
+        return
+    attribute = colocation.attribute
+    here, there = value_on(dependent.assigned, attribute), value_on(primary.assigned, attribute)
+    score = colocation.score
+    if here != there:
+        if score >= INFINITY and colocation.dependent_role is Role.PROMOTED:
+            dependent.promotion_priority = -INFINITY
+        return
+    wanted = colocation.primary_role
+    if wanted is not Role.UNKNOWN and wanted != primary.next_role:
+        return
+    if colocation.dependent_role is Role.UNPROMOTED:
+        score = -score
+    dependent.promotion_priority = add_scores(score, dependent.promotion_priority)
+
+
+def _to_group(
+    cluster: Cluster, colocation: Colocation, dependent: Resource, group: Resource
+) -> None:
+    if group.unassigned or not group.children:
+        return
+    if group.collocated:
+        member = group.children[-1] if colocation.score >= INFINITY else group.children[0]
+        apply(cluster, colocation, dependent, member)
+    elif colocation.score < INFINITY:
+        for member in group.children:
+            apply(cluster, colocation, dependent, member)
+
+
+def place_of(resource: Resource, *, current: bool = False) -> Node | None:
+    """Return where a resource will be (or is): for a collection, its first member's place."""
+    if resource.kind is Kind.PRIMITIVE:
+        if current:
+            return resource.running[0] if resource.running else None
+        return resource.assigned
+    for child in resource.children:
+        node = place_of(child, current=current)
+        if node is not None:
+            return node
+    return None
+
+
+def role_of(resource: Resource, *, current: bool = False) -> Role:
+    """Return the highest role in a resource."""
+    if resource.kind is Kind.PRIMITIVE:
+        return resource.role if current else resource.next_role
+    return max((role_of(c, current=current) for c in resource.children), default=Role.UNKNOWN)
+
+
+def _to_instances(
+    cluster: Cluster, colocation: Colocation, dependent: Resource, primary: Resource
+) -> None:
+    if primary.unassigned:
+        return
+    role = colocation.primary_role
+    if primary.promotable and role > Role.STARTED:
+        _to_promotable(cluster, colocation, dependent, primary)
+        return
+    if interleaves(colocation):
+        partner = partner_of(cluster, dependent, primary, Role.UNKNOWN, current=False)
+        if partner is not None:
+            apply(cluster, colocation, dependent, partner)
+        elif colocation.score >= INFINITY and dependent.unassigned:
+            dependent.allowed = [-INFINITY] * len(dependent.allowed)
+        return
+    if colocation.score >= INFINITY:
+        if not dependent.unassigned:
+            return
+        places = []
+        for instance in primary.children:
+            node = place_of(instance)
+            if node is not None and not instance.blocked:
+                places.append(node)
+        _intersect(cluster, colocation, dependent, places)
+        return
+    for instance in primary.children:
+        apply(cluster, colocation, dependent, instance)
+
+
+def _intersect(
+    cluster: Cluster, colocation: Colocation, dependent: Resource, places: list[Node]
+) -> None:
+    attribute = colocation.attribute
+    wanted = {value_on(node, attribute) for node in places}
+    for node in cluster.nodes:
+        if value_on(node, attribute) not in wanted:
+            dependent.allowed[node.index] = -INFINITY
+
+
+def _to_promotable(
+    cluster: Cluster, colocation: Colocation, dependent: Resource, primary: Resource
+) -> None:
+    """Let only instances that will have the right role attract the dependent."""
+    role = colocation.primary_role
+    chosen = [
+        (place, instance)
+        for instance in primary.children
+        if role_of(instance) == role and (place := place_of(instance)) is not None
+    ]
+    both = colocation.dependent_role is Role.PROMOTED and role is Role.PROMOTED
+    if not both and dependent.unassigned:
+        wanted = colocation.dependent_role
+        if wanted is Role.UNKNOWN or wanted == dependent.next_role:
+            if colocation.score >= INFINITY:
+                _intersect(cluster, colocation, dependent, [node for node, _ in chosen])
+                return
+            for _, instance in chosen:
+                apply(cluster, colocation, dependent, instance)
+        return
+    if not dependent.unassigned and dependent.assigned is not None:
+        attribute = colocation.attribute
+        here = value_on(dependent.assigned, attribute)
+        if any(value_on(node, attribute) == here for node, _ in chosen):
+            score = colocation.score
+            if colocation.dependent_role is Role.UNPROMOTED:
+                score = -score
+            dependent.promotion_priority = add_scores(dependent.promotion_priority, score)
+        elif colocation.score >= INFINITY and colocation.dependent_role is Role.PROMOTED:
+            dependent.promotion_priority = -INFINITY
+
+
+def interleaves(colocation: Colocation) -> bool:
+    """Return whether instances pair up node by node."""
+    dependent, primary = colocation.dependent, colocation.primary
+    return (
+        dependent.kind in (Kind.CLONE, Kind.BUNDLE)
+        and primary.kind in (Kind.CLONE, Kind.BUNDLE)
+        and (dependent.interleave or dependent.kind is Kind.BUNDLE)
+        and dependent.clone_node_max == primary.clone_node_max
+    )
+
+
+def partner_of(
+    cluster: Cluster, resource: Resource, collection: Resource, role: Role, *, current: bool
+) -> Resource | None:
+    """Return the instance of a collection that shares a node with the resource."""
+    node = place_of(resource, current=current)
+    if node is not None:
+        return _instance_on(collection, node, role, current=current)
+    order = sorted(
+        (n for n in cluster.nodes if resource.allowed[n.index] > -INFINITY),
+        key=lambda n: (-resource.allowed[n.index] if n.usable else INFINITY, n.index),
+    )
+    for candidate in order:
+        found = _instance_on(collection, candidate, role, current=current)
+        if found is not None:
+            return found
+    return None
+
+
+def _instance_on(collection: Resource, node: Node, role: Role, *, current: bool) -> Resource | None:
+    for instance in collection.children:
+        if role is not Role.UNKNOWN and role_of(instance, current=current) != role:
+            continue
+        if not instance.blocked and place_of(instance, current=current) is node:
+            return instance
+    return None
+
+
+# --- dependents' wishes --------------------------------------------------------------------------
+
+
+def add_wishes(cluster: Cluster, primary: Resource) -> None:
+    """Add what the dependents of a primary would like, scaled by the score (rule 4.7)."""
+    for colocation in dependents_of(primary):
+        if not colocation.has_influence():
+            continue
+        factor = colocation.score / INFINITY
+        primary.allowed = merged(
+            cluster,
+            colocation.dependent,
+            primary,
+            primary.allowed,
+            colocation,
+            factor,
+            positive=primary.is_clone,
+        )
+
+
+def merged(  # noqa: PLR0917 (the recursion carries all of it)
+    cluster: Cluster,
+    source: Resource,
+    target: Resource,
+    table: list[int] | None,
+    colocation: Colocation | None,
+    factor: float,
+    *,
+    positive: bool = False,
+    active_only: bool = True,
+    outward: bool = False,
+) -> list[int]:
+    """Return `table` with `factor` times the scores of `source`, and of what depends on it, added.
+
+    positive: dependents of a clone may not forbid a node, they only leave it without support.
+    outward: follow what `source` depends on instead of what depends on it.
+    """
+    if source.merging:
+        return table if table is not None else list(source.allowed)
+    source.merging = True
+    try:
+        if source.kind is Kind.GROUP:
+            if not source.children:
+                return table if table is not None else list(source.allowed)
+            member = source.children[-1] if table is None else source.children[0]
+            return merged(
+                cluster,
+                member,
+                target,
+                table,
+                colocation,
+                factor,
+                positive=positive,
+                active_only=active_only,
+                outward=outward,
+            )
+        if table is None:
+            work = list(source.allowed)
+        else:
+            attribute = colocation.attribute if colocation is not None else "#uname"
+            work = _added(cluster, table, source, attribute, factor, positive)
+        if not any_usable(cluster, work):
+            if active_only and table is not None:
+                return table
+        else:
+            others = colocations_of(source) if outward else dependents_of(source)
+            for other in others:
+                if not outward and active_only and not other.has_influence():
+                    continue
+                partner = other.primary if outward else other.dependent
+                if partner is target:
+                    continue
+                work = merged(
+                    cluster,
+                    partner,
+                    target,
+                    work,
+                    other,
+                    factor * other.score / INFINITY,
+                    positive=positive,
+                    active_only=active_only,
+                    outward=outward,
+                )
+        if positive:
+            work = [1 if value == _DROPPED else value for value in work]
+        return work
+    finally:
+        source.merging = False
+
+
+def _added(  # noqa: PLR0917 (a leaf of the recursion above)
+    cluster: Cluster,
+    table: list[int],
+    source: Resource,
+    attribute: str,
+    factor: float,
+    positive: bool,
+) -> list[int]:
+    scores = source.allowed
+    if attribute == "#uname":
+        best = [
+            score if node.usable else -INFINITY
+            for score, node in zip(scores, cluster.nodes, strict=True)
+        ]
+    else:
+        by_value: dict[str | None, int] = {}
+        for score, node in zip(scores, cluster.nodes, strict=True):
+            if node.usable:
+                value = value_on(node, attribute)
+                by_value[value] = max(by_value.get(value, -INFINITY), score)
+        best = [by_value.get(value_on(node, attribute), -INFINITY) for node in cluster.nodes]
+    work = list(table)
+    for index, score in enumerate(best):
+        if not score:
+            continue
+        if factor < 0 and score < 0:
+            continue
+        before = work[index]
+        if before == _DROPPED:
+            continue
+        product = factor * score
+        delta = int(product - 0.5) if product < 0 else int(product + 0.5)
+        if not delta and factor:
+            delta = 1 if factor > 0 else -1
+        after = add_scores(delta, before)
+        if positive and after < 0:
+            if before > 0:
+                work[index] = _DROPPED
+                continue
+            if before == 0:
+                continue
+        work[index] = after
+    return work

@@ -1,0 +1,118 @@
+"""Act stage: whether a resource's definition has changed since it was started.
+
+Source: facts/formats/SCHEDULER-SPEC.md section 9, "Parameter changes"; CIB-STATUS.md (op-digest).
+"""
+
+import hashlib
+from collections.abc import Mapping
+from xml.sax.saxutils import escape
+
+from standfest.core.scheduler.actions import make
+from standfest.core.scheduler.cluster import Cluster
+from standfest.core.scheduler.entities import Kind, Node, Resource, Role
+from standfest.model.history import Entry
+
+_QUOTES = {'"': "&quot;", "\n": "&#xA;", "\t": "&#x9;", "\r": "&#xD;"}
+
+
+def digest(parameters: Mapping[str, str]) -> str:
+    """Return the op-digest: MD5 of a `<parameters>` element with sorted attributes."""
+    inner = "".join(
+        f' {name}="{escape(value, _QUOTES)}"' for name, value in sorted(parameters.items())
+    )
+    text = f" <parameters{inner}/>\n"
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def compare(cluster: Cluster) -> None:
+    """Restart, reload or reschedule whatever runs with other parameters than are configured."""
+    for resource in cluster.resources:
+        for leaf in resource.primitives():
+            if leaf.history and not leaf.removed:
+                _compare(cluster, leaf)
+
+
+def _compare(cluster: Cluster, resource: Resource) -> None:
+    if resource.kind is not Kind.PRIMITIVE:
+        return
+    for index, record in resource.history.items():
+        node = cluster.nodes[index]
+        if node not in resource.running or resource.role < Role.STARTED:
+            continue
+        if record.agent != resource.agent and any(record.agent):
+            _agent_changed(cluster, resource, node, record.agent)
+            continue
+        started = max(
+            (i for i, e in enumerate(record.entries) if e.task == "stop"),
+            key=lambda i: record.entries[i].call_id,
+            default=None,
+        )
+        stopped = record.entries[started].call_id if started is not None else -1
+        for entry in record.entries:
+            if entry.failed or entry.status == -1:
+                continue
+            relevant = entry.task in ("start", "migrate_from") or entry.interval
+            probed = entry.task == "monitor" and not entry.interval and entry.exit_code in (0, 8)
+            if (relevant or probed) and entry.call_id > stopped and entry.digest:
+                _entry(cluster, resource, node, entry)
+
+
+def _agent_changed(
+    cluster: Cluster, resource: Resource, node: Node, _: tuple[str, str, str]
+) -> None:
+    stop = make(cluster, resource, "stop", node, optional=False)
+    stop.reason = "changed agent"
+    resource.fresh = True
+
+
+def _entry(cluster: Cluster, resource: Resource, node: Node, entry: Entry) -> None:
+    parameters = dict(resource.parameters)
+    config = next(
+        (
+            c
+            for c in resource.operations
+            if c.name == entry.task and c.interval == entry.interval and c.enabled
+        ),
+        None,
+    )
+    if entry.interval and config is None:
+        return
+    full = dict(parameters)
+    if config is not None and config.element is not None:
+        for part in config.element.children:
+            if part.tag == "instance_attributes":
+                for pair in part.children:
+                    full[pair.get("name") or ""] = pair.get("value") or ""
+    if resource.remote_node is not None or "****" in full.values():
+        return  # what is masked cannot be compared
+    for name in [n for n in full if n.startswith("CRM_meta_")]:
+        del full[name]
+    if entry.interval and config is not None:
+        full["CRM_meta_timeout"] = str(config.timeout)
+    if digest(full) == entry.digest:
+        return
+    if not entry.interval and not _really(full, entry):
+        return
+    _changed(cluster, resource, node, entry, full)
+
+
+def _really(_: Mapping[str, str], entry: Entry) -> bool:
+    return bool(entry.digest)
+
+
+def _changed(
+    cluster: Cluster, resource: Resource, node: Node, entry: Entry, full: Mapping[str, str]
+) -> None:
+    if entry.force_restart is not None and entry.restart_digest:
+        names = entry.force_restart.split()
+        version_new = " " in entry.force_restart or bool(names)
+        kept = {n: v for n, v in full.items() if (n in names) == version_new and n in names}
+        if digest(kept) == entry.restart_digest and not entry.interval:
+            reload = make(cluster, resource, "reload-agent", node, optional=False)
+            reload.task = "reload-agent"
+            resource.reload = True
+            return
+    if entry.interval:
+        return  # only its schedule changes; the start's digest tells about the resource
+    resource.start_pending = resource.start_pending
+    make(cluster, resource, "start", node, optional=False)

@@ -1,0 +1,159 @@
+"""The scheduler: from a configuration, a recorded status and a time to actions and their order.
+
+`STAGES` is its table of contents; each stage works on the `Cluster` that `unpack` has made.
+"""
+
+from standfest.core.scheduler import (
+    assign,
+    fence,
+    order,
+    probes,
+    relations,
+    scores,
+    steps,
+)
+from standfest.core.scheduler.cluster import Cluster
+from standfest.core.scheduler.constraints import ConstraintReader
+from standfest.core.scheduler.entities import Resource
+from standfest.core.scheduler.history import History
+from standfest.core.scheduler.nodes import read_nodes, read_options, read_states, sort_nodes
+from standfest.core.scheduler.resources import Reader, target_role
+from standfest.core.scheduler.values import boolean
+from standfest.model.element import Element
+from standfest.model.history import Recorded, Ticket
+
+
+def unpack(configuration: Element, recorded: Recorded, now: int) -> Cluster:
+    """Return the situation: nodes, resources with what runs where, constraints."""
+    cluster = Cluster(now)
+    cluster.recorded = recorded
+    read_options(cluster, configuration)
+    cluster.quorate = boolean(recorded.attributes.get("have-quorum"), False)
+    cluster.no_quorum_panic = boolean(recorded.attributes.get("no-quorum-panic"), False)
+    read_nodes(cluster, configuration)
+    reader = Reader(cluster, configuration)
+    reader.read()
+    reader.settle_needs()
+    _connections(cluster)
+    _seen_only(cluster, recorded)
+    sort_nodes(cluster)
+    cluster.dc = cluster.node(recorded.attributes.get("dc-uuid", ""))
+    for ticket in recorded.tickets:
+        cluster.tickets[ticket.id] = ticket
+    read_states(cluster)
+    for resource in cluster.resources:
+        _wishes(resource)
+    History(cluster, reader).read()
+    _tags(cluster, configuration)
+    ConstraintReader(cluster).read(configuration)
+    return cluster
+
+
+def _connections(cluster: Cluster) -> None:
+    """Tie guest nodes to the resources that contain them."""
+    for resource in list(cluster.resources):
+        for leaf in resource.primitives():
+            name = leaf.meta.get("remote-node")
+            node = cluster.node_by_name.get(name or "")
+            if node is None or node.connection is not None:
+                continue
+            element = Element(
+                "primitive",
+                (
+                    ("id", node.name),
+                    ("class", "ocf"),
+                    ("provider", "pacemaker"),
+                    ("type", "remote"),
+                ),
+            )
+            connection = Resource(node.name, leaf.kind, element, None)
+            connection.agent = ("ocf", "pacemaker", "remote")
+            connection.container = leaf
+            connection.remote_node = node
+            connection.managed = leaf.managed
+            connection.maintenance = leaf.maintenance
+            connection.needs = leaf.needs
+            node.connection = connection
+            leaf.fillers.append(connection)
+            cluster.resources.append(connection)
+            cluster.by_id.setdefault(connection.id, connection)
+
+
+def _seen_only(cluster: Cluster, recorded: Recorded) -> None:
+    """Nodes that only the status knows are none of the cluster's; nothing to do for them."""
+
+
+def _wishes(resource: Resource) -> None:
+    resource.next_role = target_role(resource)
+    for child in resource.children:
+        _wishes(child)
+
+
+def _tags(cluster: Cluster, configuration: Element) -> None:
+    section = configuration.child("tags")
+    for tag in section.children if section is not None else ():
+        cluster.tags[tag.id] = [reference.id for reference in tag.children]
+    resources = configuration.child("resources")
+    for element in resources.walk() if resources is not None else ():
+        template = element.get("template") if element.tag == "primitive" else None
+        if template is not None:
+            cluster.tags.setdefault(f"template:{template}", []).append(element.id)
+
+
+def fence_decisions(cluster: Cluster) -> None:
+    """Decide which nodes must be fenced."""
+    fence.decide(cluster)
+
+
+def score(cluster: Cluster) -> None:
+    """Give every node a score for every resource."""
+    scores.score(cluster)
+
+
+def collocate(cluster: Cluster) -> None:
+    """Tie group members together."""
+    relations.collocate_internally(cluster)
+
+
+def allocate(cluster: Cluster) -> None:
+    """Assign resources to nodes, and roles to instances."""
+    assign.allocate(cluster)
+
+
+def act(cluster: Cluster) -> None:
+    """Make the actions."""
+    steps.act(cluster)
+
+
+def fencing(cluster: Cluster) -> None:
+    """Make fencing and shutdown actions."""
+    fence.fence(cluster)
+
+
+def relate(cluster: Cluster) -> None:
+    """Order actions, and let "required" and "runnable" spread along the order."""
+    before = cluster.orders
+    cluster.orders = []
+    relations.relate_internally(cluster)
+    cluster.orders += before
+    order.apply_orders(cluster)
+    probes.order_probes(cluster)
+    spread = order.Spread(cluster)
+    for action in list(cluster.actions):
+        if not action.runnable:
+            spread.block_dependents(action)
+    spread.run(list(cluster.actions))
+
+
+STAGES = (fence_decisions, score, collocate, allocate, act, fencing, relate)
+
+
+def decide(configuration: Element, recorded: Recorded, now: int) -> Cluster:
+    """Return the cluster with every decision made; `now` in seconds since 1970."""
+    cluster = unpack(configuration, recorded, now)
+    for stage in STAGES:
+        stage(cluster)
+    return cluster
+
+
+__all__ = ["STAGES", "Ticket", "decide", "unpack"]

@@ -1,0 +1,128 @@
+"""Act stage: what is asked once of nodes about which nothing is known; clean-ups.
+
+Source: facts/formats/SCHEDULER-SPEC.md rows 11.1 to 11.3, 3.6 and section 9 (removed resources).
+"""
+
+from standfest.core.scheduler.actions import Action, make, order_actions, relate_actions
+from standfest.core.scheduler.cluster import Cluster, Relation
+from standfest.core.scheduler.entities import Node, Resource, Role
+
+R = Relation
+
+
+def probe(cluster: Cluster, resource: Resource) -> None:
+    """Make the probes of a primitive, and the clean-ups of what is known no longer to matter."""
+    if resource.removed:
+        _forget(cluster, resource)
+        return
+    _clear(cluster, resource)
+    if not cluster.options.enable_startup_probes:
+        return
+    for node in cluster.nodes:
+        if node.index in resource.known_on or not node.online or node.unclean:
+            continue
+        if node in resource.running or not _wanted(cluster, resource, node):
+            continue
+        made = make(cluster, resource, "monitor", node, optional=False)
+        made.optional = False
+        made.expected = 7
+        if node.pending:
+            made.runnable = False
+
+
+def _wanted(cluster: Cluster, resource: Resource, node: Node) -> bool:
+    if node.is_guest or node.is_remote:
+        if resource.fence_device or resource.remote_node is not None:
+            return False
+        if resource.container is not None:
+            return False
+        if node.is_guest:
+            connection = node.connection
+            container = connection.container if connection is not None else None
+            if container is None or container is resource or container.role < Role.STARTED:
+                return False
+            if container.failed or node.remote_requires_reset:
+                return False
+    if node.shutdown and node.pending:
+        return False
+    if resource.discovery is not None and resource.discovery.get(node.index) == "never":
+        return False
+    if resource.exclusive and (
+        resource.discovery is None or resource.discovery.get(node.index) != "exclusive"
+    ):
+        return False
+    if not node.discovery:
+        return False
+    if resource.clone is not None and not resource.clone.globally_unique:
+        return _first_of_its_kind(resource, node)
+    return resource.lock_node is None
+
+
+def _first_of_its_kind(resource: Resource, node: Node) -> bool:
+    """Return whether this instance is the one to ask on this node: one will do for all."""
+    clone = resource.clone
+    assert clone is not None, "checked by the caller"
+    chosen: Resource | None = None
+    for instance in clone.children:
+        for leaf in instance.primitives():
+            if leaf.base != resource.base:
+                continue
+            if node.index in leaf.known_on:
+                return False
+            if leaf.assigned is node:
+                return leaf is resource
+            if chosen is None:
+                chosen = leaf
+    return chosen is resource
+
+
+def _clear(cluster: Cluster, resource: Resource) -> None:
+    """Clear fail counts that have expired."""
+    for index in sorted(resource.expired):
+        if index < 0:
+            continue
+        node = cluster.nodes[index]
+        made = make(cluster, resource, "clear_failcount", node, optional=False)
+        made.optional = False
+
+
+def _forget(cluster: Cluster, resource: Resource) -> None:
+    """Delete what is recorded of a removed resource, when it has been stopped."""
+    if not resource.managed or resource.clone is not None:
+        return
+    for index in sorted(resource.history):
+        node = cluster.nodes[index]
+        if not node.online or node.unclean:
+            continue
+        delete = make(cluster, resource, "delete", node, optional=False)
+        delete.optional = False
+        relate_actions(
+            cluster, resource, delete, R.ORDERED | R.UNRUNNABLE_FIRST_BLOCKS, first_task="stop"
+        )
+
+
+def order_probes(cluster: Cluster) -> None:
+    """Start nothing anywhere before all is known about where it runs (rule 11.1)."""
+    groups: dict[str, list[Action]] = {}
+    for action in cluster.actions:
+        if action.task == "monitor" and action.expected == 7 and not action.interval:
+            assert action.resource is not None, "probes are of resources"
+            groups.setdefault(_family(action.resource), []).append(action)
+    if not groups:
+        return
+    for resource in cluster.resources:
+        for leaf in resource.primitives():
+            probes = groups.get(_family(leaf))
+            if not probes:
+                continue
+            for task in ("start", "migrate_to"):
+                for then in leaf.by_key.get(f"{leaf.id}_{task}_0", ()):
+                    if then.optional or then.node is None:
+                        continue
+                    for first in probes:
+                        order_actions(first, then, int(R.ORDERED | R.UNRUNNABLE_FIRST_BLOCKS))
+
+
+def _family(resource: Resource) -> str:
+    """Return one name for all instances of an anonymous clone."""
+    return resource.base if not resource.globally_unique else resource.id

@@ -1,0 +1,233 @@
+"""Allocate stage: which instances of a promotable clone are promoted.
+
+Source: facts/formats/SCHEDULER-SPEC.md section 7.
+"""
+
+from functools import cmp_to_key
+
+from standfest.core.scheduler import colocate, values
+from standfest.core.scheduler.cluster import Cluster
+from standfest.core.scheduler.entities import Node, Resource, Role
+from standfest.model.history import NodeRecord
+from standfest.model.scores import INFINITY, add_scores
+
+
+def promotion_score(resource: Resource, node: Node) -> int | None:
+    """Return the promotion score on a node, a group's members' summed; None without any."""
+    if resource.children:
+        found = [promotion_score(child, node) for child in resource.children]
+        known = [score for score in found if score is not None]
+        total = 0
+        for score in known:
+            total = add_scores(total, score)
+        return total if known else None
+    applies = _applies(resource, node)
+    record = resource.history.get(node.index)
+    recorded = record.id if record is not None else resource.id
+    for name in (recorded, resource.history_id, resource.base):
+        text = node.attributes.get(f"master-{name}")
+        if text is None:
+            text = node.attributes.get(f"promoted-{name}")
+        if text is not None and (applies or _permanent(node, f"master-{name}")):
+            return values.score(text, 0)
+    return None
+
+
+def _permanent(node: Node, name: str) -> bool:
+    """Return whether an attribute is configured: then nobody has to have seen the resource."""
+    record = node.record
+    return isinstance(record, NodeRecord) and name not in record.transient
+
+
+def _applies(resource: Resource, node: Node) -> bool:
+    """Return whether a node's score is about this instance."""
+    clone = resource.clone
+    if clone is None:
+        return False
+    if not clone.globally_unique:
+        if node in resource.running:
+            return True
+        active = False
+        known = False
+        for instance in clone.children:
+            for leaf in instance.primitives():
+                if leaf.base != resource.base:
+                    continue
+                if node in leaf.running:
+                    active = True
+                if node.index in leaf.known_on:
+                    known = True
+        if active:
+            # It is the other one's; but instances are interchangeable, and this one may come here.
+            return resource.allowed[node.index] >= 0
+        return known and resource.allowed[node.index] >= 0
+    return node.index in resource.known_on and resource.allowed[node.index] >= 0
+
+
+def add_scores_of_promotion(cluster: Cluster, clone: Resource) -> None:
+    """Let good promotion scores attract instances, too (rule 7.4)."""
+    if clone.promotion_scored:
+        return
+    clone.promotion_scored = True
+    for instance in clone.children:
+        for node in cluster.nodes:
+            if not node.usable or instance.allowed[node.index] < 0:
+                continue
+            score = promotion_score(instance, node)
+            if score is None:
+                continue
+            if score > 0:
+                value = add_scores(instance.allowed[node.index], score)
+                instance.allowed[node.index] = value
+                for child in instance.children:
+                    child.allowed[node.index] = add_scores(child.allowed[node.index], score)
+                    break
+            if score > instance.priority and score > 0:
+                instance.priority = score
+
+
+def set_roles(cluster: Cluster, clone: Resource) -> None:
+    """Choose the instances to promote, and set every instance's next role."""
+    clone.count_on = {}
+    for instance in clone.children:
+        _start_from_unpromoted(instance)
+        place = colocate.place_of(instance)
+        _priority(cluster, instance, place)
+    order = _sorted(cluster, clone)
+    promoted = 0
+    for instance in order:
+        node = _may_promote(cluster, clone, instance) if promoted < clone.promoted_max else None
+        if node is None:
+            continue
+        if (
+            instance.role < Role.PROMOTED
+            and not cluster.quorate
+            and cluster.options.no_quorum_policy == "freeze"
+        ):
+            continue
+        clone.count_on[node.index] = clone.count_on.get(node.index, 0) + 1
+        promoted += 1
+        _set(instance, Role.PROMOTED)
+    for instance in clone.children:
+        _finish(instance)
+
+
+def _start_from_unpromoted(instance: Resource) -> None:
+    for leaf in (instance, *instance.children):
+        if leaf.role is Role.STARTED:
+            leaf.role = Role.UNPROMOTED
+    for leaf in instance.primitives():
+        if leaf.assigned is None:
+            leaf.next_role = Role.STOPPED
+        elif leaf.next_role in (Role.UNKNOWN, Role.STARTED):
+            leaf.next_role = Role.UNPROMOTED
+            leaf.compatible = True  # decided by us, may be raised
+        elif leaf.next_role is Role.UNPROMOTED:
+            leaf.compatible = leaf.target_role is not Role.UNPROMOTED
+        else:
+            leaf.compatible = leaf.next_role is Role.PROMOTED
+
+
+def _set(instance: Resource, role: Role) -> None:
+    instance.next_role = role
+    for leaf in instance.primitives():
+        if leaf.next_role is not Role.STOPPED:
+            leaf.next_role = role
+
+
+def _finish(instance: Resource) -> None:
+    if instance.children:
+        instance.next_role = max(leaf.next_role for leaf in instance.primitives())
+
+
+def _priority(cluster: Cluster, instance: Resource, place: Node | None) -> None:
+    leaves = instance.primitives()
+    if place is None or all(leaf.next_role is Role.STOPPED for leaf in leaves):
+        instance.promotion_priority = -INFINITY
+        return
+    if not all(leaf.compatible for leaf in leaves if leaf.next_role is not Role.STOPPED):
+        instance.promotion_priority = -INFINITY
+        return
+    score = promotion_score(instance, place)
+    instance.promotion_priority = -1 if score is None else score
+    for location in instance.locations:
+        if location.role is Role.PROMOTED and place.index in location.scores:
+            priority = add_scores(instance.promotion_priority, location.scores[place.index])
+            instance.promotion_priority = priority
+    target = instance if not instance.children else instance.children[0]
+    if target is not instance:
+        target.promotion_priority = instance.promotion_priority
+    for colocation in colocate.colocations_of(instance):
+        if colocation.dependent_role > Role.STARTED:
+            colocate.apply(cluster, colocation, target, colocation.primary)
+    instance.promotion_priority = target.promotion_priority
+
+
+def _sorted(cluster: Cluster, clone: Resource) -> list[Resource]:
+    """Return the instances, the first candidates for promotion first."""
+    table = list(clone.allowed)
+    for instance in clone.children:
+        instance.sort_index = instance.promotion_priority
+        place = colocate.place_of(instance)
+        if place is None or instance.sort_index < 0:
+            continue
+        table[place.index] = add_scores(table[place.index], instance.sort_index)
+    before, clone.allowed = clone.allowed, table
+    for colocation in colocate.colocations_of(clone):
+        if colocation.dependent_role is Role.PROMOTED:
+            clone.allowed = colocate.merged(
+                cluster,
+                colocation.primary,
+                clone,
+                clone.allowed,
+                colocation,
+                colocation.score / INFINITY,
+                active_only=colocation.score < INFINITY,
+            )
+    for colocation in colocate.dependents_of(clone):
+        if colocation.primary_role is Role.PROMOTED and colocation.has_influence():
+            clone.allowed = colocate.merged(
+                cluster,
+                colocation.dependent,
+                clone,
+                clone.allowed,
+                colocation,
+                colocation.score / INFINITY,
+                positive=True,
+            )
+    for instance in clone.children:
+        place = colocate.place_of(instance)
+        if place is not None and instance.sort_index >= 0:
+            instance.sort_index = clone.allowed[place.index]
+    clone.allowed = before
+
+    def compare(one: Resource, other: Resource) -> int:
+        if one.sort_index != other.sort_index:
+            return -1 if one.sort_index > other.sort_index else 1
+        was, were = colocate.role_of(one, current=True), colocate.role_of(other, current=True)
+        if was != were:
+            return -1 if was > were else 1
+        return 0
+
+    return sorted(clone.children, key=cmp_to_key(compare))
+
+
+def _may_promote(cluster: Cluster, clone: Resource, instance: Resource) -> Node | None:
+    """Return the node on which an instance may be promoted (rule 7.5)."""
+    leaves = instance.primitives()
+    place = colocate.place_of(instance)
+    if place is None:
+        return None
+    if not all(leaf.managed for leaf in leaves):
+        if colocate.role_of(instance, current=True) is Role.PROMOTED:
+            return place
+        return None
+    if instance.sort_index < 0 or instance.promotion_priority < 0 or not place.usable:
+        return None
+    if any(leaf.assigned is None for leaf in leaves):
+        return None
+    if clone.count_on.get(place.index, 0) >= clone.promoted_node_max:
+        return None
+    if not cluster.quorate and cluster.options.no_quorum_policy == "demote":
+        return None
+    return place

@@ -1,0 +1,42 @@
+"""Unpack stage: noting where a resource is active."""
+
+from standfest.core.scheduler import failures
+from standfest.core.scheduler.cluster import Cluster
+from standfest.core.scheduler.entities import Kind, Node, Resource, Role
+
+
+def add_running(cluster: Cluster, resource: Resource, node: Node, *, failed: bool) -> None:
+    """Note that a resource is active on a node, and its parents with it."""
+    if node in resource.running:
+        return
+    resource.running.append(node)
+    if resource.kind is Kind.PRIMITIVE:
+        node.running.append(resource)
+        if node.maintenance:
+            resource.managed = False
+            resource.maintenance = True
+        if cluster.options.priority_fencing_delay and not failed:
+            bonus = 1 if resource.role is Role.PROMOTED else 0
+            priority = resource.priority
+            if resource.clone is not None and not priority:
+                priority = resource.clone.priority
+            if priority:
+                node.priority += priority + bonus
+    if resource.kind is Kind.PRIMITIVE and resource.managed and len(resource.running) > 1:
+        _multiple(resource)
+    if resource.parent is not None:
+        add_running(cluster, resource.parent, node, failed=False)
+
+
+def _multiple(resource: Resource) -> None:
+    if resource.multiple_active == "stop_only":
+        resource.next_role = Role.STOPPED
+        resource.stop_unexpected = False
+        resource.locations.append(failures.nowhere(resource, "multiple-active=stop_only"))
+    elif resource.multiple_active == "block":
+        top = resource.parent if resource.parent is not None else resource
+        if top.kind is not Kind.GROUP:
+            top = resource
+        for leaf in top.primitives():
+            leaf.managed = False
+            leaf.blocked = True

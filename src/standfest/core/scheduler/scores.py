@@ -1,0 +1,231 @@
+"""Score stage: each resource's table of nodes from locations, stickiness, failures, locks, health.
+
+Source: facts/formats/SCHEDULER-SPEC.md sections 2, 3, 10.4 b, 11.2, 11.9 and 11.10.
+"""
+
+from standfest.core.scheduler import failures, values
+from standfest.core.scheduler.cluster import Cluster
+from standfest.core.scheduler.entities import ABSENT, Kind, Location, Resource, Role
+from standfest.model.history import Ticket
+from standfest.model.scores import INFINITY, add_scores
+
+
+def score(cluster: Cluster) -> None:
+    """Fill in `allowed` of every resource."""
+    width = len(cluster.nodes)
+    base = [0 if cluster.options.symmetric else ABSENT] * width
+    healthy = cluster.options.health_strategy != "none" and any(n.health for n in cluster.nodes)
+    for resource in cluster.resources:
+        _table(resource, base)
+    for resource in cluster.resources:
+        _pending_bans(resource)
+    if healthy:
+        _health(cluster)
+    for resource, location in cluster.locations:
+        apply(cluster, resource, location)
+    for resource in cluster.resources:
+        _own(cluster, resource)
+    _tickets(cluster)
+    for resource in cluster.resources:
+        _settle(cluster, resource)
+
+
+def _table(resource: Resource, base: list[int]) -> None:
+    resource.allowed = list(base)
+    for child in resource.children:
+        _table(child, base)
+
+
+def _pending_bans(resource: Resource) -> None:
+    """Apply what unpacking the history has found out."""
+    for location in resource.locations:
+        for index, value in location.scores.items():
+            places = range(len(resource.allowed)) if index < 0 else (index,)
+            for place in places:
+                _everywhere(resource, place, value)
+    resource.locations = []
+    for child in resource.children:
+        _pending_bans(child)
+
+
+def _everywhere(resource: Resource, index: int, value: int) -> None:
+    resource.allowed[index] = add_scores(max(resource.allowed[index], -INFINITY), value)
+    for child in resource.children:
+        _everywhere(child, index, value)
+
+
+def apply(cluster: Cluster, resource: Resource, location: Location) -> None:
+    """Add a location's scores; those for the promoted role count in the promote stage only."""
+    if location.role > Role.STARTED:
+        _remember(resource, location)
+        return
+    scores = location.scores
+    _apply(resource, scores, location.discovery)
+
+
+def _remember(resource: Resource, location: Location) -> None:
+    resource.locations.append(location)
+    for child in resource.children:
+        _remember(child, location)
+
+
+def _apply(resource: Resource, scores: dict[int, int], discovery: str) -> None:
+    table = resource.allowed
+    for index, value in scores.items():
+        table[index] = value if table[index] == ABSENT else add_scores(table[index], value)
+        if discovery and discovery != "always":
+            if resource.discovery is None:
+                resource.discovery = {}
+            if discovery == "exclusive":
+                resource.exclusive = True
+                resource.discovery[index] = discovery
+            else:
+                resource.discovery.setdefault(index, discovery)
+    if resource.kind is Kind.GROUP and resource.collocated:
+        # Later members follow the first one: the group's wishes must not count once per member.
+        nothing = dict.fromkeys(scores, 0)
+        for place, child in enumerate(resource.children):
+            _apply(child, nothing if place else scores, discovery)
+        return
+    for child in resource.children:
+        _apply(child, scores, discovery)
+
+
+def _health(cluster: Cluster) -> None:
+    for resource in cluster.resources:
+        if values.boolean(resource.meta.get("allow-unhealthy-nodes"), False):
+            continue
+        for node in cluster.nodes:
+            if node.health:
+                _apply(resource, {node.index: node.health}, "")
+
+
+def _own(cluster: Cluster, resource: Resource) -> None:
+    """Add what comes from the resource's own state: stickiness, failures, locks."""
+    for child in resource.children:
+        _own(cluster, child)
+    if resource.kind is Kind.PRIMITIVE:
+        _sticky(cluster, resource)
+        _failed(cluster, resource)
+        _locked(cluster, resource)
+
+
+def _sticky(cluster: Cluster, resource: Resource) -> None:
+    if not resource.managed or not resource.stickiness or len(resource.running) != 1:
+        return
+    node = resource.running[0]
+    present = resource.allowed[node.index] != ABSENT
+    if not cluster.options.symmetric and not present:
+        return
+    _everywhere(resource, node.index, resource.stickiness)
+
+
+def _failed(cluster: Cluster, resource: Resource) -> None:
+    if resource.clone is not None and resource.kind is Kind.PRIMITIVE:
+        known = resource.known_on
+    else:
+        known = None
+    for node in cluster.nodes:
+        if known is not None and node.index not in known and not node.attributes:
+            continue
+        if len(node.attributes) <= 3 and not _counts(node.attributes):
+            continue
+        if failures.banned_by_failures(cluster, resource, node):
+            banned: Resource = resource
+            if resource.clone is not None and not resource.clone.globally_unique:
+                banned = resource.clone
+                _ban_base(banned, resource.base, node.index)
+                continue
+            _everywhere(banned, node.index, -INFINITY)
+
+
+def _ban_base(clone: Resource, base: str, index: int) -> None:
+    """Ban an anonymous clone from a node: its instances are all the same thing."""
+    clone.allowed[index] = -INFINITY
+    for child in clone.children:
+        _everywhere(child, index, -INFINITY)
+
+
+def _counts(attributes: dict[str, str]) -> bool:
+    return any(name.startswith("fail-count-") for name in attributes)
+
+
+def _locked(cluster: Cluster, resource: Resource) -> None:
+    node = resource.lock_node
+    if node is None:
+        return
+    if resource.running or resource.clone is not None or resource.fence_device:
+        elsewhere = [host for host in resource.running if host is not node]
+        if elsewhere or resource.clone is not None:
+            resource.lock_node = None
+            return
+    if node.shutdown or not node.online:
+        pass
+    for other in cluster.nodes:
+        if other is not node:
+            _everywhere(resource, other.index, -INFINITY)
+
+
+def _tickets(cluster: Cluster) -> None:
+    for rule in cluster.ticket_rules:
+        known = cluster.tickets.get(rule.ticket)
+        ticket = known if isinstance(known, Ticket) else Ticket(rule.ticket)
+        _bound(cluster, rule.resource, rule.role, rule.loss_policy, ticket)
+
+
+def _bound(cluster: Cluster, resource: Resource, role: Role, policy: str, ticket: Ticket) -> None:
+    """Apply one ticket dependency (rule 11.9)."""
+    if resource.children:
+        for child in resource.children:
+            _bound(cluster, child, role, policy, ticket)
+        return
+    if ticket.granted and not ticket.standby:
+        return
+    nowhere = {node.index: -INFINITY for node in cluster.nodes}
+    lost = not ticket.granted
+    if role in (Role.UNKNOWN, Role.STARTED):
+        if lost and policy == "freeze":
+            if resource.running:
+                resource.managed = False
+                resource.blocked = True
+                return
+        elif lost and policy == "fence" and resource.running and resource.managed:
+            for host in list(resource.running):
+                failures.mark_unclean(cluster, host, f"ticket {ticket.id} is lost")
+        _apply(resource, nowhere, "")
+        if lost and policy == "demote":
+            pass
+        return
+    if role is Role.PROMOTED:
+        location = Location(f"ticket {ticket.id}", Role.PROMOTED, nowhere, resource.element)
+        if lost and policy == "freeze" and resource.running:
+            resource.managed = False
+            resource.blocked = True
+            return
+        if lost and policy == "stop":
+            _apply(resource, nowhere, "")
+            return
+        if lost and policy == "fence" and resource.role is Role.PROMOTED:
+            for host in list(resource.running):
+                failures.mark_unclean(cluster, host, f"ticket {ticket.id} is lost")
+        resource.locations.append(location)
+        return
+    if not resource.running or resource.role is Role.UNPROMOTED:
+        _apply(resource, nowhere, "")
+
+
+def _settle(cluster: Cluster, resource: Resource) -> None:
+    """Take nodes out that were never in, or that exclusive discovery leaves out."""
+    table = resource.allowed
+    for index, value in enumerate(table):
+        if value == ABSENT:
+            table[index] = -INFINITY
+        elif resource.exclusive:
+            assert resource.discovery is not None, "set together"
+            if resource.discovery.get(index) != "exclusive":
+                table[index] = -INFINITY
+    if resource.removed and not cluster.options.symmetric:
+        for node in resource.running:
+            table[node.index] = max(table[node.index], -INFINITY)
+    for child in resource.children:
+        _settle(cluster, child)
