@@ -17,6 +17,7 @@ VERBS = {
     "node": ("standfest.cli.node", "Put a node into standby, or bring it back."),
     "resource": ("standfest.cli.resource", "Move a resource, take the move back, forget failures."),
     "run": ("standfest.cli.run", "Run this node's daemons in the foreground."),
+    "simulate": ("standfest.cli.simulate", "Show what the cluster would do with a CIB."),
     "status": ("standfest.cli.status", "Show nodes, resources and failures."),
 }
 """Verb -> (module with a click command named `command`, one-line help)."""

@@ -72,6 +72,7 @@ def flags_of(action: Action, node: Node | None) -> tuple[bool, bool]:
 
 
 def group_flags(action: Action, group: Resource, task: str, node: Node | None) -> tuple[bool, bool]:
+    """Return (optional, runnable) of a group's action from its members' actions."""
     optional, runnable = True, True
     for member in group.children:
         found = find(member, task, node)

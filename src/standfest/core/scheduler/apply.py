@@ -1,0 +1,115 @@
+"""Runs a transition on paper: every executable action succeeds, and the status records it.
+
+So a transition can be followed to its end, and a second run must find nothing left to do.
+"""
+
+from standfest.core.scheduler import digests, outcome
+from standfest.core.scheduler.actions import Action
+from standfest.core.scheduler.cluster import Cluster
+from standfest.core.scheduler.entities import Node, Resource
+from standfest.model.history import Entry, NodeRecord, Recorded, ResourceRecord
+
+_LATER = {"probe": 0, "stop": 1, "start": 2, "promote": 3, "monitor": 4}
+
+
+def execute(cluster: Cluster) -> None:
+    """Write the results of all executable actions into `cluster.recorded`."""
+    recorded = cluster.recorded
+    assert recorded is not None, "unpack sets it"
+    happening = [action for action in cluster.actions if outcome.happens(action)]
+    calls = max(
+        (e.call_id for n in recorded.nodes for r in n.history for e in r.entries), default=0
+    )
+    for action in happening:
+        if action.task == "stonith" and action.node is not None and action.how in ("reboot", "off"):
+            _fenced(recorded, action.node)
+    for action in sorted(happening, key=_turn):
+        resource, node = action.resource, action.node
+        if resource is None or node is None or action.pseudo or action.task == "stonith":
+            continue
+        record = _record(recorded, node)
+        if action.task == "clear_failcount":
+            _clear(record, resource)
+        elif action.task == "delete":
+            record.history = [r for r in record.history if r.id != resource.history_id]
+        else:
+            calls += 1
+            _result(cluster, action, _resource(record, resource), calls)
+
+
+def _turn(action: Action) -> tuple[int, int]:
+    if action.task == "monitor":
+        return (_LATER["monitor" if action.interval else "probe"], action.id)
+    return (_LATER.get(action.task, 1), action.id)
+
+
+def _record(recorded: Recorded, node: Node) -> NodeRecord:
+    for record in recorded.nodes:
+        if record.id == node.id or record.name == node.name:
+            return record
+    record = NodeRecord(node.id, node.name, {"id": node.id, "uname": node.name})
+    recorded.nodes.append(record)
+    return record
+
+
+def _resource(record: NodeRecord, resource: Resource) -> ResourceRecord:
+    for known in record.history:
+        if known.id in {resource.history_id, resource.id}:
+            return known
+    made = ResourceRecord(resource.history_id, resource.agent)
+    record.history.append(made)
+    return made
+
+
+def _fenced(recorded: Recorded, node: Node) -> None:
+    record = _record(recorded, node)
+    gone = {"in_ccm": "false", "crmd": "offline", "join": "down", "expected": "down"}
+    if node.is_remote:
+        gone = {"node_fenced": "1"}
+    record.attributes = {"id": node.id, "uname": node.name} | gone
+    record.history = []
+    record.transient = {}
+
+
+def _clear(record: NodeRecord, resource: Resource) -> None:
+    prefixes = tuple(
+        f"{kind}-{name}#"
+        for kind in ("fail-count", "last-failure")
+        for name in (resource.history_id, resource.base)
+    )
+    for name in [n for n in record.transient if n.startswith(prefixes)]:
+        del record.transient[name]
+    for known in record.history:
+        if known.id in {resource.history_id, resource.base}:
+            known.entries = [e for e in known.entries if not e.failed]
+
+
+def _result(cluster: Cluster, action: Action, record: ResourceRecord, call: int) -> None:
+    resource = action.resource
+    assert resource is not None, "checked by the caller"
+    task = action.meta.get("task", "monitor") if action.task == "cancel" else action.task
+    same = {(e.task, e.interval) for e in record.entries}
+    record.entries = [e for e in record.entries if (e.task, e.interval) != (task, action.interval)]
+    if action.task == "cancel":
+        return
+    if task == "stop":
+        record.entries = []
+    elif task in ("start", "promote", "demote") and same:
+        record.entries = [e for e in record.entries if e.task != "stop" and not e.failed]
+    expected = action.expected if action.expected is not None else 0
+    entry = Entry(task, action.interval, expected, 0)
+    entry.expected = expected
+    entry.call_id = call
+    entry.id = action.key
+    entry.key = action.key
+    entry.last_change = entry.last_run = cluster.now
+    entry.migrate_source = action.meta.get("migrate_source", "")
+    entry.migrate_target = action.meta.get("migrate_target", "")
+    parameters = dict(resource.parameters)
+    if action.interval and action.config is not None:
+        parameters["CRM_meta_timeout"] = str(action.config.timeout)
+    entry.digest = digests.digest(parameters)
+    if action.task == "reload-agent":
+        entry.task = "start"
+    record.entries.append(entry)
+    record.agent = resource.agent
