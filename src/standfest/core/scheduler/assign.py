@@ -46,6 +46,8 @@ def _group(
         return group.assigned
     group.assigning = True
     first: Node | None = None
+    if group.collocated:
+        _heed_members(cluster, group)
     for member in group.children:
         node = assign(cluster, member, prefer, stop_if_fail=stop_if_fail)
         first = first or node
@@ -54,6 +56,16 @@ def _group(
     group.unassigned = False
     group.assigned = first
     return first
+
+
+def _heed_members(cluster: Cluster, group: Resource) -> None:
+    """Let the first member know where later ones must be: where their primaries are."""
+    for member in group.children[1:]:
+        for colocation in member.this_with:
+            if colocation.score < INFINITY or colocation.primary.parent is group:
+                continue
+            assign(cluster, colocation.primary, None)
+            colocate.apply(cluster, colocation, member, colocation.primary)
 
 
 def _primitive(

@@ -420,6 +420,8 @@ def merged(  # noqa: PLR0917 (the recursion carries all of it)
                 return table
         else:
             others = colocations_of(source) if outward else dependents_of(source)
+            if table is not None and not source.unassigned and source.is_clone:
+                others = []  # its place is settled: who wants to be with it changes nothing
             for other in others:
                 if not outward and active_only and not other.has_influence():
                     continue

@@ -194,8 +194,14 @@ class ConstraintReader:
         if sets:
             self._colocated_sets(element, sets, score)
             return
-        for dependent in self._named(element.get("rsc")):
-            for primary in self._named(element.get("with-rsc")):
+        dependents = self._named(element.get("rsc"))
+        primaries = self._named(element.get("with-rsc"))
+        if len(dependents) > 1 and len(primaries) > 1:
+            problem = "tags or templates on both sides, constraint left out"
+            self._cluster.notes.append(f"{element.id}: {problem}")
+            return
+        for dependent in dependents:
+            for primary in primaries:
                 self.collocate(
                     element,
                     dependent,

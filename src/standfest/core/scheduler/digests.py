@@ -113,6 +113,8 @@ def _changed(
             resource.reload = True
             return
     if entry.interval:
-        return  # only its schedule changes; the start's digest tells about the resource
+        # Only its schedule changes; the start's digest tells about the resource.
+        resource.changed_monitors.add((entry.task, entry.interval, node.index))
+        return
     resource.start_pending = resource.start_pending
     make(cluster, resource, "start", node, optional=False)

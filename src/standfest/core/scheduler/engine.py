@@ -145,7 +145,12 @@ def relate(cluster: Cluster) -> None:
     spread.run(list(cluster.actions))
 
 
-STAGES = (fence_decisions, score, collocate, allocate, act, fencing, relate)
+def untangle(cluster: Cluster) -> None:
+    """Keep actions from being begun that wait, directly or not, for themselves (rule 8.8)."""
+    order.untangle(cluster)
+
+
+STAGES = (fence_decisions, score, collocate, allocate, act, fencing, relate, untangle)
 
 
 def decide(configuration: Element, recorded: Recorded, now: int) -> Cluster:

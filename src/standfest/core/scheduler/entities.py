@@ -166,6 +166,7 @@ class Resource:
         "blocked",
         "bundle",
         "by_key",
+        "changed_monitors",
         "child_is_group",
         "children",
         "clone",
@@ -311,6 +312,7 @@ class Resource:
         self.dangling: list[Node] = []
         self.stop_unexpected = False
         self.reload = False
+        self.changed_monitors: set[tuple[str, int, int]] = set()
         self.restarting = False
         self.fresh = False
         self.lock_node: Node | None = None

@@ -53,29 +53,42 @@ def flags_of(action: Action, node: Node | None) -> tuple[bool, bool]:
         return action.optional, action.runnable
     task = BEGUN.get(action.task, action.task)
     if resource.kind is Kind.GROUP:
-        return group_flags(action, resource, task, node)
+        return group_flags(action, resource, task)
     if action.task not in DONE and action.task not in BEGUN:
         return action.optional, action.runnable
+    optional, runnable = _instance_flags(action, resource, task, None)
+    if node is not None:
+        # Whether it can run counts anywhere, whether it must only where `then` is.
+        optional, _ = _instance_flags(action, resource, task, node)
+    return optional, runnable
+
+
+def _instance_flags(
+    action: Action, clone: Resource, task: str, node: Node | None
+) -> tuple[bool, bool]:
     optional, any_runnable = True, False
-    for instance in resource.children:
-        found = find(instance, task, node)
+    for instance in clone.children:
+        found = find(instance, task, node if instance.kind is Kind.PRIMITIVE else None)
         if found is None:
             continue
-        one_optional, one_runnable = flags_of(found, node)
+        if node is not None and colocate.place_of(instance) not in (node, None):
+            continue
+        one_optional, one_runnable = flags_of(found, None)
         optional = optional and one_optional
         any_runnable = any_runnable or one_runnable
-    if not optional:
-        action.optional = False
-    if not any_runnable and node is None:
-        action.runnable = False
+    if node is None:
+        if not optional:
+            action.optional = False
+        if not any_runnable:
+            action.runnable = False
     return optional, any_runnable
 
 
-def group_flags(action: Action, group: Resource, task: str, node: Node | None) -> tuple[bool, bool]:
+def group_flags(action: Action, group: Resource, task: str) -> tuple[bool, bool]:
     """Return (optional, runnable) of a group's action from its members' actions."""
     optional, runnable = True, True
     for member in group.children:
-        found = find(member, task, node)
+        found = find(member, task)
         if found is not None:
             if not found.optional:
                 optional = False

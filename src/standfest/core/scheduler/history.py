@@ -123,7 +123,12 @@ class History:
             resource = self._resource(node, resource_record)
             if resource is None:
                 continue
-            resource.history[node.index] = resource_record
+            known = resource.history.get(node.index)
+            if known is None:
+                resource.history[node.index] = resource_record
+            elif may_be_active(resource_record) and not may_be_active(known):
+                # Instances of an anonymous clone that were recorded by number.
+                resource.history[node.index] = resource_record
             self._unpack(node, resource, resource_record)
             stopped.append((resource, resource_record))
 
@@ -156,7 +161,7 @@ class History:
             if instance.running:
                 if instance.running[0] is node:
                     member = member_of(instance, base)
-                    if member is not None and node.index not in member.history:
+                    if member is not None:
                         return member
                 continue
             if instance.pending_node is not None and instance.pending_node is not node:

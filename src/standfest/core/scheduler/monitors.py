@@ -65,6 +65,7 @@ def _active(
         return
     start = find(resource, "start", node)
     fresh = (start is not None and not start.optional) or node.index not in recorded
+    fresh = fresh or (*key, node.index) in resource.changed_monitors
     action = make(
         cluster,
         resource,
@@ -84,10 +85,6 @@ def _active(
             change = find(resource, task, node)
             if change is not None:
                 flags = R.ORDERED | R.UNRUNNABLE_FIRST_BLOCKS
-                if task == "promote" and wanted is Role.PROMOTED:
-                    flags |= R.FIRST_IMPLIES_THEN
-                if task == "demote" and wanted is Role.UNPROMOTED:
-                    flags |= R.FIRST_IMPLIES_THEN
                 if (task == "promote") == (wanted is Role.PROMOTED):
                     order_actions(change, action, int(flags))
     arrive = find(resource, "migrate_from", node)

@@ -209,32 +209,29 @@ def _member(cluster: Cluster, node: Node, record: NodeRecord) -> None:
             node.unclean = True
         return
     node.online = member
-    seen_ever = attributes.get("in_ccm") is not None or attributes.get("crmd") is not None
+    stated = attributes.get("expected") or "down"
     if shutdown:
-        node.online = controller and join is not None and join != "down" and member
-    elif asked:
-        _mark(node, "fencing is requested")
-    elif not member and expected == "down" and not expected_up:
+        node.online = controller
+    elif attributes.get("in_ccm") is None:
         node.online = False
-    elif not member:
-        node.online = False
-        if seen_ever or expected_up:
-            _mark(node, "peer is no longer part of the cluster")
-    elif controller and join not in ("member", "banned") and not expected_up:
-        node.pending = True
-    elif not controller:
-        if expected_up:
-            _mark(node, "peer process is no longer available")
-        else:
-            node.pending = True
+        _mark(node, "peer has not been seen by the cluster")
     elif join == "banned":
         _mark(node, "peer failed the membership criteria")
-    elif join == "member":
-        pass
-    elif expected_up and join not in ("pending", "down", None):
-        _mark(node, "peer has an unknown state")
-    else:
+    elif not asked and stated == "down":
+        if member or controller:
+            node.pending = True
+    elif asked and join == "down" and not member and not controller:
+        node.online = False  # it has just been shot
+    elif not member:
+        _mark(node, "peer is no longer part of the cluster")
+    elif not controller:
+        _mark(node, "peer process is no longer available")
+    elif asked:
+        _mark(node, "fencing is requested")
+    elif join in ("pending", "down"):
         node.pending = True
+    elif join != "member":
+        _mark(node, "peer was in an unknown state")
     if node.pending and cluster.options.pending_timeout and member:
         since = values.integer(attributes.get("in_ccm"), 0)
         limit = since + cluster.options.pending_timeout

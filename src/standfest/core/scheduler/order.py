@@ -101,6 +101,33 @@ def _needed(cluster: Cluster, resource: Resource, task: str) -> Action | None:
     return make(cluster, resource, task, None, optional=True)
 
 
+def untangle(cluster: Cluster) -> None:
+    """Block what is on a loop of orderings, or behind one."""
+    waits: dict[int, int] = {}
+    followers: dict[int, list[Action]] = {}
+    for action in cluster.actions:
+        if action.optional or not action.runnable:
+            continue
+        count = 0
+        for link in action.before:
+            first = link.action
+            if link.flags and not first.optional and first.runnable:
+                count += 1
+                followers.setdefault(first.id, []).append(action)
+        waits[action.id] = count
+    free = [number for number, count in waits.items() if not count]
+    while free:
+        done = free.pop()
+        del waits[done]
+        for action in followers.get(done, ()):
+            waits[action.id] -= 1
+            if not waits[action.id]:
+                free.append(action.id)
+    for number in waits:
+        cluster.actions[number].runnable = False
+        cluster.actions[number].reason = "orderings form a loop"
+
+
 class Spread:
     """Carries "required" and "runnable" along the links until nothing changes any more."""
 
@@ -175,7 +202,7 @@ class Spread:
             if first.task.startswith("reload"):
                 first.resource.reload = False
         here, there = first.resource, then.resource
-        if here is not None and there is not None and here is not there and not within(here, there):
+        if here is not None and there is not None and here is not there and not within(there, here):
             expanded = milestone(first)
             if expanded is not first:
                 if order_actions(expanded, then, link.flags):

@@ -168,9 +168,7 @@ def _stop(cluster: Cluster, resource: Resource, *, required: bool) -> None:
             continue
         needed = required
         if resource.stop_unexpected and node is resource.assigned:
-            needed = False
-            expected = make(cluster, resource, "start", node, optional=True)
-            expected.pseudo = True
+            continue
         action = make(cluster, resource, "stop", node, optional=not needed)
         if not resource.managed:
             action.runnable = False
