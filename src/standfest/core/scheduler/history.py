@@ -11,7 +11,7 @@ from standfest.core.scheduler.cluster import Cluster
 from standfest.core.scheduler.entities import Kind, Need, Node, OnFail, Resource, Role
 from standfest.core.scheduler.entries import in_order, may_be_active, member_of
 from standfest.core.scheduler.failures import Observation
-from standfest.core.scheduler.migrations import Migrations, active_since
+from standfest.core.scheduler.migrations import Migrations
 from standfest.core.scheduler.resources import Reader, target_role
 from standfest.core.scheduler.running import add_running
 from standfest.model.element import Element
@@ -45,7 +45,6 @@ class History:
                 self._node(node, record)
             else:
                 node.unpacked = False
-        self._migrations.judge()
         progress = True
         while waiting and progress:
             progress = False
@@ -54,12 +53,10 @@ class History:
                     waiting.remove(pair)
                     self._node(*pair)
                     progress = True
-            self._migrations.judge()
         if cluster.options.fencing:
             for node, record in waiting:
                 self._remote_state(node)
                 self._node(node, record)
-            self._migrations.judge()
         for node in cluster.nodes:
             if (node.is_remote or node.is_guest) and not node.unpacked:
                 self._remote_state(node)
@@ -338,8 +335,6 @@ class History:
             target = self.cluster.node(entry.migrate_target)
             if target is not None:
                 failures.stop_now(self.cluster, resource, target)
-        elif entry.task == "migrate_to":
-            self._migrations.note(resource, node, entry)
         if entry.task == "monitor" and not entry.interval:
             seen.probe_pending = True
         if not resource.pending_task:
@@ -378,8 +373,7 @@ class History:
             resource.role = Role.STARTED
             clear = True
         elif entry.task == "migrate_to":
-            self._migrations.note(resource, seen.node, entry)
-            resource.role = Role.STARTED
+            self._migrations.left(resource, seen.node, entry)
         elif entry.task not in ("notify", "delete", "meta-data"):
             _activate(resource)
         if not clear:
@@ -418,15 +412,9 @@ class History:
             failures.ban(resource, node.index, f"{entry.key} failed")
         seen.on_fail = max(seen.on_fail, reaction)
         if entry.task == "migrate_to":
-            resource.role = Role.STARTED
-            target = self.cluster.node(entry.migrate_target)
-            if target is not None:
-                self._migrations.failed_to_leave(resource, node, target, entry)
+            self._migrations.failed_to_leave(resource, node, entry)
         elif entry.task == "migrate_from":
-            resource.role = Role.STARTED
-            source = self.cluster.node(entry.migrate_source)
-            if source is not None and not active_since(source, resource, entry):
-                add_running(self.cluster, resource, source, failed=True)
+            self._migrations.failed_to_arrive(resource, node, entry)
         elif entry.task == "promote":
             resource.role = Role.PROMOTED
         elif entry.task == "demote":

@@ -1,109 +1,123 @@
-"""Unpack stage: what interrupted or failed live migrations leave behind (rule 11.7)."""
+"""Unpack stage: what interrupted or failed live migrations leave behind (rule 11.7).
+
+A migration is migrate_to on the source, migrate_from on the target, stop on the source. Whatever
+happened later on one of the nodes says more about it than the migration does.
+"""
 
 from standfest.core.scheduler.cluster import Cluster
 from standfest.core.scheduler.entities import Node, Resource, Role
 from standfest.core.scheduler.running import add_running
 from standfest.model.history import Entry
 
-PENDING = -1
-
-
-def entries_on(node: Node, resource: Resource) -> list[Entry]:
-    """Return what is recorded of a resource on a node."""
-    record = resource.history.get(node.index)
-    return record.entries if record is not None else []
-
-
-def active_since(node: Node, resource: Resource, after: Entry) -> bool:
-    """Return whether something newer than `after` says what the resource is on a node."""
-    return bool(after.last_change) and any(
-        e.last_change > after.last_change and e.task in ("start", "stop", "monitor")
-        for e in entries_on(node, resource)
-    )
+_MOVES = frozenset({"start", "stop", "migrate_to", "migrate_from"})
+_UNKNOWN = 193
 
 
 class Migrations:
-    """Collects migrations, to be judged when both ends' histories have been read."""
+    """Judges migrations by the recorded history of both nodes."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
-        self._pending: list[tuple[Resource, Node, Entry]] = []
+        self._records: dict[str, dict[str, list[Entry]]] = {}
 
-    def note(self, resource: Resource, source: Node, entry: Entry) -> None:
-        """Remember a migrate_to that was begun on `source`."""
-        self._pending.append((resource, source, entry))
+    def _entries(self, node: Node, resource: Resource) -> list[Entry]:
+        """Return what is recorded of a resource on a node, read already or not."""
+        if node.name not in self._records:
+            found: dict[str, list[Entry]] = {}
+            assert self._cluster.recorded is not None, "unpack sets it"
+            for record in self._cluster.recorded.nodes:
+                if record.id == node.id or record.name == node.name:
+                    found = {known.id: known.entries for known in record.history}
+            self._records[node.name] = found
+        known = self._records[node.name]
+        return known.get(resource.history_id) or known.get(resource.base) or []
 
-    def judge(self) -> None:
-        """Judge live migrations, now that both ends' histories are read (rule 11.7)."""
-        for resource, source, entry in self._pending:
-            target = self._cluster.node(entry.migrate_target)
-            if target is None:
-                continue
-            self._migrated(resource, source, target, entry)
-        self._pending.clear()
-
-    def _later_here(self, node: Node, resource: Resource, entry: Entry) -> bool:
+    def _moved_since(self, node: Node, resource: Resource, event: Entry, *, same: bool) -> bool:
         return any(
-            e.call_id > entry.call_id
-            and e.task in ("start", "stop", "migrate_from")
-            and e.status != PENDING
-            for e in entries_on(node, resource)
+            entry.task in _MOVES and entry is not event and _newer(entry, event, same)
+            for entry in self._entries(node, resource)
         )
 
-    def _migrated(self, resource: Resource, source: Node, target: Node, entry: Entry) -> None:
-        if self._later_here(source, resource, entry):
+    def _changed_since(self, node: Node, resource: Resource, event: Entry, *, same: bool) -> bool:
+        """Return whether something newer tells what the resource is on a node."""
+        gone = any(
+            entry.task == "monitor" and entry.exit_code == 7 and _newer(entry, event, same)
+            for entry in self._entries(node, resource)
+        )
+        return gone or self._moved_since(node, resource, event, same=same)
+
+    def _arrival(self, target: Node, source: Node, resource: Resource) -> Entry | None:
+        for entry in self._entries(target, resource):
+            if entry.task == "migrate_from" and entry.migrate_source in {source.name, ""}:
+                return entry
+        return None
+
+    def left(self, resource: Resource, source: Node, departure: Entry) -> None:
+        """Judge a migrate_to that succeeded on its source."""
+        target = self._cluster.node(departure.migrate_target)
+        if target is None:
             return
-        arrivals = [
-            e
-            for e in entries_on(target, resource)
-            if e.task == "migrate_from" and e.migrate_source == source.name
-        ]
-        arrival = arrivals[-1] if arrivals else None
-        known = [
-            e
-            for e in entries_on(target, resource)
-            if e.task in ("start", "stop") and e.last_change > entry.last_change > 0
-        ]
-        if entry.status == PENDING:
-            if arrival is None and not known:
-                resource.partial_source, resource.partial_target = source, target
+        newer_here = self._changed_since(source, resource, departure, same=True)
+        arrival = self._arrival(target, source, resource)
+        if arrival is not None and newer_here:
             return
-        if arrival is not None and arrival.status != PENDING:
-            if arrival.exit_code == 0:
-                later = self._later_here(target, resource, arrival)
-                if not later and target.online:
-                    # Complete, except that the source has still to be told to stop.
-                    resource.dangling.append(source)
-                    resource.role = Role.STARTED
+        event = arrival or departure
+        newer_there = self._changed_since(target, resource, event, same=arrival is not None)
+        if newer_here and newer_there:
             return
-        if known and arrival is None:
+        if arrival is not None and arrival.status == 0 and arrival.exit_code == 0:
+            # Complete, except that the source has still to be told to stop.
+            resource.role = Role.STOPPED
+            resource.dangling.append(source)
             return
-        if source in resource.running or resource.role < Role.STARTED:
-            pass
-        if target.online:
+        resource.role = Role.STARTED
+        if not newer_there and target.online:
             add_running(self._cluster, resource, target, failed=False)
             if source.online:
                 resource.partial_source, resource.partial_target = source, target
-                if source not in resource.running:
-                    add_running(self._cluster, resource, source, failed=False)
-        else:
+        elif not newer_here:
             resource.failed = True
-        resource.role = max(resource.role, Role.STARTED)
+            resource.fresh = True
+            resource.allow_migrate = False
 
-    def failed_to_leave(self, resource: Resource, source: Node, target: Node, entry: Entry) -> None:
-        """Decide where a resource may be whose live migration failed at the source."""
-        entries = entries_on(target, resource)
-        stops = [e for e in entries if e.task == "stop" and e.exit_code == 0]
-        newest = max((e.call_id for e in entries), default=-1)
-        if stops and stops[-1].call_id == newest:
+    def failed_to_leave(self, resource: Resource, source: Node, departure: Entry) -> None:
+        """Judge a migrate_to that failed on its source."""
+        resource.role = Role.STARTED
+        target = self._cluster.node(departure.migrate_target)
+        if target is None:
             return
-        probes = [e for e in entries if e.exit_code == 7]
-        if probes and probes[-1].last_change > entry.last_change:
-            return
-        if not any(e.task in ("migrate_from", "start") for e in entries):
+        known = any(entry.exit_code != _UNKNOWN for entry in self._entries(target, resource))
+        arrival = self._arrival(target, source, resource)
+        event = arrival or departure
+        newer = self._changed_since(target, resource, event, same=arrival is not None)
+        if not known or not newer:
             if target.online:
-                add_running(self._cluster, resource, target, failed=True)
-            return
-        arrived = any(e.task == "migrate_from" for e in entries)
-        if not arrived and target.online:
+                add_running(self._cluster, resource, target, failed=False)
+        elif not self._moved_since(source, resource, departure, same=True):
             resource.dangling.append(source)
+
+    def failed_to_arrive(self, resource: Resource, target: Node, arrival: Entry) -> None:
+        """Judge a migrate_from that failed on its target."""
+        resource.role = Role.STARTED
+        source = self._cluster.node(arrival.migrate_source)
+        if source is None:
+            return
+        departure = next(
+            (
+                entry
+                for entry in self._entries(source, resource)
+                if entry.task == "migrate_to" and entry.migrate_target in {target.name, ""}
+            ),
+            None,
+        )
+        event = departure or arrival
+        newer = self._changed_since(source, resource, event, same=departure is not None)
+        if not newer and source.online:
+            add_running(self._cluster, resource, source, failed=True)
+
+
+def _newer(entry: Entry, event: Entry, same: bool) -> bool:
+    """Return whether an entry is newer than an event, of the same node or another one."""
+    if same and entry.call_id >= 0 and event.call_id >= 0:
+        return entry.call_id > event.call_id
+    return entry.last_change > event.last_change
