@@ -80,13 +80,14 @@ class ResourceRecord:
 class NodeRecord:
     """One `<node_state>`: its attributes, transient attributes, and history by resource."""
 
-    __slots__ = ("attributes", "history", "id", "maintenance", "name", "transient")
+    __slots__ = ("attributes", "history", "id", "maintenance", "name", "transient", "utilization")
 
     def __init__(self, id: str, name: str, attributes: Mapping[str, str]) -> None:
         self.id = id
         self.name = name
         self.attributes = attributes
         self.transient: dict[str, str] = {}
+        self.utilization: dict[str, str] = {}
         self.history: list[ResourceRecord] = []
 
 

@@ -34,6 +34,7 @@ class _Reader:
         self._node: NodeRecord | None = None
         self._resource: ResourceRecord | None = None
         self._transient = 0
+        self._uses = False
         self._depth = 0
         self._in_status = False
 
@@ -77,7 +78,10 @@ class _Reader:
                 self._node.history.append(self._resource)
         elif tag == "nvpair":
             if self._node is not None and self._transient:
-                self._node.transient.setdefault(get("name", ""), get("value", ""))
+                kept = self._node.utilization if self._uses else self._node.transient
+                kept.setdefault(get("name", ""), get("value", ""))
+        elif tag == "utilization":
+            self._uses = True
         elif tag == "transient_attributes":
             self._transient += 1
         elif tag == "node_state":
@@ -99,6 +103,8 @@ class _Reader:
         if self._in_status:
             if tag == "lrm_resource":
                 self._resource = None
+            elif tag == "utilization":
+                self._uses = False
             elif tag == "transient_attributes":
                 self._transient -= 1
             elif tag == "node_state":

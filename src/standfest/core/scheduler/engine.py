@@ -5,6 +5,7 @@
 
 from standfest.core.scheduler import (
     assign,
+    digests,
     fence,
     order,
     probes,
@@ -110,6 +111,11 @@ def score(cluster: Cluster) -> None:
     scores.score(cluster)
 
 
+def changes(cluster: Cluster) -> None:
+    """Require a restart or reload of what runs with other parameters than are configured."""
+    digests.compare(cluster)
+
+
 def collocate(cluster: Cluster) -> None:
     """Tie group members together."""
     relations.collocate_internally(cluster)
@@ -150,7 +156,7 @@ def untangle(cluster: Cluster) -> None:
     order.untangle(cluster)
 
 
-STAGES = (fence_decisions, score, collocate, allocate, act, fencing, relate, untangle)
+STAGES = (fence_decisions, changes, score, collocate, allocate, act, fencing, relate, untangle)
 
 
 def decide(configuration: Element, recorded: Recorded, now: int) -> Cluster:

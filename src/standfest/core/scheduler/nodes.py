@@ -170,6 +170,8 @@ def read_states(cluster: Cluster) -> None:
 
 def _attributes(node: Node, record: NodeRecord) -> None:
     node.attributes.update(record.transient)
+    for name, value in record.utilization.items():
+        node.capacity[name] = values.integer(value, 0)
 
 
 def _present(text: str | None) -> bool:

@@ -88,6 +88,8 @@ class _Deeds:
                 self.blocked.append(action)
                 continue
             if action.task == "stop":
+                if action.how == "dangling":
+                    continue  # the last step of a migration that is complete
                 self.stop.append(node)
             elif action.task == "start":
                 self.start.append(node)

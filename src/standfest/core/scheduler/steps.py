@@ -3,7 +3,7 @@
 Source: facts/formats/SCHEDULER-SPEC.md sections 7 to 9 and 11.5 to 11.7.
 """
 
-from standfest.core.scheduler import digests, monitors, probes
+from standfest.core.scheduler import monitors, probes
 from standfest.core.scheduler.actions import Action, find, make, order_actions, relate_actions
 from standfest.core.scheduler.cluster import Cluster, Relation
 from standfest.core.scheduler.entities import Kind, Need, Node, Resource, Role
@@ -15,7 +15,6 @@ _DOWN = {Role.PROMOTED: Role.UNPROMOTED, Role.UNPROMOTED: Role.STOPPED, Role.STA
 
 def act(cluster: Cluster) -> None:
     """Make the actions of every resource."""
-    digests.compare(cluster)
     for resource in cluster.resources:
         _act(cluster, resource)
 

@@ -17,13 +17,17 @@ def assignment_order(cluster: Cluster) -> list[Resource]:
     for resource in cluster.resources:
         tables[resource.id] = colocate.merged(cluster, resource, resource, None, None, 1.0)
 
-    def key(item: tuple[int, Resource]) -> tuple[int, int, int, int]:
+    nodes = list(cluster.nodes)
+    if cluster.options.placement == "balanced":
+        nodes.sort(key=cmp_to_key(lambda one, other: -_capacity(one, other)))
+
+    def key(item: tuple[int, Resource]) -> tuple[int, int, list[int], int]:
         place, resource = item
         table = tables[resource.id]
         here = [table[n.index] for n in resource.running]
         on_current = here[0] if here else -INFINITY
-        best = max(table, default=-INFINITY)
-        return (-resource.priority, -on_current, -best, place)
+        wishes = [-table[node.index] for node in nodes]
+        return (-resource.priority, -on_current, wishes, place)
 
     return [resource for _, resource in sorted(enumerate(cluster.resources), key=key)]
 
