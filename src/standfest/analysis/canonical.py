@@ -13,7 +13,7 @@ def canonical(cluster: Cluster) -> dict[str, object]:
         "actions": [_action(event) for event in outcome.events(cluster)],
         "final": {"nodes": nodes, "resources": _pairs(places)},
         "initial": {
-            "nodes": {node.name: outcome.node_state(node) for node in cluster.nodes},
+            "nodes": {node.name: node.before for node in cluster.nodes},
             "resources": _pairs(outcome.initial(cluster)),
         },
         "ops": ops,

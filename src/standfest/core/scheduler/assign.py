@@ -3,7 +3,7 @@
 Source: facts/formats/SCHEDULER-SPEC.md sections 2, 4, 5 and 11.8.
 """
 
-from standfest.core.scheduler import colocate, instances, utilization
+from standfest.core.scheduler import colocate, instances, remotes, utilization
 from standfest.core.scheduler.cluster import Cluster
 from standfest.core.scheduler.entities import Kind, Node, Resource, Role
 from standfest.model.scores import INFINITY
@@ -102,6 +102,7 @@ def _primitive(
         place(cluster, resource, None, force=True, stop_if_fail=True)
     else:
         _best(cluster, resource, prefer, stop_if_fail)
+    remotes.reach(resource)
     resource.assigning = False
     return resource.assigned
 

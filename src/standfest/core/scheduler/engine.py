@@ -8,8 +8,10 @@ from standfest.core.scheduler import (
     digests,
     fence,
     order,
+    outcome,
     probes,
     relations,
+    remotes,
     scores,
     steps,
 )
@@ -35,7 +37,7 @@ def unpack(configuration: Element, recorded: Recorded, now: int) -> Cluster:
     reader = Reader(cluster, configuration)
     reader.read()
     reader.settle_needs()
-    _connections(cluster)
+    remotes.connect(cluster)
     _seen_only(cluster, recorded)
     sort_nodes(cluster)
     cluster.dc = cluster.node(recorded.attributes.get("dc-uuid", ""))
@@ -47,37 +49,9 @@ def unpack(configuration: Element, recorded: Recorded, now: int) -> Cluster:
     History(cluster, reader).read()
     _tags(cluster, configuration)
     ConstraintReader(cluster).read(configuration)
+    for node in cluster.nodes:
+        node.before = outcome.node_state(node)
     return cluster
-
-
-def _connections(cluster: Cluster) -> None:
-    """Tie guest nodes to the resources that contain them."""
-    for resource in list(cluster.resources):
-        for leaf in resource.primitives():
-            name = leaf.meta.get("remote-node")
-            node = cluster.node_by_name.get(name or "")
-            if node is None or node.connection is not None:
-                continue
-            element = Element(
-                "primitive",
-                (
-                    ("id", node.name),
-                    ("class", "ocf"),
-                    ("provider", "pacemaker"),
-                    ("type", "remote"),
-                ),
-            )
-            connection = Resource(node.name, leaf.kind, element, None)
-            connection.agent = ("ocf", "pacemaker", "remote")
-            connection.container = leaf
-            connection.remote_node = node
-            connection.managed = leaf.managed
-            connection.maintenance = leaf.maintenance
-            connection.needs = leaf.needs
-            node.connection = connection
-            leaf.fillers.append(connection)
-            cluster.resources.append(connection)
-            cluster.by_id.setdefault(connection.id, connection)
 
 
 def _seen_only(cluster: Cluster, recorded: Recorded) -> None:
@@ -109,6 +83,7 @@ def fence_decisions(cluster: Cluster) -> None:
 def score(cluster: Cluster) -> None:
     """Give every node a score for every resource."""
     scores.score(cluster)
+    remotes.keep_off(cluster)
 
 
 def changes(cluster: Cluster) -> None:
@@ -144,6 +119,7 @@ def relate(cluster: Cluster) -> None:
     cluster.orders += before
     order.apply_orders(cluster)
     probes.order_probes(cluster)
+    remotes.order(cluster)
     spread = order.Spread(cluster)
     for action in list(cluster.actions):
         if not action.runnable:

@@ -68,6 +68,7 @@ class Node:
     __slots__ = (
         "attributes",
         "banned",
+        "before",
         "capacity",
         "connection",
         "count",
@@ -111,6 +112,7 @@ class Node:
         self.online = False
         self.unclean = False
         self.reason = ""
+        self.before = ""  # its state in one word, before anything was decided
         self.seen = False
         self.expected = False
         self.pending = False

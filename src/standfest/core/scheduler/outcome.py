@@ -222,14 +222,27 @@ def final(cluster: Cluster) -> tuple[dict[str, str], dict[str, list[tuple[str, s
     for node in cluster.nodes:
         if node.index in fenced and not node.is_guest:
             nodes[node.name] = "offline"
-        else:
-            nodes[node.name] = node_state(node)
+        elif node.connection is None:
+            nodes[node.name] = node.before
     places: dict[str, list[tuple[str, str]]] = {}
     for leaf in leaves_of(cluster):
         mine = places.setdefault(label(leaf), [])
         for index, role in _after(cluster, leaf, fenced).items():
             mine.append((_role_name(leaf, role), cluster.nodes[index].name))
+    for node in cluster.nodes:
+        if node.connection is not None:
+            nodes[node.name] = _remote_after(cluster, node, fenced)
     return nodes, places
+
+
+def _remote_after(cluster: Cluster, node: Node, fenced: set[int]) -> str:
+    """Return a remote node's state: it is there when its connection is."""
+    assert node.connection is not None, "checked by the caller"
+    if not _after(cluster, node.connection, fenced):
+        return "offline"
+    if node.standby:
+        return "standby"
+    return "maintenance" if node.maintenance else "online"
 
 
 def _after(cluster: Cluster, leaf: Resource, fenced: set[int]) -> dict[int, Role]:

@@ -3,6 +3,7 @@
 Source: facts/formats/SCHEDULER-SPEC.md sections 5.1, 6.12, 6.14, 7.8 and 8.
 """
 
+from standfest.core.scheduler import remotes
 from standfest.core.scheduler.actions import pseudo, relate, relate_actions
 from standfest.core.scheduler.bundles import relate_bundle
 from standfest.core.scheduler.cluster import Cluster, Relation
@@ -61,10 +62,7 @@ def _primitive(cluster: Cluster, resource: Resource) -> None:
         blocks = R.ORDERED | R.UNRUNNABLE_FIRST_BLOCKS
         relate(cluster, resource, "start", resource, "promote", blocks)
         flags = R.ORDERED | R.UNRUNNABLE_FIRST_BLOCKS
-    if resource.container is not None and resource.remote_node is None:
-        container = resource.container
-        relate(cluster, container, "start", resource, "start", NEEDED)
-        relate(cluster, resource, "stop", container, "stop", R.ORDERED | R.THEN_IMPLIES_FIRST)
+    remotes.relate_container(cluster, resource)
 
 
 def _around(cluster: Cluster, resource: Resource) -> None:
