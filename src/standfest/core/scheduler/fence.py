@@ -5,7 +5,7 @@ Source: facts/formats/SCHEDULER-SPEC.md sections 10.2 to 10.4.
 
 import itertools
 
-from standfest.core.scheduler import failures
+from standfest.core.scheduler import failures, values
 from standfest.core.scheduler.actions import Action, order_actions
 from standfest.core.scheduler.cluster import Cluster, Relation
 from standfest.core.scheduler.entities import Kind, Need, Node, Resource, Role
@@ -44,11 +44,31 @@ def fence(cluster: Cluster) -> None:
         _imply(cluster, leaves, action.node, action)
     for action in fences:
         _before_starts(leaves, action)
+    if cluster.have_unfencing:
+        _unfence(cluster, leaves)
     _last(cluster, fences, leaves)
     for node in cluster.nodes:
         member = not node.is_remote and not node.is_guest
         if member and node.online and node.shutdown and not node.unclean:
             _shutdown(cluster, node, leaves, fences)
+
+
+def _unfence(cluster: Cluster, leaves: list[Resource]) -> None:
+    """Open the way for nodes that a device has to let in first (rule 10.2 g)."""
+    for node in cluster.nodes:
+        done = values.integer(node.attributes.get("#node-unfenced"), 0)
+        if not node.usable or node.is_guest or node.is_remote or done:
+            continue
+        action = Action(len(cluster.actions), None, "stonith", f"stonith-{node.name}-on", node)
+        action.how = "on"
+        action.optional = False
+        cluster.actions.append(action)
+        for leaf in leaves:
+            if leaf.fence_device or leaf.needs is not Need.UNFENCING:
+                continue
+            for other in leaf.actions:
+                if other.node is node and other.task in ("start", "migrate_from"):
+                    order_actions(action, other, int(R.ORDERED | R.UNRUNNABLE_FIRST_BLOCKS))
 
 
 def _fencible(cluster: Cluster, node: Node) -> bool:

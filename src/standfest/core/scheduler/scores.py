@@ -151,18 +151,20 @@ def _counts(attributes: dict[str, str]) -> bool:
 
 
 def _locked(cluster: Cluster, resource: Resource) -> None:
-    node = resource.lock_node
-    if node is None:
+    options = cluster.options
+    if not options.shutdown_lock or resource.fence_device or resource.clone is not None:
         return
-    if resource.running or resource.clone is not None or resource.fence_device:
-        elsewhere = [host for host in resource.running if host is not node]
-        if elsewhere or resource.clone is not None:
-            resource.lock_node = None
-            return
-    if node.shutdown or not node.online:
-        pass
+    if resource.lock_node is None and len(resource.running) == 1:
+        node = resource.running[0]
+        if node.online and node.shutdown and not node.unclean:
+            resource.lock_node = node
+    elif resource.lock_node is not None and resource.running:
+        resource.lock_node = None  # it runs again: the lock has done its work
+    node_ = resource.lock_node
+    if node_ is None or node_.is_remote or node_.is_guest or node_.unclean:
+        return
     for other in cluster.nodes:
-        if other is not node:
+        if other is not node_:
             _everywhere(resource, other.index, -INFINITY)
 
 
