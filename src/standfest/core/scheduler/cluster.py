@@ -140,6 +140,28 @@ class Order:
         self.flags = flags
 
 
+class Replica:
+    """One replica of a bundle; `key` names it in what is shown."""
+
+    __slots__ = ("connection", "container", "inner", "key")
+
+    def __init__(self, key: str, container: Resource) -> None:
+        self.key = key
+        self.container = container
+        self.connection: Resource | None = None
+        self.inner: Resource | None = None
+
+
+class Bundle:
+    """One bundle with its replicas."""
+
+    __slots__ = ("id", "replicas")
+
+    def __init__(self, id: str) -> None:
+        self.id = id
+        self.replicas: list[Replica] = []
+
+
 class Cluster:
     """Everything of one scheduling run."""
 
@@ -153,6 +175,9 @@ class Cluster:
         self.node_by_id: dict[str, Node] = {}
         self.resources: list[Resource] = []  # outermost ones, in document order
         self.by_id: dict[str, Resource] = {}
+        self.bundles: list[Bundle] = []
+        self.bundle_orders: list[tuple[Resource, Resource]] = []
+        self.hidden: set[str] = set()  # parts of bundles, shown as replicas
         self.tags: dict[str, list[str]] = {}
         self.templates: dict[str, Element] = {}
         self.tickets: dict[str, object] = {}

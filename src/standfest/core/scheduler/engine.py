@@ -4,7 +4,9 @@
 """
 
 from standfest.core.scheduler import (
+    actions,
     assign,
+    bundles,
     digests,
     fence,
     order,
@@ -84,6 +86,7 @@ def score(cluster: Cluster) -> None:
     """Give every node a score for every resource."""
     scores.score(cluster)
     remotes.keep_off(cluster)
+    bundles.stay_home(cluster)
 
 
 def changes(cluster: Cluster) -> None:
@@ -117,6 +120,8 @@ def relate(cluster: Cluster) -> None:
     cluster.orders = []
     relations.relate_internally(cluster)
     cluster.orders += before
+    for first, task, then, then_task, flags in bundles.relate_addresses(cluster):
+        actions.relate(cluster, first, task, then, then_task, flags)
     order.apply_orders(cluster)
     probes.order_probes(cluster)
     remotes.order(cluster)

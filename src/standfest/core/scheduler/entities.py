@@ -194,6 +194,7 @@ class Resource:
         "globally_unique",
         "history",
         "history_id",
+        "home",
         "id",
         "instance",
         "interleave",
@@ -293,7 +294,8 @@ class Resource:
         self.promoted_node_max = 1
         self.child_is_group = False
         self.clone: Resource | None = None
-        self.bundle: object | None = None
+        self.bundle: Resource | None = None
+        self.home: Node | None = None  # the guest node of an instance inside a bundle
         self.container: Resource | None = None
         self.fillers: list[Resource] = []
         self.remote_node: Node | None = None

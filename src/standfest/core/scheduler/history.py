@@ -154,6 +154,8 @@ class History:
     ) -> Resource | None:
         """Return the instance whose member `base` this node's record describes."""
         free: Resource | None = None
+        if clone.bundle is not None:
+            return next((inner for inner in clone.children if inner.home is node), None)
         for instance in clone.children:
             if instance.running:
                 if instance.running[0] is node:

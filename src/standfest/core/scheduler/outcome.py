@@ -195,11 +195,43 @@ def node_state(node: Node) -> str:
 def initial(cluster: Cluster) -> dict[str, list[tuple[str, str]]]:
     """Return (role, node) pairs of every resource as it is now."""
     found: dict[str, list[tuple[str, str]]] = {}
-    for leaf in leaves_of(cluster):
+    for bundle in cluster.bundles:
+        for replica in bundle.replicas:
+            container, inner = replica.container, replica.inner
+            running = {host.index: container.role for host in container.running}
+            inside = {host.index: inner.role for host in inner.running} if inner else None
+            found[replica.key] = _replica(cluster, inner, running, inside)
+    for leaf in _shown(cluster):
         places = found.setdefault(label(leaf), [])
         for node in leaf.running:
             places.append((_role_name(leaf, leaf.role), node.name))
     return found
+
+
+def _shown(cluster: Cluster) -> list[Resource]:
+    """Return the primitives that are not parts of bundles."""
+    parts = {r.container.id for b in cluster.bundles for r in b.replicas}
+    return [
+        leaf
+        for leaf in leaves_of(cluster)
+        if leaf.id not in parts and leaf.id not in cluster.hidden and leaf.home is None
+    ]
+
+
+def _replica(
+    cluster: Cluster,
+    inner: Resource | None,
+    running: dict[int, Role],
+    inside: dict[int, Role] | None,
+) -> list[tuple[str, str]]:
+    """Return where a replica is: its container's host, with the role of what runs inside."""
+    hosts = [cluster.nodes[index].name for index in running]
+    if inner is None or inside is None:
+        return [("Started", host) for host in hosts]
+    if not inside:
+        return []
+    role = max(inside.values())
+    return [(_role_name(inner, role), host) for host in hosts]
 
 
 def _role_name(leaf: Resource, role: Role) -> str:
@@ -225,7 +257,13 @@ def final(cluster: Cluster) -> tuple[dict[str, str], dict[str, list[tuple[str, s
         elif node.connection is None:
             nodes[node.name] = node.before
     places: dict[str, list[tuple[str, str]]] = {}
-    for leaf in leaves_of(cluster):
+    for bundle in cluster.bundles:
+        for replica in bundle.replicas:
+            inner = replica.inner
+            running = _after(cluster, replica.container, fenced)
+            inside = _after(cluster, inner, fenced) if inner is not None else None
+            places[replica.key] = _replica(cluster, inner, running, inside)
+    for leaf in _shown(cluster):
         mine = places.setdefault(label(leaf), [])
         for index, role in _after(cluster, leaf, fenced).items():
             mine.append((_role_name(leaf, role), cluster.nodes[index].name))

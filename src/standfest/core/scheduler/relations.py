@@ -5,7 +5,6 @@ Source: facts/formats/SCHEDULER-SPEC.md sections 5.1, 6.12, 6.14, 7.8 and 8.
 
 from standfest.core.scheduler import remotes
 from standfest.core.scheduler.actions import pseudo, relate, relate_actions
-from standfest.core.scheduler.bundles import relate_bundle
 from standfest.core.scheduler.cluster import Cluster, Relation
 from standfest.core.scheduler.entities import Colocation, Kind, Resource, Role
 from standfest.model.scores import INFINITY
@@ -49,7 +48,7 @@ def internal(cluster: Cluster, resource: Resource) -> None:
         case Kind.CLONE:
             _clone(cluster, resource)
         case Kind.BUNDLE:
-            relate_bundle(cluster, resource)
+            pass  # taken apart when it was read
 
 
 def _primitive(cluster: Cluster, resource: Resource) -> None:

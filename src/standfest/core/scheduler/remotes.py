@@ -30,13 +30,14 @@ def connect(cluster: Cluster) -> None:
             name = leaf.meta.get("remote-node")
             node = cluster.node_by_name.get(name or "")
             if node is not None and node.connection is None and leaf.remote_node is None:
-                _implied(cluster, leaf, node)
+                implied(cluster, leaf, node)
             container = cluster.by_id.get(leaf.meta.get("container", ""))
             if container is not None and container is not leaf and leaf.remote_node is None:
                 _contained(leaf, container)
 
 
-def _implied(cluster: Cluster, container: Resource, node: Node) -> None:
+def implied(cluster: Cluster, container: Resource, node: Node) -> Resource:
+    """Return a new connection to the guest node inside a container."""
     element = Element("primitive", (("id", node.name), *_CONNECTION))
     connection = Resource(node.name, Kind.PRIMITIVE, element, None)
     connection.agent = ("ocf", "pacemaker", "remote")
@@ -56,6 +57,7 @@ def _implied(cluster: Cluster, container: Resource, node: Node) -> None:
     cluster.resources.append(connection)
     cluster.by_id.setdefault(connection.id, connection)
     _tie(connection, container)
+    return connection
 
 
 def _contained(leaf: Resource, container: Resource) -> None:

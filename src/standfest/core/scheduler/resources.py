@@ -6,7 +6,7 @@ Source: Pacemaker Explained, "Resource options", "Clones"; SCHEDULER-SPEC sectio
 from collections.abc import Mapping
 
 from standfest.core.scheduler import values
-from standfest.core.scheduler.bundles import read_bundle
+from standfest.core.scheduler.bundles import guests_of, read_bundle
 from standfest.core.scheduler.cluster import Cluster
 from standfest.core.scheduler.entities import Kind, Need, OperationConfig, Resource, Role
 from standfest.core.scheduler.nodes import add_remote
@@ -86,12 +86,22 @@ class Reader:
                 if inner.tag != "primitive":
                     continue
                 meta = values_of(inner, "meta_attributes", self.facts)
+                if element.tag == "bundle":
+                    self._guests(element)
                 full = self._templated(inner)
                 if full.get("class") == "ocf" and full.get("type") == "remote":
                     add_remote(self.cluster, inner.id)
                 elif "remote-node" in meta:
                     node = add_remote(self.cluster, meta["remote-node"])
                     node.is_guest = True
+
+    def _guests(self, bundle: Element) -> None:
+        for name in guests_of(bundle):
+            add_remote(self.cluster, name).is_guest = True
+
+    def apply_options(self, resource: Resource) -> None:
+        """Read the effective options of a resource that no element describes."""
+        self._effective(resource, resource.meta)
 
     def _templated(self, element: Element) -> Element:
         """Return a primitive with what its template says put behind its own."""
