@@ -75,6 +75,7 @@ def read_bundle(reader: "Reader", bundle: Resource) -> None:
         container.instance = number
         container.globally_unique = True
         container.parent = bundle
+        container.is_guest_container = True
         bundle.children.append(container)
         replica = Replica(container.id, container)
         found.replicas.append(replica)
@@ -131,11 +132,12 @@ def _inner(reader: "Reader", bundle: Resource, engine: Element, replicas: int) -
     """Make the clone inside: one instance per replica."""
     inside = bundle.element.child("primitive")
     assert inside is not None, "checked by the caller"
+    said = values.boolean(bundle.meta.get("promotable"), False)
     options = {
         "clone-max": str(replicas),
         "clone-node-max": "1",
         "globally-unique": "false",
-        "promotable": "true" if _promoted(engine) else "false",
+        "promotable": "true" if _promoted(engine) or said else "false",
         "promoted-max": str(_promoted(engine) or 1),
     }
     pairs = tuple(
@@ -149,6 +151,7 @@ def _inner(reader: "Reader", bundle: Resource, engine: Element, replicas: int) -
     element = Element("clone", (("id", f"{bundle.id}-clone"),), (forced, *own, inside))
     clone = reader.resource(element, None)
     clone.bundle = bundle
+    bundle.bundle = clone
     clone.stickiness = values.score(bundle.meta.get("resource-stickiness"), 0)
     for instance in clone.children:
         node = reader.cluster.node_by_name.get(f"{bundle.id}-{instance.instance}")
@@ -167,6 +170,17 @@ def _tie(inner: Resource, container: Resource) -> None:
 
 def stay_home(cluster: Cluster) -> None:
     """Let every instance inside a bundle run on its own guest node only."""
+    guests = [
+        replica.inner.home.index
+        for bundle in cluster.bundles
+        for replica in bundle.replicas
+        if replica.inner is not None and replica.inner.home is not None
+    ]
+    for resource in cluster.resources if guests else ():
+        if resource.bundle is None or not resource.children:
+            for part in (resource, *resource.children, *resource.primitives()):
+                for index in guests:
+                    part.allowed[index] = -INFINITY
     for bundle in cluster.bundles:
         for replica in bundle.replicas:
             inner = replica.inner

@@ -222,6 +222,10 @@ class ConstraintReader:
         """Add one pair."""
         if not score or dependent is primary:
             return
+        if primary.bundle is not None and _above_started(roles[1]) is not Role.UNKNOWN:
+            primary = primary.bundle  # roles are those of what runs inside
+        if dependent.bundle is not None and _above_started(roles[0]) is not Role.UNKNOWN:
+            dependent = dependent.bundle
         found = Colocation(element.id, dependent, primary, score)
         found.element = element
         found.dependent_role = _above_started(roles[0])

@@ -28,7 +28,8 @@ def compare(cluster: Cluster) -> None:
     """Restart, reload or reschedule whatever runs with other parameters than are configured."""
     for resource in cluster.resources:
         for leaf in resource.primitives():
-            if leaf.history and not leaf.removed:
+            implied = leaf.element.line == 0  # parts of bundles: their parameters are ours
+            if leaf.history and not leaf.removed and not implied:
                 _compare(cluster, leaf)
 
 
