@@ -19,6 +19,7 @@ VERBS = {
     "run": ("standfest.cli.run", "Run this node's daemons in the foreground."),
     "simulate": ("standfest.cli.simulate", "Show what the cluster would do with a CIB."),
     "status": ("standfest.cli.status", "Show nodes, resources and failures."),
+    "why": ("standfest.cli.why", "Say why a resource is where it is, or does not run."),
 }
 """Verb -> (module with a click command named `command`, one-line help)."""
 

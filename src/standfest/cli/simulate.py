@@ -51,7 +51,7 @@ def command(cib: str, at: str, **options: object) -> None:
     try:
         text = sys.stdin.buffer.read() if cib == "-" else Path(cib).read_bytes()
         configuration, recorded = read(text, cib)
-        now = _moment(at, recorded)
+        now = moment_of(at, recorded)
         configuration = _changed(configuration, recorded, now, options)
     except OSError as error:
         raise click.ClickException(f"{cib}: {error.strerror}; expected a CIB file") from error
@@ -67,7 +67,8 @@ def command(cib: str, at: str, **options: object) -> None:
         _follow(cluster, configuration, recorded, now)
 
 
-def _moment(at: str, recorded: Recorded) -> int:
+def moment_of(at: str, recorded: Recorded) -> int:
+    """Return the time to decide for: as given, as recorded, or now."""
     if at and at != "-":
         moment = calendar.parse(at)
         if moment is None:

@@ -153,18 +153,8 @@ def _to_primitive(
 
 def value_on(node: Node, attribute: str) -> str | None:
     """Return what is compared: the node's name, or an attribute of it."""
-    node = host_of(node)
+    node = node.host
     return node.name if attribute == "#uname" else node.attributes.get(attribute)
-
-
-def host_of(node: Node) -> Node:
-    """Return the node that a guest node is on, as far as it is known; other nodes as they are."""
-    if not node.is_guest or node.connection is None:
-        return node
-    connection = node.connection
-    if connection.assigned is not None:
-        return connection.assigned
-    return connection.running[0] if connection.running else node
 
 
 def _change_scores(
@@ -178,7 +168,7 @@ def _change_scores(
             return
         work = [add_scores(-score, value) for value in table]
     elif attribute == "#uname" and dependent.home is None:
-        index = host_of(place).index
+        index = place.host.index
         if score >= INFINITY:
             work = [-INFINITY] * len(table)
             work[index] = table[index]

@@ -144,6 +144,16 @@ class Node:
             or self.pending
         )
 
+    @property
+    def host(self) -> "Node":
+        """Return the node that a guest node is on, as far as it is known; itself if it is none."""
+        if not self.is_guest or self.connection is None:
+            return self
+        connection = self.connection
+        if connection.assigned is not None:
+            return connection.assigned
+        return connection.running[0] if connection.running else self
+
     def __repr__(self) -> str:
         """Return the name, for debugging."""
         return f"<{self.name}>"

@@ -23,7 +23,7 @@ def promotion_score(resource: Resource, node: Node) -> int | None:
         return total if known else None
     applies = _applies(resource, node)
     if resource.home is not None and resource.meta.get("container-attribute-target") == "host":
-        node = colocate.host_of(node)
+        node = node.host
     record = resource.history.get(node.index)
     recorded = record.id if record is not None else resource.id
     for name in (recorded, resource.history_id, resource.base):
