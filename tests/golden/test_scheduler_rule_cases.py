@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from standfest.config.cib.recorded import read
+from standfest.config.recorded import read
 from standfest.core.scheduler import outcome
 from standfest.core.scheduler.actions import Action
 from standfest.core.scheduler.engine import decide

@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 
 from standfest.analysis.canonical import canonical
-from standfest.config.cib.recorded import read
+from standfest.config.recorded import read
 from standfest.core.scheduler import calendar
 from standfest.core.scheduler.engine import decide
 

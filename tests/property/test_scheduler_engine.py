@@ -9,7 +9,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from standfest.config.cib.recorded import read
+from standfest.config.recorded import read
 from standfest.core.scheduler import outcome
 from standfest.core.scheduler.apply import execute
 from standfest.core.scheduler.engine import decide

@@ -10,7 +10,7 @@ import click
 
 from standfest.analysis import plantext, whatif
 from standfest.analysis.canonical import canonical
-from standfest.config.cib.recorded import read
+from standfest.config.recorded import read
 from standfest.core.scheduler import calendar
 from standfest.core.scheduler.apply import execute
 from standfest.core.scheduler.cluster import Cluster

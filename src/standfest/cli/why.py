@@ -9,7 +9,7 @@ import click
 
 from standfest.analysis.why import Explanation, Place, explain
 from standfest.cli.simulate import moment_of
-from standfest.config.cib.recorded import read
+from standfest.config.recorded import read
 from standfest.model.errors import ConfigError, OperationError
 
 

@@ -5,23 +5,36 @@ Source: facts/formats/SCHEDULER-SPEC.md section 9, "Parameter changes"; CIB-STAT
 
 import hashlib
 from collections.abc import Mapping
-from xml.sax.saxutils import escape
 
 from standfest.core.scheduler.actions import make
 from standfest.core.scheduler.cluster import Cluster
 from standfest.core.scheduler.entities import Kind, Node, Resource, Role
 from standfest.model.history import Entry
 
-_QUOTES = {'"': "&quot;", "\n": "&#xA;", "\t": "&#x9;", "\r": "&#xD;"}
+_ESCAPES = (
+    ("&", "&amp;"),
+    ("<", "&lt;"),
+    (">", "&gt;"),
+    ('"', "&quot;"),
+    ("\n", "&#xA;"),
+    ("\t", "&#x9;"),
+    ("\r", "&#xD;"),
+)
 
 
 def digest(parameters: Mapping[str, str]) -> str:
     """Return the op-digest: MD5 of a `<parameters>` element with sorted attributes."""
-    inner = "".join(
-        f' {name}="{escape(value, _QUOTES)}"' for name, value in sorted(parameters.items())
-    )
+    inner = "".join(f' {name}="{_escaped(value)}"' for name, value in sorted(parameters.items()))
     text = f" <parameters{inner}/>\n"
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def _escaped(text: str) -> str:
+    """Return text as libxml2 writes it in an attribute."""
+    for character, entity in _ESCAPES:
+        if character in text:
+            text = text.replace(character, entity)
+    return text
 
 
 def compare(cluster: Cluster) -> None:

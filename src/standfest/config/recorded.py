@@ -137,6 +137,8 @@ class _Reader:
 def _integer(text: str | None, fallback: int) -> int:
     if text is None:
         return fallback
+    if text.isdecimal() and len(text) < 16:
+        return int(text)
     match = _NUMBER.match(text)
     return int(match[1]) if match is not None else fallback
 
