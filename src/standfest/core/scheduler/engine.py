@@ -9,6 +9,7 @@ from standfest.core.scheduler import (
     bundles,
     digests,
     fence,
+    notify,
     order,
     outcome,
     probes,
@@ -132,12 +133,28 @@ def relate(cluster: Cluster) -> None:
     spread.run(list(cluster.actions))
 
 
+def notifications(cluster: Cluster) -> None:
+    """Tell instances of clones about what happens to their siblings."""
+    notify.notify(cluster)
+
+
 def untangle(cluster: Cluster) -> None:
     """Keep actions from being begun that wait, directly or not, for themselves (rule 8.8)."""
     order.untangle(cluster)
 
 
-STAGES = (fence_decisions, changes, score, collocate, allocate, act, fencing, relate, untangle)
+STAGES = (
+    fence_decisions,
+    changes,
+    score,
+    collocate,
+    allocate,
+    act,
+    fencing,
+    relate,
+    notifications,
+    untangle,
+)
 
 
 def decide(configuration: Element, recorded: Recorded, now: int) -> Cluster:
