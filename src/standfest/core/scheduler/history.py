@@ -419,6 +419,7 @@ class History:
             self._migrations.failed_to_arrive(resource, node, entry)
         elif entry.task == "promote":
             resource.role = Role.PROMOTED
+            resource.next_role = max(resource.next_role, Role.UNPROMOTED)
         elif entry.task == "demote":
             if reaction is OnFail.BLOCK:
                 resource.role = Role.PROMOTED

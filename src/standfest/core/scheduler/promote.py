@@ -125,7 +125,7 @@ def _start_from_unpromoted(instance: Resource) -> None:
             leaf.next_role = Role.UNPROMOTED
             leaf.compatible = True  # decided by us, may be raised
         elif leaf.next_role is Role.UNPROMOTED:
-            leaf.compatible = leaf.target_role is not Role.UNPROMOTED
+            leaf.compatible = False  # by target-role, or because promoting it has failed
         else:
             leaf.compatible = leaf.next_role is Role.PROMOTED
 
