@@ -16,6 +16,7 @@ from standfest.core.scheduler import (
     relations,
     remotes,
     scores,
+    sequence,
     steps,
 )
 from standfest.core.scheduler.cluster import Cluster
@@ -134,7 +135,8 @@ def relate(cluster: Cluster) -> None:
 
 
 def notifications(cluster: Cluster) -> None:
-    """Tell instances of clones about what happens to their siblings."""
+    """Tell instances of clones about what happens to their siblings; complete the order."""
+    sequence.sequence(cluster)
     notify.notify(cluster)
 
 

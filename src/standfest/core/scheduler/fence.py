@@ -117,7 +117,7 @@ def _before_starts(leaves: list[Resource], action: Action) -> None:
         for other in leaf.actions:
             if other.needs is Need.NOTHING or other.node is None:
                 continue
-            if other.task not in ("start", "promote") or leaf.fence_device:
+            if other.task not in ("start", "promote"):
                 continue
             if other.needs >= Need.FENCING or (
                 node.index not in leaf.known_on and other.task == "start" and node.unclean

@@ -102,7 +102,24 @@ def _needed(cluster: Cluster, resource: Resource, task: str) -> Action | None:
 
 
 def untangle(cluster: Cluster) -> None:
-    """Block what is on a loop of orderings, or behind one."""
+    """Block what is on a loop of orderings, or behind one.
+
+    Orderings that are only convenient (room on a node, a migration's turn) give way first.
+    """
+    looped = _looped(cluster)
+    for number in looped:
+        then = cluster.actions[number]
+        for link in then.before:
+            soft = link.action.task == "load_stopped" or then.task.startswith("migrate_")
+            if soft and link.flags == Relation.ORDERED and link.action.id in looped:
+                link.flags = 0
+    for number in _looped(cluster) if looped else ():
+        cluster.actions[number].runnable = False
+        cluster.actions[number].reason = "orderings form a loop"
+
+
+def _looped(cluster: Cluster) -> set[int]:
+    """Return the actions that wait, directly or not, for themselves."""
     waits: dict[int, int] = {}
     followers: dict[int, list[Action]] = {}
     for action in cluster.actions:
@@ -123,9 +140,7 @@ def untangle(cluster: Cluster) -> None:
             waits[action.id] -= 1
             if not waits[action.id]:
                 free.append(action.id)
-    for number in waits:
-        cluster.actions[number].runnable = False
-        cluster.actions[number].reason = "orderings form a loop"
+    return set(waits)
 
 
 class Spread:
@@ -165,7 +180,10 @@ class Spread:
         while place < len(then.before):
             link = then.before[place]
             place += 1
-            if link.flags & _EVERY:
+            first = link.action.resource
+            if link.flags & _EVERY or (
+                link.flags and first is not None and first.kind is not Kind.PRIMITIVE
+            ):
                 self._one(then, link)
         if before != (then.optional, then.runnable, then.migratable, then.pseudo):
             self._then_changed(then, was_runnable=before[1])
