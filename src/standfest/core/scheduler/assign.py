@@ -98,7 +98,7 @@ def _primitive(
         current = resource.running[0] if resource.running else None
         resource.next_role = resource.role
         place(cluster, resource, current, force=True, stop_if_fail=True)
-    elif cluster.options.stop_all and not resource.fence_device:
+    elif cluster.options.stop_all:
         place(cluster, resource, None, force=True, stop_if_fail=True)
     else:
         _best(cluster, resource, prefer, stop_if_fail)
