@@ -6,6 +6,7 @@ Source: facts/formats/SCHEDULER-SPEC.md sections 2, 4, 5 and 11.8.
 from standfest.core.scheduler import colocate, instances, remotes, utilization
 from standfest.core.scheduler.cluster import Cluster
 from standfest.core.scheduler.entities import Kind, Node, Resource, Role
+from standfest.core.scheduler.ledger import Cause
 from standfest.model.scores import INFINITY
 
 
@@ -79,9 +80,12 @@ def _primitive(
     if not resource.unassigned or resource.assigning:
         return resource.assigned
     resource.assigning = True
+    cluster.note(resource, Cause.OTHER)
     _colocated(cluster, resource)
+    cluster.note(resource, Cause.OTHER)
     if resource.next_role is Role.STOPPED:
         resource.allowed = [-INFINITY] * len(resource.allowed)
+        cluster.note(resource, Cause.STOPPED)
     elif (
         resource.next_role > resource.role
         and not cluster.quorate
@@ -143,6 +147,7 @@ def _key(item: tuple[tuple[int, int, bool, int], int, Node]) -> tuple[int, int, 
 def _best(cluster: Cluster, resource: Resource, prefer: Node | None, stop_if_fail: bool) -> None:
     if cluster.options.placement != "default":
         utilization.ban_insufficient(cluster, resource)
+        cluster.note(resource, Cause.CAPACITY)
     if cluster.options.placement == "default" and prefer is None:
         score, chosen = _quick(cluster, resource)
         if chosen is None:

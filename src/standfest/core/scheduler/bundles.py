@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from standfest.core.scheduler import remotes, values
 from standfest.core.scheduler.cluster import Bundle, Cluster, Relation, Replica
 from standfest.core.scheduler.entities import Colocation, Kind, OperationConfig, Resource
+from standfest.core.scheduler.ledger import Cause
 from standfest.model.element import Element
 from standfest.model.scores import INFINITY
 
@@ -181,6 +182,7 @@ def stay_home(cluster: Cluster) -> None:
             for part in (resource, *resource.children, *resource.primitives()):
                 for index in guests:
                     part.allowed[index] = -INFINITY
+            cluster.note(resource, Cause.BUNDLE)
     for bundle in cluster.bundles:
         for replica in bundle.replicas:
             inner = replica.inner
@@ -189,9 +191,11 @@ def stay_home(cluster: Cluster) -> None:
             index = inner.home.index
             for place in range(len(inner.allowed)):
                 inner.allowed[place] = max(0, inner.allowed[place]) if place == index else -INFINITY
+            cluster.note(inner, Cause.BUNDLE)
             if inner.parent is not None:
                 table = inner.parent.allowed
                 table[index] = max(0, table[index])
+                cluster.note(inner.parent, Cause.BUNDLE)
 
 
 def relate_addresses(cluster: Cluster) -> list[tuple[Resource, str, Resource, str, int]]:

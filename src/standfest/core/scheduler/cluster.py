@@ -8,6 +8,7 @@ from enum import IntFlag
 from typing import TYPE_CHECKING
 
 from standfest.core.scheduler.entities import Colocation, Location, Node, Resource, Role
+from standfest.core.scheduler.ledger import Cause, Ledger
 from standfest.model.element import Element
 from standfest.model.history import Entry, Recorded
 
@@ -197,13 +198,28 @@ class Cluster:
         self.stops_needed: list[Resource] = []
         self.no_quorum_panic = False
         self.removed_entries: list[tuple[Resource, Node, Entry]] = []
-        self.watching_why = False
-        self.contributions: dict[tuple[str, int], list[tuple[str, int]]] = {}
+        self.ledger: Ledger | None = None  # only a run that is asked why keeps one
 
     def recheck(self, moment: int) -> None:
         """Note that the outcome may change at `moment` by the passing of time alone."""
         if moment > self.now and (self.recheck_at is None or moment < self.recheck_at):
             self.recheck_at = moment
+
+    def note(
+        self,
+        resource: Resource,
+        cause: Cause,
+        by: object = None,
+        values: Mapping[int, int] | None = None,
+    ) -> None:
+        """Say what has just changed the scores of a resource and of what is in it."""
+        if self.ledger is not None:
+            self.ledger.note(resource, cause, by, values)
+
+    def note_rank(self, instance: Resource, cause: Cause, by: object, claim: int) -> None:
+        """Say what an instance's claim to be promoted has just become, and through what."""
+        if self.ledger is not None:
+            self.ledger.rank(instance, cause, by, claim)
 
     def node(self, name: str) -> Node | None:
         """Return the node with this name, or with this id."""

@@ -8,6 +8,7 @@ from functools import cmp_to_key
 
 from standfest.core.scheduler.cluster import Cluster
 from standfest.core.scheduler.entities import Colocation, Kind, Node, Resource, Role
+from standfest.core.scheduler.ledger import Cause, Wish
 from standfest.model.scores import INFINITY, add_scores
 
 _DROPPED = -100 * INFINITY
@@ -139,6 +140,7 @@ def apply(cluster: Cluster, colocation: Colocation, dependent: Resource, primary
             _to_group(cluster, colocation, dependent, primary)
         case Kind.CLONE | Kind.BUNDLE:
             _to_instances(cluster, colocation, dependent, primary)
+    cluster.note(dependent, Cause.COLOCATION, colocation)
 
 
 def _to_primitive(
@@ -364,6 +366,8 @@ def add_wishes(cluster: Cluster, primary: Resource) -> None:
         if not colocation.has_influence():
             continue
         factor = colocation.score / INFINITY
+        if cluster.ledger is not None:
+            cluster.ledger.trace = []
         primary.allowed = merged(
             cluster,
             colocation.dependent,
@@ -373,6 +377,8 @@ def add_wishes(cluster: Cluster, primary: Resource) -> None:
             factor,
             positive=primary.is_clone,
         )
+        if cluster.ledger is not None:
+            cluster.ledger.wishes(primary)
 
 
 def merged(  # noqa: PLR0917 (the recursion carries all of it)
@@ -416,10 +422,12 @@ def merged(  # noqa: PLR0917 (the recursion carries all of it)
         else:
             attribute = colocation.attribute if colocation is not None else "#uname"
             work = _added(cluster, table, source, attribute, factor, positive)
-        if not any_usable(cluster, work):
-            if active_only and table is not None:
-                return table
-        else:
+        usable = any_usable(cluster, work)
+        if not usable and active_only and table is not None:
+            return table
+        if table is not None and cluster.ledger is not None:
+            cluster.ledger.wish(Wish(source, colocation, factor, table, work))
+        if usable:
             others = colocations_of(source) if outward else dependents_of(source)
             if table is not None and not source.unassigned and source.is_clone:
                 others = []  # its place is settled: who wants to be with it changes nothing

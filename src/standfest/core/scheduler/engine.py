@@ -23,6 +23,7 @@ from standfest.core.scheduler.cluster import Cluster
 from standfest.core.scheduler.constraints import ConstraintReader
 from standfest.core.scheduler.entities import Resource
 from standfest.core.scheduler.history import History
+from standfest.core.scheduler.ledger import Ledger
 from standfest.core.scheduler.nodes import read_nodes, read_options, read_states, sort_nodes
 from standfest.core.scheduler.resources import Reader, target_role
 from standfest.core.scheduler.values import boolean
@@ -159,9 +160,15 @@ STAGES = (
 )
 
 
-def decide(configuration: Element, recorded: Recorded, now: int) -> Cluster:
-    """Return the cluster with every decision made; `now` in seconds since 1970."""
+def decide(
+    configuration: Element, recorded: Recorded, now: int, ledger: Ledger | None = None
+) -> Cluster:
+    """Return the cluster with every decision made; `now` in seconds since 1970.
+
+    ledger: is told where every score comes from.
+    """
     cluster = unpack(configuration, recorded, now)
+    cluster.ledger = ledger
     for stage in STAGES:
         stage(cluster)
     return cluster

@@ -8,6 +8,7 @@ from functools import cmp_to_key
 from standfest.core.scheduler import assign, colocate, promote
 from standfest.core.scheduler.cluster import Cluster
 from standfest.core.scheduler.entities import Node, Resource, Role
+from standfest.core.scheduler.ledger import Cause
 from standfest.model.scores import INFINITY
 
 
@@ -18,6 +19,7 @@ def assign_clone(cluster: Cluster, clone: Resource) -> None:
     if clone.promotable:
         promote.add_scores_of_promotion(cluster, clone)
     clone.assigning = True
+    cluster.note(clone, Cause.OTHER)
     for colocation in colocate.colocations_of(clone):
         assign.assign(cluster, colocation.primary, None)
     colocate.add_wishes(cluster, clone)
@@ -114,6 +116,7 @@ def distribute(
             continue
         if assigned >= most:
             _ban_all(instance)
+            cluster.note(instance, Cause.INSTANCES)
             assign.assign(cluster, instance, None)
             if instance.unassigned:
                 assign.unplace(cluster, instance)
@@ -150,6 +153,7 @@ def _early(  # noqa: PLR0917 (a leaf)
     If it would rather be elsewhere, that place is left for another instance and it is tried again.
     """
     before = _tables(instance)
+    marks = cluster.ledger.marks(instance) if cluster.ledger is not None else []
     reserved: list[int] = []
     kept = False
     while len(reserved) < max(1, available):
@@ -158,6 +162,8 @@ def _early(  # noqa: PLR0917 (a leaf)
             kept = True
             break
         _restore(instance, before)
+        if cluster.ledger is not None:
+            cluster.ledger.rewind(marks)
         if chosen is None:
             break
         clone.count_on[chosen.index] = clone.count_on.get(chosen.index, 0) + 1
@@ -166,6 +172,8 @@ def _early(  # noqa: PLR0917 (a leaf)
         clone.count_on[index] -= 1
     if not kept:
         _restore(instance, before)
+        if cluster.ledger is not None:
+            cluster.ledger.rewind(marks)
     return kept
 
 
@@ -204,6 +212,7 @@ def _one(
             instance.allowed[index] = -INFINITY
             for child in instance.children:
                 child.allowed[index] = -INFINITY
+    cluster.note(instance, Cause.INSTANCES)
     chosen = assign.assign(cluster, instance, prefer, stop_if_fail=not trial)
     if trial and chosen is not prefer:
         _undo(cluster, instance)

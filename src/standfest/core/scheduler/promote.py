@@ -8,6 +8,7 @@ from functools import cmp_to_key
 from standfest.core.scheduler import colocate, values
 from standfest.core.scheduler.cluster import Cluster
 from standfest.core.scheduler.entities import Node, Resource, Role
+from standfest.core.scheduler.ledger import Cause
 from standfest.model.history import NodeRecord
 from standfest.model.scores import INFINITY, add_scores
 
@@ -84,6 +85,7 @@ def add_scores_of_promotion(cluster: Cluster, clone: Resource) -> None:
                 for child in instance.children:
                     child.allowed[node.index] = add_scores(child.allowed[node.index], score)
                     break
+                cluster.note(instance, Cause.PROMOTION, None, {node.index: score})
             if score > instance.priority and score > 0:
                 instance.priority = score
 
@@ -146,22 +148,28 @@ def _priority(cluster: Cluster, instance: Resource, place: Node | None) -> None:
     leaves = instance.primitives()
     if place is None or all(leaf.next_role is Role.STOPPED for leaf in leaves):
         instance.promotion_priority = -INFINITY
+        cluster.note_rank(instance, Cause.STOPPED, place, -INFINITY)
         return
     if not all(leaf.compatible for leaf in leaves if leaf.next_role is not Role.STOPPED):
         instance.promotion_priority = -INFINITY
+        cluster.note_rank(instance, Cause.OTHER, place, -INFINITY)
         return
     score = promotion_score(instance, place)
     instance.promotion_priority = -1 if score is None else score
+    cluster.note_rank(instance, Cause.PROMOTION, score, instance.promotion_priority)
     for location in instance.locations:
         if location.role is Role.PROMOTED and place.index in location.scores:
             priority = add_scores(instance.promotion_priority, location.scores[place.index])
             instance.promotion_priority = priority
+            cluster.note_rank(instance, Cause.LOCATION, location, priority)
     target = instance if not instance.children else instance.children[0]
     if target is not instance:
         target.promotion_priority = instance.promotion_priority
     for colocation in colocate.colocations_of(instance):
         if colocation.dependent_role > Role.STARTED:
             colocate.apply(cluster, colocation, target, colocation.primary)
+            claim = target.promotion_priority
+            cluster.note_rank(instance, Cause.COLOCATION, colocation, claim)
     instance.promotion_priority = target.promotion_priority
 
 
@@ -175,6 +183,7 @@ def _sorted(cluster: Cluster, clone: Resource) -> list[Resource]:
             continue
         table[place.index] = add_scores(table[place.index], instance.sort_index)
     before, clone.allowed = clone.allowed, table
+    _note_claims(cluster, clone, Cause.INSTANCES, None)
     for colocation in colocate.colocations_of(clone):
         if colocation.dependent_role is Role.PROMOTED:
             clone.allowed = colocate.merged(
@@ -186,6 +195,7 @@ def _sorted(cluster: Cluster, clone: Resource) -> list[Resource]:
                 colocation.score / INFINITY,
                 active_only=colocation.score < INFINITY,
             )
+            _note_claims(cluster, clone, Cause.COLOCATION, colocation)
     for colocation in colocate.dependents_of(clone):
         if colocation.primary_role is Role.PROMOTED and colocation.has_influence():
             clone.allowed = colocate.merged(
@@ -197,6 +207,7 @@ def _sorted(cluster: Cluster, clone: Resource) -> list[Resource]:
                 colocation.score / INFINITY,
                 positive=True,
             )
+            _note_claims(cluster, clone, Cause.WISH, colocation)
     for instance in clone.children:
         place = colocate.place_of(instance)
         if place is not None and instance.sort_index >= 0:
@@ -212,6 +223,14 @@ def _sorted(cluster: Cluster, clone: Resource) -> list[Resource]:
         return 0
 
     return sorted(clone.children, key=cmp_to_key(compare))
+
+
+def _note_claims(cluster: Cluster, clone: Resource, cause: Cause, by: object) -> None:
+    """Say what the scores of the clone as a whole, and others' wishes, add to the claims."""
+    for instance in clone.children if cluster.ledger is not None else ():
+        place = colocate.place_of(instance)
+        if place is not None and instance.sort_index >= 0:
+            cluster.note_rank(instance, cause, by, clone.allowed[place.index])
 
 
 def _may_promote(cluster: Cluster, clone: Resource, instance: Resource) -> Node | None:

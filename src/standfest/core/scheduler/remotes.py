@@ -15,6 +15,7 @@ from standfest.core.scheduler.entities import (
     Resource,
     Role,
 )
+from standfest.core.scheduler.ledger import Cause
 from standfest.model.element import Element
 from standfest.model.scores import INFINITY
 
@@ -83,6 +84,7 @@ def keep_off(cluster: Cluster) -> None:
             for node in cluster.nodes:
                 if node.is_guest or (node.is_remote and not leaf.is_guest_container):
                     leaf.allowed[node.index] = -INFINITY
+            cluster.note(leaf, Cause.REMOTE)
 
 
 def reach(connection: Resource) -> None:

@@ -6,6 +6,7 @@ Source: facts/formats/SCHEDULER-SPEC.md sections 2, 3, 10.4 b, 11.2, 11.9 and 11
 from standfest.core.scheduler import failures, values
 from standfest.core.scheduler.cluster import Cluster
 from standfest.core.scheduler.entities import ABSENT, Kind, Location, Resource, Role
+from standfest.core.scheduler.ledger import Cause
 from standfest.model.history import Ticket
 from standfest.model.scores import INFINITY, add_scores
 
@@ -18,7 +19,7 @@ def score(cluster: Cluster) -> None:
     for resource in cluster.resources:
         _table(resource, base)
     for resource in cluster.resources:
-        _pending_bans(resource)
+        _pending_bans(cluster, resource)
     if healthy:
         _health(cluster)
     for resource, location in cluster.locations:
@@ -36,16 +37,17 @@ def _table(resource: Resource, base: list[int]) -> None:
         _table(child, base)
 
 
-def _pending_bans(resource: Resource) -> None:
+def _pending_bans(cluster: Cluster, resource: Resource) -> None:
     """Apply what unpacking the history has found out."""
     for location in resource.locations:
         for index, value in location.scores.items():
             places = range(len(resource.allowed)) if index < 0 else (index,)
             for place in places:
                 _everywhere(resource, place, value)
+        cluster.note(resource, Cause.HISTORY, location)
     resource.locations = []
     for child in resource.children:
-        _pending_bans(child)
+        _pending_bans(cluster, child)
 
 
 def _everywhere(resource: Resource, index: int, value: int) -> None:
@@ -61,6 +63,7 @@ def apply(cluster: Cluster, resource: Resource, location: Location) -> None:
         return
     scores = location.scores
     _apply(resource, scores, location.discovery)
+    cluster.note(resource, Cause.LOCATION, location, scores)
 
 
 def _remember(resource: Resource, location: Location) -> None:
@@ -98,6 +101,7 @@ def _health(cluster: Cluster) -> None:
         for node in cluster.nodes:
             if node.health:
                 _apply(resource, {node.index: node.health}, "")
+                cluster.note(resource, Cause.HEALTH, None, {node.index: node.health})
 
 
 def _own(cluster: Cluster, resource: Resource) -> None:
@@ -118,6 +122,7 @@ def _sticky(cluster: Cluster, resource: Resource) -> None:
     if not cluster.options.symmetric and not present:
         return
     _everywhere(resource, node.index, resource.stickiness)
+    cluster.note(resource, Cause.STICKINESS, None, {node.index: resource.stickiness})
 
 
 def _failed(cluster: Cluster, resource: Resource) -> None:
@@ -135,8 +140,10 @@ def _failed(cluster: Cluster, resource: Resource) -> None:
             if resource.clone is not None and not resource.clone.globally_unique:
                 banned = resource.clone
                 _ban_base(banned, resource.base, node.index)
+                cluster.note(banned, Cause.FAILURES, resource, {node.index: -INFINITY})
                 continue
             _everywhere(banned, node.index, -INFINITY)
+            cluster.note(banned, Cause.FAILURES, resource, {node.index: -INFINITY})
 
 
 def _ban_base(clone: Resource, base: str, index: int) -> None:
@@ -166,6 +173,7 @@ def _locked(cluster: Cluster, resource: Resource) -> None:
     for other in cluster.nodes:
         if other is not node_:
             _everywhere(resource, other.index, -INFINITY)
+    cluster.note(resource, Cause.LOCK, node_)
 
 
 def _tickets(cluster: Cluster) -> None:
@@ -195,6 +203,7 @@ def _bound(cluster: Cluster, resource: Resource, role: Role, policy: str, ticket
             for host in list(resource.running):
                 failures.mark_unclean(cluster, host, f"ticket {ticket.id} is lost")
         _apply(resource, nowhere, "")
+        cluster.note(resource, Cause.TICKET, ticket.id, nowhere)
         if lost and policy == "demote":
             pass
         return
@@ -206,6 +215,7 @@ def _bound(cluster: Cluster, resource: Resource, role: Role, policy: str, ticket
             return
         if lost and policy == "stop":
             _apply(resource, nowhere, "")
+            cluster.note(resource, Cause.TICKET, ticket.id, nowhere)
             return
         if lost and policy == "fence" and resource.role is Role.PROMOTED:
             for host in list(resource.running):
@@ -214,6 +224,7 @@ def _bound(cluster: Cluster, resource: Resource, role: Role, policy: str, ticket
         return
     if not resource.running or resource.role is Role.UNPROMOTED:
         _apply(resource, nowhere, "")
+        cluster.note(resource, Cause.TICKET, ticket.id, nowhere)
 
 
 def _settle(cluster: Cluster, resource: Resource) -> None:
@@ -229,5 +240,6 @@ def _settle(cluster: Cluster, resource: Resource) -> None:
     if resource.removed and not cluster.options.symmetric:
         for node in resource.running:
             table[node.index] = max(table[node.index], -INFINITY)
+    cluster.note(resource, Cause.EXCLUSIVE if resource.exclusive else Cause.OPT_IN)
     for child in resource.children:
         _settle(cluster, child)
