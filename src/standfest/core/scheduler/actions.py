@@ -148,7 +148,7 @@ def _judge(cluster: Cluster, action: Action, resource: Resource, node: Node | No
     """Decide whether the action could be run now."""
     if node is None:
         action.runnable = False
-    elif action.task != "delete_later" and not node.online and not node.is_guest:
+    elif not node.online and (not node.is_guest or node.remote_requires_reset):
         action.block(f"{node.name} is offline")
     elif node.pending:
         action.block(f"{node.name} is pending")

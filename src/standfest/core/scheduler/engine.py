@@ -9,6 +9,7 @@ from standfest.core.scheduler import (
     bundles,
     digests,
     fence,
+    links,
     notify,
     order,
     outcome,
@@ -43,7 +44,7 @@ def unpack(configuration: Element, recorded: Recorded, now: int) -> Cluster:
     reader.read()
     reader.settle_needs()
     remotes.connect(cluster)
-    _seen_only(cluster, recorded)
+    remotes.recall(cluster, recorded)
     sort_nodes(cluster)
     cluster.dc = cluster.node(recorded.attributes.get("dc-uuid", ""))
     for ticket in recorded.tickets:
@@ -57,10 +58,6 @@ def unpack(configuration: Element, recorded: Recorded, now: int) -> Cluster:
     for node in cluster.nodes:
         node.before = outcome.node_state(node)
     return cluster
-
-
-def _seen_only(cluster: Cluster, recorded: Recorded) -> None:
-    """Nodes that only the status knows are none of the cluster's; nothing to do for them."""
 
 
 def _wishes(resource: Resource) -> None:
@@ -113,7 +110,8 @@ def act(cluster: Cluster) -> None:
 
 
 def fencing(cluster: Cluster) -> None:
-    """Make fencing and shutdown actions."""
+    """Make fencing and shutdown actions; lost connections can make more of them necessary."""
+    links.order(cluster)
     fence.fence(cluster)
 
 
@@ -127,7 +125,6 @@ def relate(cluster: Cluster) -> None:
         actions.relate(cluster, first, task, then, then_task, flags)
     order.apply_orders(cluster)
     probes.order_probes(cluster)
-    remotes.order(cluster)
     spread = order.Spread(cluster)
     for action in list(cluster.actions):
         if not action.runnable:

@@ -90,8 +90,8 @@ class Node:
         "remote_maintenance",
         "remote_requires_reset",
         "remote_was_fenced",
+        "revocable",
         "running",
-        "seen",
         "shutdown",
         "standby",
         "standby_on_fail",
@@ -113,7 +113,7 @@ class Node:
         self.unclean = False
         self.reason = ""
         self.before = ""  # its state in one word, before anything was decided
-        self.seen = False
+        self.revocable = False  # fenced only if its connection cannot be established
         self.expected = False
         self.pending = False
         self.standby = False

@@ -94,16 +94,12 @@ def reaction(cluster: Cluster, resource: Resource, entry: Entry) -> OnFail:
         found = OnFail.RESTART
     if found is not None:
         return found
-    if resource.container is not None and connection:
+    if resource.container is not None:
         return OnFail.RESTART_CONTAINER
-    if resource.container is not None and not connection and entry.task != "stop":
-        return OnFail.RESTART_CONTAINER
-    if connection and not (entry.task == "monitor" and not entry.interval):
-        if not resource.managed:
-            return OnFail.STOP
-        if entry.task in {"stop", "start"}:
-            return OnFail.RESET_REMOTE
-        return OnFail.RESET_REMOTE
+    probe = entry.task == "monitor" and not entry.interval
+    if connection and not probe and entry.task != "start":
+        # Whatever ends a connection leaves the node behind it alone with what it runs.
+        return OnFail.RESET_REMOTE if resource.managed else OnFail.STOP
     if entry.task == "stop":
         return OnFail.FENCE if fencing else OnFail.BLOCK
     return OnFail.RESTART
@@ -116,7 +112,7 @@ def can_fence(cluster: Cluster, node: Node) -> bool:
         connection = node.connection
         container = connection.container if connection is not None else None
         return container is not None and all(
-            host.usable or can_fence(cluster, host) for host in container.running
+            host.online or can_fence(cluster, host) for host in container.running
         )
     if not options.fencing:
         return False
@@ -124,7 +120,7 @@ def can_fence(cluster: Cluster, node: Node) -> bool:
         return False
     if cluster.quorate or options.no_quorum_policy == "ignore":
         return True
-    return node.online and not node.is_remote
+    return node.online
 
 
 def mark_unclean(cluster: Cluster, node: Node, reason: str) -> None:
@@ -136,11 +132,7 @@ def mark_unclean(cluster: Cluster, node: Node, reason: str) -> None:
             if not container.managed:
                 return
             node.remote_requires_reset = True
-            if connection is not None:
-                connection.next_role = connection.next_role
-            container.failed = True
-            for host in list(container.running):
-                stop_now(cluster, container, host)
+            container.failed = container.fresh = True
         return
     if node.is_remote:
         connection = node.connection
@@ -290,7 +282,7 @@ def react(cluster: Cluster, seen: Observation, chosen: OnFail) -> None:
             resource.fresh = True
             if cluster.options.fencing and resource.remote_node is not None:
                 behind = resource.remote_node
-                if not behind.unclean and (behind.online or behind.unpacked):
+                if not behind.is_guest and not behind.remote_was_fenced:
                     mark_unclean(cluster, behind, "remote connection is unrecoverable")
             if resource.role > Role.STOPPED:
                 stop_now(cluster, resource, node)
@@ -300,13 +292,10 @@ def react(cluster: Cluster, seen: Observation, chosen: OnFail) -> None:
             resource.failed = True
             resource.fresh = True
             container = resource.container
-            if container is not None:
-                if not container.running:
-                    cluster.stops_needed.append(container)
-                container.failed = True
-                container.fresh = True
-                for host in list(container.running):
-                    stop_now(cluster, container, host)
+            if container is not None and container.parent is not None and resource.remote_node:
+                cluster.stops_needed.append(container)
+            elif container is not None:
+                stop_now(cluster, container, node)
             elif resource.role > Role.STOPPED:
                 stop_now(cluster, resource, node)
         case OnFail.BAN:

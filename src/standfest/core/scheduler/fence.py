@@ -6,9 +6,9 @@ Source: facts/formats/SCHEDULER-SPEC.md sections 10.2 to 10.4.
 import itertools
 
 from standfest.core.scheduler import failures, values
-from standfest.core.scheduler.actions import Action, order_actions
+from standfest.core.scheduler.actions import Action, find, order_actions
 from standfest.core.scheduler.cluster import Cluster, Relation
-from standfest.core.scheduler.entities import Kind, Need, Node, Resource, Role
+from standfest.core.scheduler.entities import Need, Node, Resource
 
 R = Relation
 
@@ -29,20 +29,25 @@ def decide(cluster: Cluster) -> None:
 
 def fence(cluster: Cluster) -> None:
     """Make fencing and shutdown actions, ordered among each other and with everything else."""
-    fences: list[Action] = []
     leaves = [leaf for resource in cluster.resources for leaf in resource.primitives()]
-    for node in cluster.nodes:
-        if node.is_guest:
-            if node.unclean:
-                _guest(cluster, node, leaves)
-            continue
-        if node.unclean and _fencible(cluster, node):
-            action = _fencing(cluster, node)
-            fences.append(action)
+    if not any(leaf.managed for leaf in leaves):
+        return  # nothing would be gained by it
+    fences = [
+        _fencing(cluster, node)
+        for node in cluster.nodes
+        if node.unclean and not node.is_guest and failures.can_fence(cluster, node)
+    ]
     for action in fences:
         assert action.node is not None, "a node is fenced"
         _imply(cluster, leaves, action.node, action)
-    for action in fences:
+    guests = []
+    for node in cluster.nodes:
+        if node.is_guest and node.remote_requires_reset and failures.can_fence(cluster, node):
+            made = _guest(cluster, node)
+            if made is not None:
+                guests.append(made)
+                _imply(cluster, leaves, node, made)
+    for action in (*fences, *guests):
         _before_starts(leaves, action)
     if cluster.have_unfencing:
         _unfence(cluster, leaves)
@@ -71,13 +76,6 @@ def _unfence(cluster: Cluster, leaves: list[Resource]) -> None:
                     order_actions(action, other, int(R.ORDERED | R.UNRUNNABLE_FIRST_BLOCKS))
 
 
-def _fencible(cluster: Cluster, node: Node) -> bool:
-    reset = node.connection is not None and node.remote_requires_reset
-    if node.is_remote and not reset and not (node.unclean and node.unpacked):
-        return False
-    return failures.can_fence(cluster, node)
-
-
 def _fencing(cluster: Cluster, node: Node, how: str = "") -> Action:
     how = how or cluster.options.fencing_action
     action = Action(len(cluster.actions), None, "stonith", f"stonith-{node.name}-{how}", node)
@@ -101,12 +99,26 @@ def _imply(cluster: Cluster, leaves: list[Resource], node: Node, action: Action)
                 continue
             if not leaf.managed and other.optional:
                 continue
+            if other.task == "demote" and node.online and not node.unclean and not leaf.failed:
+                continue
             other.pseudo = True
             other.runnable = True
             other.implied = True
             other.reason = f"{node.name} is fenced"
-            if leaf.needs >= Need.FENCING or other.task == "stop":
-                order_actions(action, other, int(R.ORDERED | R.UNRUNNABLE_FIRST_BLOCKS))
+            _after_fencing(leaf, other, action, node)
+
+
+def _after_fencing(leaf: Resource, implied: Action, action: Action, node: Node) -> None:
+    """Count as stopped only when the node is fenced; a guest's end is its container's stop."""
+    if leaf.needs < Need.FENCING and not node.is_guest:
+        return
+    if leaf.home is None:
+        order_actions(action, implied, int(R.ORDERED | R.UNRUNNABLE_FIRST_BLOCKS))
+    if leaf.parent is not None and implied.task == "stop":
+        # What is inside a bundle has the stop of the whole ordered instead: no loop that way.
+        above = find(leaf.top, "stop")
+        if above is not None:
+            order_actions(action, above, int(R.ORDERED))
 
 
 def _before_starts(leaves: list[Resource], action: Action) -> None:
@@ -125,16 +137,29 @@ def _before_starts(leaves: list[Resource], action: Action) -> None:
                 order_actions(action, other, int(R.ORDERED | R.UNRUNNABLE_FIRST_BLOCKS))
 
 
-def _guest(cluster: Cluster, node: Node, leaves: list[Resource]) -> None:
+def _guest(cluster: Cluster, node: Node) -> Action | None:
     """Fence a guest: a milestone, since stopping its container does it."""
     connection = node.connection
     container = connection.container if connection is not None else None
-    action = _fencing(cluster, node)
+    if connection is None or container is None:
+        return None
+    starts = container.by_key.get(f"{container.id}_start_0", ())
+    stop = find(container, "stop")
+    action = _fencing(cluster, node, "reboot" if starts else "off")
     action.pseudo = True
-    if container is not None:
-        for stop in container.by_key.get(f"{container.id}_stop_0", ()):
-            order_actions(stop, action, int(R.ORDERED | R.UNRUNNABLE_FIRST_BLOCKS))
-    _imply(cluster, leaves, node, action)
+    flags = int(R.ORDERED | R.UNRUNNABLE_FIRST_BLOCKS | R.FIRST_IMPLIES_THEN)
+    if stop is not None and stop.pseudo and stop.node is not None:
+        # Its host is fenced, and the guest with it.
+        host = cluster.fence_by_node.get(stop.node.index)
+        if host is not None:
+            order_actions(host, action, flags)
+    elif stop is not None:
+        order_actions(stop, action, flags)
+    else:
+        # Known to be down; what is known may have been cleaned, so look first.
+        for ending in connection.by_key.get(f"{connection.id}_stop_0", ()):
+            order_actions(ending, action, int(R.ORDERED))
+    return action
 
 
 def _last(cluster: Cluster, fences: list[Action], leaves: list[Resource]) -> None:
@@ -166,17 +191,3 @@ def _shutdown(cluster: Cluster, node: Node, leaves: list[Resource], fences: list
                 order_actions(other, action, int(R.ORDERED))
         for other in fences:
             order_actions(other, action, int(R.ORDERED))
-
-
-def settle_unfenced(cluster: Cluster) -> None:
-    """Block everything on unclean nodes that cannot be fenced."""
-    for action in cluster.actions:
-        node = action.node
-        if node is None or action.pseudo or action.resource is None:
-            continue
-        if action.resource.kind is not Kind.PRIMITIVE:
-            continue
-        if node.unclean and not node.online and action.task in ("stop", "demote"):
-            action.runnable = False
-        elif node.unclean and action.task in ("start", "promote", "migrate_to", "migrate_from"):
-            action.runnable = action.runnable and action.resource.role is not Role.UNKNOWN

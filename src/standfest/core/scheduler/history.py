@@ -5,7 +5,7 @@ Source: facts/formats/SCHEDULER-SPEC.md section 9, CIB-STATUS.md section 3.
 
 from typing import Final
 
-from standfest.core.scheduler import failures, values
+from standfest.core.scheduler import failures, remotes, values
 from standfest.core.scheduler.actions import find
 from standfest.core.scheduler.cluster import Cluster
 from standfest.core.scheduler.entities import Kind, Need, Node, OnFail, Resource, Role
@@ -45,6 +45,7 @@ class History:
                 self._node(node, record)
             else:
                 node.unpacked = False
+        remotes.refill(cluster)
         progress = True
         while waiting and progress:
             progress = False
@@ -55,11 +56,18 @@ class History:
                     progress = True
         if cluster.options.fencing:
             for node, record in waiting:
-                self._remote_state(node)
+                remotes.derive_state(node)
                 self._node(node, record)
+        for container in cluster.stops_needed:
+            # A bundle's connection can have failed before it was known where its container is.
+            for host in container.running:
+                failures.stop_now(cluster, container, host)
         for node in cluster.nodes:
-            if (node.is_remote or node.is_guest) and not node.unpacked:
-                self._remote_state(node)
+            connection = node.connection
+            if connection is not None and node.shutdown:
+                connection.next_role = Role.STOPPED
+            if node.is_remote and not node.unpacked:
+                remotes.derive_state(node)
 
     # --- remote nodes ---------------------------------------------------------------------------
 
@@ -72,42 +80,8 @@ class History:
         else:
             ready = connection.role >= Role.STARTED
         if ready:
-            self._remote_state(node)
+            remotes.derive_state(node)
         return ready
-
-    def _remote_state(self, node: Node) -> None:
-        """Derive a remote node's state from its connection's (rule 10.4 h)."""
-        connection = node.connection
-        node.pending = False
-        if connection is None:
-            return
-        container = connection.container
-        fenced = node.remote_was_fenced
-        if values.integer(node.attributes.get("shutdown"), 0) > 0:
-            node.shutdown = True
-        if connection.role is Role.STARTED and not fenced:
-            node.online = True
-        elif connection.role < Role.STARTED or fenced:
-            node.online = False
-        if connection.role is Role.STARTED and connection.next_role is Role.STOPPED:
-            node.shutdown = True
-        if container is not None and container.failed:
-            node.unclean = True
-            node.remote_requires_reset = True
-        elif connection.failed:
-            node.online = False
-        elif connection.role is Role.STOPPED or (
-            container is not None and container.role is Role.STOPPED
-        ):
-            node.online = False
-            node.remote_requires_reset = False
-        elif connection.role is Role.STARTED and not fenced:
-            hosts = connection.running
-            if len(hosts) == 1 and not hosts[0].online and hosts[0].unclean:
-                node.online, node.unclean = False, True
-                node.remote_requires_reset = True
-        if node.remote_maintenance and "maintenance" not in node.attributes:
-            node.maintenance = True
 
     # --- one node -------------------------------------------------------------------------------
 
@@ -231,10 +205,11 @@ class History:
         if resource.managed:
             failures.ban_everywhere(self.cluster, resource, "removed from the configuration")
         self.cluster.resources.append(resource)
-        if record.container:
-            container = self.cluster.by_id.get(record.container)
-            if container is not None:
-                resource.container = container
+        behind = self.cluster.node_by_name.get(record.id)
+        if record.agent == ("ocf", "pacemaker", "remote") and behind is not None:
+            # The node behind it has lost its connection, or is about to.
+            resource.remote_node, behind.connection = behind, resource
+            behind.shutdown = True
         return resource
 
     # --- one resource on one node ---------------------------------------------------------------
@@ -394,11 +369,12 @@ class History:
     def _failed(self, seen: Observation, entry: Entry, status: int, code: int) -> None:
         resource, node = seen.resource, seen.node
         reaction = failures.reaction(self.cluster, resource, entry)
-        if reaction is OnFail.IGNORE or (
-            reaction is OnFail.RESTART_CONTAINER and entry.task == "stop"
-        ):
+        within = reaction is OnFail.RESTART_CONTAINER
+        if reaction is OnFail.IGNORE or (within and entry.task == "stop"):
             expected = entry.expected if entry.expected >= 0 else 0
             self._succeeded(seen, entry, expected)
+            if within and seen.on_fail <= OnFail.RESTART:
+                seen.on_fail = reaction  # its container's end is its end, too
             return
         self._failure(seen, entry, reaction, code)
         banned = resource.clone or resource
@@ -459,15 +435,19 @@ class History:
             if node.is_guest:
                 resource.failed = True
                 failures.mark_unclean(cluster, node, f"{resource.id} is active there")
-            elif cluster.options.fencing and not (
-                node.is_remote and node.connection is not None and not node.connection.failed
-            ):
+            elif cluster.options.fencing:
+                if node.connection is not None and not node.connection.failed:
+                    # The connection may be established elsewhere: then nothing is amiss.
+                    node.revocable = True
                 failures.mark_unclean(cluster, node, f"{resource.id} is active there")
         reaction = seen.on_fail
         failed = reaction is not OnFail.IGNORE
         if node.unclean:
             reaction = OnFail.IGNORE
         failures.react(cluster, seen, reaction)
+        behind = resource.remote_node
+        if resource.failed and behind is not None and behind.unclean:
+            behind.revocable = False  # fenced even if it could be connected again
         if resource.role > Role.STOPPED:
             add_running(cluster, resource, node, failed=failed)
             if reaction is not OnFail.IGNORE:

@@ -147,7 +147,12 @@ def read_states(cluster: Cluster) -> None:
     fence_unseen = options.fencing and options.startup_fencing
     for node in cluster.nodes:
         # A node without any state has never been seen: that may be because it is a danger.
-        node.unclean = fence_unseen and not node.is_remote and not node.is_guest
+        node.unclean = fence_unseen and not node.is_guest
+        if node.is_guest:
+            node.attributes["#kind"] = "container"
+        elif node.is_remote:
+            node.revocable = True
+            node.unclean = node.unclean and node.connection is not None
         node.reason = "is unseen" if node.unclean else ""
     for record in cluster.recorded.nodes:
         node_ = cluster.node_by_id.get(record.id) or cluster.node_by_name.get(record.name)
@@ -159,6 +164,8 @@ def read_states(cluster: Cluster) -> None:
             node_.remote_maintenance = values.boolean(
                 record.attributes.get("node_in_maintenance"), False
             )
+            node_.unclean = node_.revocable = False
+            node_.reason = ""
             node_.remote_was_fenced = values.integer(record.attributes.get("node_fenced"), 0) > 0
             continue
         _member(cluster, node_, record)

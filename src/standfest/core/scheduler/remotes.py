@@ -5,7 +5,8 @@ lives in a container (a virtual machine), and its connection goes where the cont
 Source: facts/formats/SCHEDULER-SPEC.md row 10.4 h; Pacemaker Remote, "Integrating resources".
 """
 
-from standfest.core.scheduler.actions import order_actions, relate
+from standfest.core.scheduler import values
+from standfest.core.scheduler.actions import relate
 from standfest.core.scheduler.cluster import Cluster, Relation
 from standfest.core.scheduler.entities import (
     Colocation,
@@ -16,7 +17,9 @@ from standfest.core.scheduler.entities import (
     Role,
 )
 from standfest.core.scheduler.ledger import Cause
+from standfest.core.scheduler.nodes import add_remote
 from standfest.model.element import Element
+from standfest.model.history import Recorded
 from standfest.model.scores import INFINITY
 
 R = Relation
@@ -35,6 +38,20 @@ def connect(cluster: Cluster) -> None:
             container = cluster.by_id.get(leaf.meta.get("container", ""))
             if container is not None and container is not leaf and leaf.remote_node is None:
                 _contained(leaf, container)
+
+
+def recall(cluster: Cluster, recorded: Recorded) -> None:
+    """Make the nodes behind connections that are removed from the configuration, but recorded.
+
+    What runs on them must be found, and the connections closed.
+    """
+    for record in recorded.nodes:
+        for known in record.history:
+            if known.agent != ("ocf", "pacemaker", "remote") or known.id in cluster.by_id:
+                continue
+            if known.entries and known.id not in cluster.node_by_name:
+                node = add_remote(cluster, known.id)
+                node.is_guest = bool(known.container)
 
 
 def implied(cluster: Cluster, container: Resource, node: Node) -> Resource:
@@ -94,41 +111,49 @@ def reach(connection: Resource) -> None:
         return
     if connection.assigned is not None and connection.next_role is not Role.STOPPED:
         node.online = True
-        if not node.unpacked:
+        if node.revocable:
             node.unclean = False
     else:
         node.shutdown = True
 
 
-def order(cluster: Cluster) -> None:
-    """Do nothing on a remote node before it is connected; stop everything before it is left."""
-    if not cluster.have_remote:
+def refill(cluster: Cluster) -> None:
+    """Put removed resources back into the containers that they were recorded with."""
+    assert cluster.recorded is not None, "unpack sets it"
+    for node in cluster.recorded.nodes:
+        for record in node.history:
+            inner = cluster.by_id.get(record.id) if record.container else None
+            container = cluster.by_id.get(record.container)
+            if inner is not None and inner.removed and container not in (None, inner):
+                inner.container = container
+
+
+def derive_state(node: Node) -> None:
+    """Derive the state of the node behind a connection from the connection's (rule 10.4 h)."""
+    connection = node.connection
+    node.pending = False
+    if connection is None:
         return
-    for action in list(cluster.actions):
-        node, resource = action.node, action.resource
-        if node is None or resource is None or not (node.is_remote or node.is_guest):
-            continue
-        connection = node.connection
-        if connection is None or resource is connection or action.task == "stonith":
-            continue
-        begun = connection.by_key.get(f"{connection.id}_start_0", ())
-        ended = connection.by_key.get(f"{connection.id}_stop_0", ())
-        if action.task in ("stop", "demote"):
-            moves = connection.next_role > Role.STOPPED and not node.is_guest
-            for stop in ended:
-                if not moves and stop.node is not None:
-                    order_actions(action, stop, int(R.ORDERED))
-            continue
-        flags = (
-            _NEEDED
-            if node.is_guest and not action.interval
-            else (R.ORDERED | R.UNRUNNABLE_FIRST_BLOCKS)
-        )
-        if action.task == "monitor" and not action.interval:
-            flags = R.ORDERED | R.UNRUNNABLE_FIRST_BLOCKS
-        for start in begun:
-            if start.node is not None:
-                order_actions(start, action, int(flags))
+    container = connection.container
+    if values.integer(node.attributes.get("shutdown"), 0) > 0:
+        node.shutdown = True
+    started = connection.role is Role.STARTED
+    node.online = node.online or started
+    node.shutdown = node.shutdown or (started and connection.next_role is Role.STOPPED)
+    host = connection.running[0] if len(connection.running) == 1 else None
+    if container is not None and container.failed:
+        node.online = False
+        node.remote_requires_reset = True
+    elif connection.failed:
+        node.online = False
+    elif not connection.running or (container is not None and not container.running):
+        node.online = False
+        node.remote_requires_reset = False
+    elif host is not None and not host.online and host.unclean:
+        node.online = False
+        node.remote_requires_reset = True
+    if node.remote_maintenance and "maintenance" not in node.attributes:
+        node.maintenance = True
 
 
 def relate_container(cluster: Cluster, inner: Resource) -> None:
@@ -137,4 +162,4 @@ def relate_container(cluster: Cluster, inner: Resource) -> None:
     if container is None:
         return
     relate(cluster, container, "start", inner, "start", _NEEDED)
-    relate(cluster, inner, "stop", container, "stop", R.ORDERED)
+    relate(cluster, inner, "stop", container, "stop", R.ORDERED | R.THEN_IMPLIES_FIRST)

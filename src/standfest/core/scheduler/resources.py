@@ -58,6 +58,7 @@ class Reader:
         self._plain_resource = self._plain(self._resource_defaults)
         self._plain_operation = self._plain(self._operation_defaults)
         self.facts = Facts(cluster.now)
+        self._later_guests = 0
 
     def _plain(self, section: Element | None) -> Mapping[str, str] | None:
         """Return the defaults if no rule makes them depend on the resource; None otherwise."""
@@ -75,9 +76,13 @@ class Reader:
             if element.tag == "template":
                 self.cluster.templates[element.id] = element
         self._remotes_first(elements)
+        # Bundles make their nodes when their turn comes: clones before them do not count these.
+        later = {e.id: len(guests_of(e)) for e in elements if e.tag == "bundle"}
+        self._later_guests = sum(later.values())
         for element in elements:
             if element.tag in TAGS:
                 self.cluster.resources.append(self.resource(element, None))
+                self._later_guests -= later.get(element.id, 0)
 
     def _remotes_first(self, elements: tuple[Element, ...]) -> None:
         """Make the nodes behind connections, because score tables have a place for each."""
@@ -266,7 +271,7 @@ class Reader:
         if not resource.globally_unique and resource.clone_node_max > 1:
             resource.clone_node_max = 1
         resource.clone_min = values.integer(meta.get("clone-min"), 0)
-        count = max(1, len([n for n in self.cluster.nodes if not n.is_guest]))
+        count = max(1, len(self.cluster.nodes) - self._later_guests)
         resource.clone_max = values.integer(meta.get("clone-max"), count)
         resource.ordered = values.boolean(meta.get("ordered"), False)
         resource.interleave = values.boolean(meta.get("interleave"), False)

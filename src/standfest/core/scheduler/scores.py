@@ -33,6 +33,9 @@ def score(cluster: Cluster) -> None:
 
 def _table(resource: Resource, base: list[int]) -> None:
     resource.allowed = list(base)
+    if resource.remote_node is not None and resource.container is not None:
+        # Its container opts in for it: the connection only follows.
+        resource.allowed = [0] * len(base)
     for child in resource.children:
         _table(child, base)
 
