@@ -5,10 +5,11 @@ Source: facts/formats/SCHEDULER-SPEC.md section 9, "Parameter changes"; CIB-STAT
 
 import hashlib
 from collections.abc import Mapping
+from enum import Enum
 
 from standfest.core.scheduler.actions import make
 from standfest.core.scheduler.cluster import Cluster
-from standfest.core.scheduler.entities import Kind, Node, Resource, Role
+from standfest.core.scheduler.entities import Kind, Node, OperationConfig, Resource, Role
 from standfest.model.history import Entry
 
 _ESCAPES = (
@@ -67,7 +68,7 @@ def _compare(cluster: Cluster, resource: Resource) -> None:
                 continue
             relevant = entry.task in ("start", "migrate_from") or entry.interval
             probed = entry.task == "monitor" and not entry.interval and entry.exit_code in (0, 8)
-            if (relevant or probed) and entry.call_id > stopped and entry.digest:
+            if (relevant or probed) and entry.call_id > stopped:
                 _entry(cluster, resource, node, entry)
 
 
@@ -79,8 +80,21 @@ def _agent_changed(
     resource.fresh = True
 
 
-def _entry(cluster: Cluster, resource: Resource, node: Node, entry: Entry) -> None:
-    parameters = dict(resource.parameters)
+class Difference(Enum):
+    """How the parameters that an operation ran with differ from what is configured now."""
+
+    NONE = 0
+    RELOADABLE = 1  # or, for a recurring operation, schedulable anew
+    RESTART = 2
+
+
+def difference(resource: Resource, entry: Entry) -> Difference | None:
+    """Compare what an operation ran with and the configuration; None: it cannot be told.
+
+    A missing digest counts as another one: nothing says that the parameters are still the same.
+    """
+    if resource.remote_node is not None:
+        return None
     config = next(
         (
             c
@@ -90,47 +104,44 @@ def _entry(cluster: Cluster, resource: Resource, node: Node, entry: Entry) -> No
         None,
     )
     if entry.interval and config is None:
-        return
-    full = dict(parameters)
+        return None
+    full = _parameters(resource, config)
+    if "****" in full.values() and entry.secure_digest:
+        return None  # what is masked cannot be compared
+    if entry.interval and config is not None:
+        full["CRM_meta_timeout"] = str(config.timeout)
+    if entry.restart_digest:
+        names = entry.force_restart.split() if entry.force_restart is not None else list(full)
+        if digest({n: v for n, v in full.items() if n in names}) != entry.restart_digest:
+            return Difference.RESTART
+    if digest(full) == entry.digest:
+        return Difference.NONE
+    if entry.restart_digest or entry.interval:
+        return Difference.RELOADABLE
+    return Difference.RESTART
+
+
+def _parameters(resource: Resource, config: OperationConfig | None) -> dict[str, str]:
+    """Return the parameters that an operation's agent is given."""
+    full = dict(resource.parameters)
     if config is not None and config.element is not None:
         for part in config.element.children:
             if part.tag == "instance_attributes":
                 for pair in part.children:
                     full[pair.get("name") or ""] = pair.get("value") or ""
-    if resource.remote_node is not None:
-        return
-    if "****" in full.values() and entry.secure_digest:
-        return  # the others' digest would have to be asked; what is masked cannot be compared
     for name in [n for n in full if n.startswith("CRM_meta_")]:
         del full[name]
-    if entry.interval and config is not None:
-        full["CRM_meta_timeout"] = str(config.timeout)
-    if digest(full) == entry.digest:
-        return
-    if not entry.interval and not _really(full, entry):
-        return
-    _changed(cluster, resource, node, entry, full)
+    return full
 
 
-def _really(_: Mapping[str, str], entry: Entry) -> bool:
-    return bool(entry.digest)
-
-
-def _changed(
-    cluster: Cluster, resource: Resource, node: Node, entry: Entry, full: Mapping[str, str]
-) -> None:
-    if entry.force_restart is not None and entry.restart_digest:
-        names = entry.force_restart.split()
-        version_new = " " in entry.force_restart or bool(names)
-        kept = {n: v for n, v in full.items() if (n in names) == version_new and n in names}
-        if digest(kept) == entry.restart_digest and not entry.interval:
-            reload = make(cluster, resource, "reload-agent", node, optional=False)
-            reload.task = "reload-agent"
+def _entry(cluster: Cluster, resource: Resource, node: Node, entry: Entry) -> None:
+    match difference(resource, entry):
+        case Difference.RESTART:
+            resource.changed = True
+        case Difference.RELOADABLE if entry.interval:
+            # Only its schedule changes; the start's digest tells about the resource.
+            resource.changed_monitors.add((entry.task, entry.interval, node.index))
+        case Difference.RELOADABLE:
             resource.reload = True
-            return
-    if entry.interval:
-        # Only its schedule changes; the start's digest tells about the resource.
-        resource.changed_monitors.add((entry.task, entry.interval, node.index))
-        return
-    resource.start_pending = resource.start_pending
-    make(cluster, resource, "start", node, optional=False)
+        case _:
+            pass

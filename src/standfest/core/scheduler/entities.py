@@ -178,6 +178,7 @@ class Resource:
         "blocked",
         "bundle",
         "by_key",
+        "changed",
         "changed_monitors",
         "child_is_group",
         "children",
@@ -326,6 +327,7 @@ class Resource:
         self.dangling: list[Node] = []
         self.stop_unexpected = False
         self.reload = False
+        self.changed = False  # its parameters, in a way that takes a restart
         self.changed_monitors: set[tuple[str, int, int]] = set()
         self.restarting = False
         self.fresh = False

@@ -1,9 +1,9 @@
 """Unpack stage: reading the entries of one record."""
 
+from functools import cmp_to_key
+
 from standfest.core.scheduler.entities import Resource
 from standfest.model.history import Entry, ResourceRecord
-
-PENDING = -1
 
 
 def member_of(instance: Resource, base: str) -> Resource | None:
@@ -31,14 +31,43 @@ def may_be_active(record: ResourceRecord) -> bool:
 
 
 def in_order(entries: list[Entry]) -> list[Entry]:
-    """Return entries in the order in which they happened; pending ones are the newest."""
+    """Return entries in the order in which they happened.
+
+    Call ids count within one run of a node's executor. What is pending has none yet (-1): it is the
+    newest, unless it is of an earlier transition than the entry it is compared with. Among equals
+    the one recorded last comes first. Source: CIB-STATUS.md section 3.
+    """
     if len(entries) == 1:
         return entries
-    return sorted(entries, key=_moment)
+    found = entries[::-1]
+    if any(entry.call_id < 0 for entry in entries):
+        found.sort(key=cmp_to_key(_compare))
+    else:
+        found.sort(key=_call)
+    return found
 
 
-def _moment(entry: Entry) -> tuple[bool, int, int, bool]:
-    pending = entry.status == PENDING
-    if entry.call_id < 0 and not pending:
-        return (False, -1, entry.last_change, True)
-    return (pending, entry.call_id, entry.last_change, not entry.failed)
+def _call(entry: Entry) -> tuple[int, int]:
+    return (entry.call_id, entry.last_change)
+
+
+def _compare(one: Entry, other: Entry) -> int:
+    """Compare two entries of which either may be pending."""
+    if one.call_id < 0 and other.call_id < 0:
+        return 0
+    if one.call_id >= 0 and other.call_id >= 0:
+        return (_call(one) > _call(other)) - (_call(one) < _call(other))
+    mine, theirs = _transition(one), _transition(other)
+    if mine[1] == theirs[1] and mine[0] != theirs[0]:
+        # -1 is what a controller that shuts down stops: it comes after all else.
+        older = 0 <= mine[0] < theirs[0] or theirs[0] == -1
+        return -1 if older else 1
+    return -1 if other.call_id < 0 else 1
+
+
+def _transition(entry: Entry) -> tuple[int, str]:
+    """Return number and origin of the transition that an entry belongs to."""
+    parts = entry.transition.split(":")
+    if len(parts) < 4 or not parts[1].lstrip("-").isdecimal() or len(parts[1]) > 12:
+        return (-1, "")
+    return (int(parts[1]), parts[3])

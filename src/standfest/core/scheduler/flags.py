@@ -132,3 +132,12 @@ def restart(first: Action, then: Action) -> None:
         first.migratable = False
     if not first.optional and not first.runnable:
         then.runnable = False
+
+
+def comes_back(stop: Action) -> bool:
+    """Return whether what stops starts again: its dependents must be down in between (11.6)."""
+    resource = stop.resource
+    if resource is None:
+        return False
+    starts = resource.by_key.get(f"{resource.id}_start_0", ())
+    return any(not start.optional for start in starts)

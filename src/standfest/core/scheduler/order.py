@@ -14,6 +14,7 @@ from standfest.core.scheduler.flags import (
     BEGUN,
     DONE,
     asymmetric,
+    comes_back,
     deed,
     flags_of,
     interleaved,
@@ -299,7 +300,7 @@ class Spread:
             asymmetric(then)
         if kind & THEN_IMPLIES_FIRST and not then.optional and not optional:
             first.optional = False
-            if first.migratable and not then.migratable:
+            if first.migratable and not then.migratable and comes_back(then):
                 first.migratable = False
         promoted = then.resource is not None and then.resource.role is Role.PROMOTED
         if kind & PROMOTED_IMPLIES and not then.optional and promoted:
@@ -434,13 +435,12 @@ class Spread:
         resource = action.resource
         if resource is None or action.runnable or action.task not in ("start", "promote"):
             return
-        level = resource
-        if resource.parent is not None and resource.parent.kind is Kind.GROUP:
-            level = resource.parent
-        found = list(resource.with_this)
-        if level is not resource:
-            found += level.with_this
-        for colocation in found:
+        whole = resource.outermost
+        for part in whole.children:
+            found = find(part, action.task)
+            if found is None or found.runnable:
+                return  # what goes with a collection is content with any part of it
+        for colocation in whole.with_this:
             if colocation.score < INFINITY:
                 continue
             needs_promotion = colocation.primary_role is Role.PROMOTED

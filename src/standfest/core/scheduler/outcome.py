@@ -151,7 +151,7 @@ def _events(leaf: Resource) -> list[Event]:
             found.append(
                 Event("promote", name, target.name, role_from="Stopped", role_to="Promoted")
             )
-        else:
+        elif not any(a.task == "promote" and a.node is target for a in deeds.blocked):
             found.append(Event("start", name, target=target.name, role_to=after))
     elif deeds.promote and deeds.demote and set(deeds.promote) & set(deeds.demote):
         found.append(Event("repromote", name, deeds.promote[0].name))
@@ -174,6 +174,12 @@ def _events(leaf: Resource) -> list[Event]:
             found.append(Event("start", name, target=place, blocked=True, reason=action.reason))
         elif action.task == "stop":
             found.append(Event("stop", name, source=place, blocked=True, reason=action.reason))
+        elif action.task == "promote" and target is not None and not stops:
+            # Shown as one thing that cannot be completed, though its start can.
+            roles = ("Stopped", "Promoted")
+            found.append(
+                Event("promote", name, place, "", "", *roles, blocked=True, reason=action.reason)
+            )
     return found
 
 

@@ -96,11 +96,7 @@ def _group(cluster: Cluster, group: Resource) -> None:
         relate(cluster, member, "stop", group, "stopped", after_down)
         relate(cluster, group, "start", member, "start", BEGIN)
         relate(cluster, member, "start", group, "running", NEEDED | R.THEN_GRAPHED)
-        if not group.ordered:
-            relate(cluster, group, "start", member, "start", NEEDED | R.FIRST_GRAPHED)
-            if group.promotable:
-                relate(cluster, group, "promote", member, "promote", NEEDED | R.FIRST_GRAPHED)
-        elif previous is not None:
+        if group.ordered and previous is not None:
             _member_after(cluster, group, previous, member)
         if member.running:
             if (

@@ -100,6 +100,7 @@ def _steps(cluster: Cluster, resource: Resource) -> None:
             need_stop = True
     _restart(cluster, resource, current, need_stop, need_promote)
     _transition(cluster, resource)
+    _reload(cluster, resource)
     monitors.recurring(cluster, resource)
     if migrates and current is not None:
         _migrate(cluster, resource, current)
@@ -137,10 +138,8 @@ def _restart(
         return
     resource.restarting = True
     if resource.assigned is not None and resource.next_role > Role.STOPPED:
-        if need_stop:
-            _start(cluster, resource, resource.assigned, required=True)
-        else:
-            _start(cluster, resource, resource.assigned, required=False)
+        required = need_stop or resource.changed
+        _start(cluster, resource, resource.assigned, required=required)
         if resource.role is Role.PROMOTED and resource.next_role is Role.PROMOTED:
             _promote(cluster, resource, resource.assigned, required=need_stop or promote)
     resource.restarting = False
@@ -193,6 +192,21 @@ def _promote(cluster: Cluster, resource: Resource, node: Node, *, required: bool
 def _demote(cluster: Cluster, resource: Resource, *, required: bool) -> None:
     for node in resource.running:
         make(cluster, resource, "demote", node, optional=not required)
+
+
+def _reload(cluster: Cluster, resource: Resource) -> None:
+    """Let the agent take over changed parameters in place, unless it stops anyway."""
+    if not resource.reload or resource.failed or not resource.managed:
+        return
+    for node in resource.running:
+        if resource.start_pending:
+            make(cluster, resource, "stop", node, optional=False)
+            continue
+        reload = make(cluster, resource, "reload-agent", node, optional=False)
+        for task in ("stop", "demote"):
+            down = find(resource, task, node)
+            if down is not None and down.node is node:
+                order_actions(reload, down, int(R.ORDERED | R.THEN_CANCELS_FIRST))
 
 
 # --- live migration ------------------------------------------------------------------------------

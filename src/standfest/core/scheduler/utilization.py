@@ -15,11 +15,14 @@ def assignment_order(cluster: Cluster) -> list[Resource]:
     """Return the resources in the order in which they are assigned when capacity counts."""
     tables: dict[str, list[int]] = {}
     for resource in cluster.resources:
-        tables[resource.id] = colocate.merged(cluster, resource, resource, None, None, 1.0)
+        tables[resource.id] = colocate.merged(
+            cluster, resource, resource, None, None, 1.0, outward=True
+        )
 
     nodes = list(cluster.nodes)
     if cluster.options.placement == "balanced":
         nodes.sort(key=cmp_to_key(lambda one, other: -_capacity(one, other)))
+    nodes.sort(key=lambda node: not node.usable)
 
     def key(item: tuple[int, Resource]) -> tuple[int, int, list[int], int]:
         place, resource = item
