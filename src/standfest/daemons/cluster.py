@@ -14,6 +14,7 @@ import uuid
 from functools import partial
 
 from standfest.adapters.linux.agentrunner import BuiltIn, LinuxAgentRunner
+from standfest.adapters.linux.archive import InputArchive
 from standfest.adapters.linux.host import LinuxHost
 from standfest.adapters.linux.store import FileStore
 from standfest.agents.invoke import invoke
@@ -26,7 +27,7 @@ from standfest.model.time import Duration, Instant, earliest, milliseconds, seco
 from standfest.runtime import channel as channels
 from standfest.runtime import frames
 from standfest.runtime.channel import Channel, Listener
-from standfest.runtime.cluster import effects, protocol
+from standfest.runtime.cluster import effects, inputs, protocol
 from standfest.runtime.cluster.member import ClusterMember
 from standfest.runtime.cluster.report import report
 from standfest.runtime.cluster.settings import ClusterSettings
@@ -37,6 +38,9 @@ PULSE_RETRY: Duration = milliseconds(20)
 """How soon to try again when `pulse` cannot be reached; it is restarting."""
 
 DISK_RETRY: Duration = seconds(1)
+
+MOST_INPUTS = 500
+"""How many inputs of the scheduler are kept for `standfest simulate`; some 3 KB each."""
 
 
 class ClusterDaemon:
@@ -55,6 +59,7 @@ class ClusterDaemon:
                 effects.note("agent-says", effects.Level.DEBUG, resource=resource, line=line)
             ),
         )
+        self._archive = InputArchive(where.inputs, MOST_INPUTS)
         self._pulse: Channel | None = None
         self._retry_at: Instant | None = 0
         self._clients: dict[int, Channel] = {}
@@ -66,6 +71,7 @@ class ClusterDaemon:
         """Serve until this node has left the cluster."""
         Listener(self._loop, self._where.cluster_socket, self._on_command, self._on_client_gone)
         self._loop.watch(self._runner.fileno(), lambda _events: self._on_runs())
+        self._loop.watch(self._archive.fileno(), lambda _events: self._on_kept())
         self._loop.on_signal(signal.SIGTERM, self._on_terminate)
         self._loop.on_signal(signal.SIGINT, lambda: None)
         settle_memory()
@@ -144,6 +150,12 @@ class ClusterDaemon:
             now, wall = self._loop.now(), self._loop.wall()
             self._perform(self._member.run_ended(now, wall, ended))
 
+    def _on_kept(self) -> None:
+        failed = self._archive.failed
+        self._archive.poll()
+        if self._archive.failed > failed:
+            self._note(effects.note("cannot-keep-input", effects.Level.WARNING))
+
     # --- administrators -------------------------------------------------------------------------
 
     def _on_command(self, client: Channel, value: frames.Value | frames.Payload) -> None:
@@ -187,6 +199,8 @@ class ClusterDaemon:
                     self._runner.kill(run)
                 case effects.Save(cib):
                     self._save(cib)
+                case effects.KeepInput():
+                    self._archive.keep(partial(inputs.document, effect))
                 case effects.Answer(client, accepted, text):
                     if client in self._clients:
                         self._clients.pop(client).send(frames.Reply(accepted, text))

@@ -37,6 +37,11 @@ class Places:
         """Return the file with the replicated configuration."""
         return self.state_dir / "cib.xml"
 
+    @property
+    def inputs(self) -> Path:
+        """Return the directory with the last inputs of the scheduler."""
+        return self.state_dir / "inputs"
+
     def arguments(self) -> list[str]:
         """Return these places as a daemon's command line."""
         words = [

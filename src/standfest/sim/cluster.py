@@ -10,15 +10,17 @@ from dataclasses import dataclass, field
 
 from standfest.adapters.memory.store import MemoryStore
 from standfest.adapters.memory.world import MemoryAgentRunner, World
+from standfest.config.recorded import read
 from standfest.core.cib.document import Cib
 from standfest.core.membership import effects as membership
 from standfest.core.membership.effects import NodeStatus
 from standfest.core.membership.machine import Membership
+from standfest.core.scheduler.schedule import schedule
 from standfest.model.element import Element
 from standfest.model.settings import HeartbeatSettings
 from standfest.model.status import Status, Version
 from standfest.model.time import NANOSECONDS_PER_SECOND, Duration, Instant, earliest
-from standfest.runtime.cluster import effects, protocol
+from standfest.runtime.cluster import effects, inputs, protocol
 from standfest.runtime.cluster.member import ClusterMember
 from standfest.runtime.cluster.settings import ClusterSettings
 from standfest.sim.network import Network, Weather
@@ -280,6 +282,8 @@ class SimCluster:
                     node.runner.kill(run)
                 case effects.Save(cib):
                     node.store.save(f"{cib.version.admin_epoch} {cib.version.epoch}".encode())
+                case effects.KeepInput():
+                    _replay(effect)
                 case effects.Answer():
                     node.answers.append(effect)
                 case effects.Note():
@@ -311,6 +315,12 @@ class SimCluster:
         down = tuple(link for link in self.links if (name, link) in self.network.unplugged)
         isolated = len(down) == len(self.links)
         self._member(node, node.member.carrier(self.now, self.wall, down, isolated=isolated))
+
+
+def _replay(kept: effects.KeepInput) -> None:
+    """An invariant: what is kept of a decision leads to the same one again."""
+    again = schedule(*read(inputs.document(kept), "kept input"), kept.wall)
+    assert again.steps == kept.result, "a kept input replays as it was decided"
 
 
 def _is_due(deadline: Instant | None, now: Instant) -> bool:

@@ -13,6 +13,8 @@ History = tuple[tuple[str, tuple[OperationResult, ...]], ...]
 def recorded(history: History, result: OperationResult) -> History:
     """Return the history after one more result; a successful stop ends recurring operations."""
     name = result.operation.resource
+    if result.operation.task == "notify":
+        return history  # it says nothing about the resource
     entries = dict(history)
     entries[name] = _kept(entries.get(name, ()), result)
     return tuple(sorted(entries.items()))

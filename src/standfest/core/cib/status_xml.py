@@ -3,9 +3,8 @@
 Source: facts/formats/CIB-STATUS.md (which attributes those tools need, ids, digests).
 """
 
-import hashlib
-
 from standfest.core.cib.document import Cib
+from standfest.model.digests import digest_2_1
 from standfest.model.element import Element
 from standfest.model.operations import OperationResult, OperationStatus
 from standfest.model.status import NodeState, Status
@@ -83,15 +82,22 @@ def _lrm_resource(name: str, entries: tuple[OperationResult, ...]) -> Element:
         attributes += [("class", agent.standard), ("type", agent.type)]
         if agent.provider:
             attributes.append(("provider", agent.provider))
+    written = resource_entries(name, entries)
+    operations = tuple(_lrm_rsc_op(identifier, entry) for identifier, entry in written.items())
+    return Element("lrm_resource", tuple(attributes), operations)
+
+
+def resource_entries(name: str, entries: tuple[OperationResult, ...]) -> dict[str, OperationResult]:
+    """Return id -> result: which `lrm_rsc_op` a resource's history amounts to."""
     begun = max((e.call_id for e in entries if _ends_recurring(e)), default=-1)
-    latest: dict[str, Element] = {}
+    latest: dict[str, OperationResult] = {}
     for entry in entries:
         for identifier in _entry_ids(name, entry):
             over = entry.operation.interval and entry.call_id < begun
             if over and identifier != f"{name}_last_failure_0":
                 continue  # it does not run any more
-            latest[identifier] = _lrm_rsc_op(identifier, entry)
-    return Element("lrm_resource", tuple(attributes), tuple(latest.values()))
+            latest[identifier] = entry
+    return latest
 
 
 def _ends_recurring(entry: OperationResult) -> bool:
@@ -135,6 +141,9 @@ def _lrm_rsc_op(identifier: str, entry: OperationResult) -> Element:
     ]
     if entry.exit_reason:
         attributes.append(("exit-reason", entry.exit_reason))
+    meta = dict(operation.meta)
+    ends = ("migrate_source", "migrate_target")
+    attributes += [(end, meta[end]) for end in ends if end in meta]
     return Element("lrm_rsc_op", tuple(attributes))
 
 
@@ -144,23 +153,7 @@ def digest(entry: OperationResult) -> str:
     parameters = dict(operation.parameters)
     if operation.interval:
         parameters["CRM_meta_timeout"] = str(in_milliseconds(operation.timeout))
-    attributes = "".join(f' {name}="{_escaped(v)}"' for name, v in sorted(parameters.items()))
-    text = f" <parameters{attributes}/>\n"
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
-
-
-def _escaped(value: str) -> str:
-    for plain, entity in (
-        ("&", "&amp;"),
-        ("<", "&lt;"),
-        (">", "&gt;"),
-        ('"', "&quot;"),
-        ("'", "&apos;"),
-        ("\t", "    "),
-        ("\n", "\\n"),
-    ):
-        value = value.replace(plain, entity)
-    return value
+    return digest_2_1(parameters)
 
 
 def _boolean(value: bool) -> str:

@@ -18,6 +18,7 @@ class History:
         self._last: dict[str, OperationResult] = {}
         self._recurring: dict[str, dict[tuple[str, Duration], OperationResult]] = {}
         self._failed: dict[str, OperationResult] = {}
+        self._told: dict[str, OperationResult] = {}
         self._call = 0
 
     def next_call(self) -> int:
@@ -29,6 +30,9 @@ class History:
         """Remember a result; a successful stop ends what recurring operations said."""
         operation = result.operation
         name = operation.resource
+        if operation.task == "notify":
+            self._told[name] = result  # it says nothing about the resource
+            return
         if operation.interval:
             recurring = self._recurring.setdefault(name, {})
             recurring[operation.task, operation.interval] = result
@@ -46,7 +50,8 @@ class History:
             return None
         name = operation.resource
         entries = [*self._recurring.get(name, {}).values()]
-        entries += [entry for entry in (self._last.get(name), self._failed.get(name)) if entry]
+        others = (self._last.get(name), self._failed.get(name), self._told.get(name))
+        entries += [entry for entry in others if entry is not None]
         return next((e for e in entries if e.operation.key == operation.key), None)
 
     def drop_recurring(self, name: str, task: str, interval: Duration) -> None:
@@ -58,6 +63,7 @@ class History:
         self._last.pop(name, None)
         self._recurring.pop(name, None)
         self._failed.pop(name, None)
+        self._told.pop(name, None)
 
     def snapshot(self, pending: Mapping[str, Sequence[Operation]]) -> Snapshot:
         """Return all entries, each resource's oldest call first, pending ones last."""

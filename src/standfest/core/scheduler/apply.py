@@ -7,6 +7,7 @@ from standfest.core.scheduler import digests, outcome
 from standfest.core.scheduler.actions import Action
 from standfest.core.scheduler.cluster import Cluster
 from standfest.core.scheduler.entities import Node, Resource
+from standfest.model.digests import digest
 from standfest.model.history import Entry, NodeRecord, Recorded, ResourceRecord
 
 _LATER = {"probe": 0, "stop": 1, "start": 2, "promote": 3, "monitor": 4}
@@ -105,10 +106,11 @@ def _result(cluster: Cluster, action: Action, record: ResourceRecord, call: int)
     entry.last_change = entry.last_run = cluster.now
     entry.migrate_source = action.meta.get("migrate_source", "")
     entry.migrate_target = action.meta.get("migrate_target", "")
-    parameters = dict(resource.parameters)
+    assert action.node is not None, "checked by the caller"
+    parameters = digests.parameters_of(cluster, resource, action.node, action.config)
     if action.interval and action.config is not None:
         parameters["CRM_meta_timeout"] = str(action.config.timeout)
-    entry.digest = digests.digest(parameters)
+    entry.digest = digest(parameters)
     if action.task == "reload-agent":
         entry.task = "start"
     record.entries.append(entry)

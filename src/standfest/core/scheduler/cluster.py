@@ -14,6 +14,7 @@ from standfest.model.history import Entry, Recorded
 
 if TYPE_CHECKING:
     from standfest.core.scheduler.actions import Action
+    from standfest.core.scheduler.resources import Reader
 
 
 class Relation(IntFlag):
@@ -189,6 +190,7 @@ class Cluster:
         self.keyed: dict[tuple[str, str], Action] = {}
         self.orders: list[Order] = []
         self.recorded: Recorded | None = None
+        self.reader: Reader | None = None  # of resources and their options
         self.have_fence_device = False
         self.have_unfencing = False
         self.have_remote = False

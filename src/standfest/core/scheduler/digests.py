@@ -3,47 +3,38 @@
 Source: facts/formats/SCHEDULER-SPEC.md section 9, "Parameter changes"; CIB-STATUS.md (op-digest).
 """
 
-import hashlib
-from collections.abc import Mapping
 from enum import Enum
 
 from standfest.core.scheduler.actions import make
 from standfest.core.scheduler.cluster import Cluster
 from standfest.core.scheduler.entities import Kind, Node, OperationConfig, Resource, Role
+from standfest.core.scheduler.rules import Facts, values_of
+from standfest.model.digests import matches
 from standfest.model.history import Entry
 
-_ESCAPES = (
-    ("&", "&amp;"),
-    ("<", "&lt;"),
-    (">", "&gt;"),
-    ('"', "&quot;"),
-    ("\n", "&#xA;"),
-    ("\t", "&#x9;"),
-    ("\r", "&#xD;"),
-)
 
-
-def digest(parameters: Mapping[str, str]) -> str:
-    """Return the op-digest: MD5 of a `<parameters>` element with sorted attributes."""
-    inner = "".join(f' {name}="{_escaped(value)}"' for name, value in sorted(parameters.items()))
-    text = f" <parameters{inner}/>\n"
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
-
-
-def _escaped(text: str) -> str:
-    """Return text as libxml2 writes it in an attribute."""
-    for character, entity in _ESCAPES:
-        if character in text:
-            text = text.replace(character, entity)
-    return text
+def parameters_of(
+    cluster: Cluster, resource: Resource, node: Node, config: OperationConfig | None
+) -> dict[str, str]:
+    """Return the instance attributes that an operation on a node is run with."""
+    assert cluster.reader is not None, "unpack sets it"
+    found = dict(cluster.reader.parameters_on(resource, node.index))
+    if config is not None and config.element is not None:
+        facts = Facts(cluster.now, node.attributes)
+        found |= values_of(config.element, "instance_attributes", facts)
+    for name in [n for n in found if n.startswith("CRM_meta_")]:
+        del found[name]
+    return found
 
 
 def compare(cluster: Cluster) -> None:
     """Restart, reload or reschedule whatever runs with other parameters than are configured."""
+    # The parts of bundles that nobody configured: their parameters are ours.
+    implied = {replica.container.id for bundle in cluster.bundles for replica in bundle.replicas}
+    implied |= cluster.hidden
     for resource in cluster.resources:
         for leaf in resource.primitives():
-            implied = leaf.element.line == 0  # parts of bundles: their parameters are ours
-            if leaf.history and not leaf.removed and not implied:
+            if leaf.history and not leaf.removed and leaf.id not in implied:
                 _compare(cluster, leaf)
 
 
@@ -88,7 +79,7 @@ class Difference(Enum):
     RESTART = 2
 
 
-def difference(resource: Resource, entry: Entry) -> Difference | None:
+def difference(cluster: Cluster, resource: Resource, node: Node, entry: Entry) -> Difference | None:
     """Compare what an operation ran with and the configuration; None: it cannot be told.
 
     A missing digest counts as another one: nothing says that the parameters are still the same.
@@ -105,37 +96,24 @@ def difference(resource: Resource, entry: Entry) -> Difference | None:
     )
     if entry.interval and config is None:
         return None
-    full = _parameters(resource, config)
+    full = parameters_of(cluster, resource, node, config)
     if "****" in full.values() and entry.secure_digest:
         return None  # what is masked cannot be compared
     if entry.interval and config is not None:
         full["CRM_meta_timeout"] = str(config.timeout)
     if entry.restart_digest:
         names = entry.force_restart.split() if entry.force_restart is not None else list(full)
-        if digest({n: v for n, v in full.items() if n in names}) != entry.restart_digest:
+        if not matches({n: v for n, v in full.items() if n in names}, entry.restart_digest):
             return Difference.RESTART
-    if digest(full) == entry.digest:
+    if matches(full, entry.digest):
         return Difference.NONE
     if entry.restart_digest or entry.interval:
         return Difference.RELOADABLE
     return Difference.RESTART
 
 
-def _parameters(resource: Resource, config: OperationConfig | None) -> dict[str, str]:
-    """Return the parameters that an operation's agent is given."""
-    full = dict(resource.parameters)
-    if config is not None and config.element is not None:
-        for part in config.element.children:
-            if part.tag == "instance_attributes":
-                for pair in part.children:
-                    full[pair.get("name") or ""] = pair.get("value") or ""
-    for name in [n for n in full if n.startswith("CRM_meta_")]:
-        del full[name]
-    return full
-
-
 def _entry(cluster: Cluster, resource: Resource, node: Node, entry: Entry) -> None:
-    match difference(resource, entry):
+    match difference(cluster, resource, node, entry):
         case Difference.RESTART:
             resource.changed = True
         case Difference.RELOADABLE if entry.interval:

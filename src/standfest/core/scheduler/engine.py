@@ -7,6 +7,7 @@ from standfest.core.scheduler import (
     actions,
     assign,
     bundles,
+    caution,
     digests,
     fence,
     links,
@@ -40,7 +41,7 @@ def unpack(configuration: Element, recorded: Recorded, now: int) -> Cluster:
     cluster.quorate = boolean(recorded.attributes.get("have-quorum"), False)
     cluster.no_quorum_panic = boolean(recorded.attributes.get("no-quorum-panic"), False)
     read_nodes(cluster, configuration)
-    reader = Reader(cluster, configuration)
+    reader = cluster.reader = Reader(cluster, configuration)
     reader.read()
     reader.settle_needs()
     remotes.connect(cluster)
@@ -50,6 +51,7 @@ def unpack(configuration: Element, recorded: Recorded, now: int) -> Cluster:
     for ticket in recorded.tickets:
         cluster.tickets[ticket.id] = ticket
     read_states(cluster)
+    caution.note_absence(cluster)
     for resource in cluster.resources:
         _wishes(resource)
     History(cluster, reader).read()
@@ -115,6 +117,11 @@ def fencing(cluster: Cluster) -> None:
     fence.fence(cluster)
 
 
+def hold_back(cluster: Cluster) -> None:
+    """Start nothing that a node of which nothing is known may be running."""
+    caution.hold_back(cluster)
+
+
 def relate(cluster: Cluster) -> None:
     """Order actions, and let "required" and "runnable" spread along the order."""
     before = cluster.orders
@@ -151,6 +158,7 @@ STAGES = (
     allocate,
     act,
     fencing,
+    hold_back,
     relate,
     notifications,
     untangle,

@@ -67,6 +67,7 @@ class Node:
 
     __slots__ = (
         "attributes",
+        "away",
         "banned",
         "before",
         "capacity",
@@ -116,6 +117,7 @@ class Node:
         self.revocable = False  # fenced only if its connection cannot be established
         self.expected = False
         self.pending = False
+        self.away = False  # heard, but what it does cannot be told or changed for now (`caution`)
         self.standby = False
         self.standby_on_fail = False
         self.maintenance = False

@@ -41,7 +41,7 @@ class History:
                 continue
             if node.is_remote or node.is_guest:
                 waiting.append((node, record))
-            elif node.online or cluster.options.fencing:
+            elif node.online or node.away or cluster.options.fencing:
                 self._node(node, record)
             else:
                 node.unpacked = False

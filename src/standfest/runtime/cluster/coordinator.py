@@ -16,7 +16,8 @@ from standfest.core.cib.changes import (
     SetTransientAttribute,
 )
 from standfest.core.cib.replica import Committed, Persist, Replica, ReplicaEffect, Stored
-from standfest.core.scheduler.schedule import schedule
+from standfest.core.scheduler.caution import AWAY
+from standfest.core.scheduler.schedule import Schedule, schedule
 from standfest.core.transition.effects import (
     Cancel,
     Execute,
@@ -26,7 +27,7 @@ from standfest.core.transition.effects import (
     TransitionEffect,
 )
 from standfest.core.transition.machine import Transition
-from standfest.model.configuration import Configuration, NoQuorumPolicy
+from standfest.model.configuration import Configuration
 from standfest.model.element import Element
 from standfest.model.errors import OperationError
 from standfest.model.graph import Action
@@ -34,8 +35,8 @@ from standfest.model.operations import OperationResult
 from standfest.model.status import Join as JoinState
 from standfest.model.status import NodeState, Status
 from standfest.model.time import Instant, earliest, seconds
-from standfest.runtime.cluster import links, protocol
-from standfest.runtime.cluster.effects import Level, MemberEffect, Save, Send, note
+from standfest.runtime.cluster import inputs, links, protocol
+from standfest.runtime.cluster.effects import KeepInput, Level, MemberEffect, Save, Send, note
 from standfest.runtime.cluster.failures import failure_changes
 from standfest.runtime.cluster.requests import changes_for, members
 from standfest.runtime.cluster.settings import JOIN_TIMEOUT, ClusterSettings
@@ -66,6 +67,8 @@ class Coordinator:
         self._recheck_wall: int | None = None
         self._recheck_at: Instant | None = None
         self._compiled: tuple[Element, Configuration] | None = None
+        self._effective: tuple[Element, bool, Element] | None = None
+        self._unfenced: set[str] = set()
 
     # --- who is there ---------------------------------------------------------------------------
 
@@ -90,8 +93,7 @@ class Coordinator:
         if not self.serving:
             return []
         # What runs there is unknown until its cluster daemon joins: forget what we believed.
-        pending = SetNodeState(node, True, False, JoinState.PENDING, True)
-        changes: tuple[Change, ...] = (pending, ForgetHistory(node, ""), self._quorum())
+        changes = (*self._away(node), ForgetHistory(node, ""), self._quorum())
         return self._apply(now, wall, changes, f"{node} is heard")
 
     def join(self, now: Instant, wall: int, node: str, message: protocol.Join) -> Effects:
@@ -117,16 +119,25 @@ class Coordinator:
         """A node is dead, or has left in order."""
         self._heard.discard(node)
         self._depart_done(node)
-        gone = SetNodeState(node, False, False, JoinState.DOWN, not left)
+        gone = (
+            SetNodeState(node, False, False, JoinState.DOWN, not left),
+            SetTransientAttribute(node, AWAY, None),
+        )
         return self._remove(now, wall, node, gone, "left" if left else "lost")
 
     def abandon(self, now: Instant, wall: int, node: str) -> Effects:
         """A node is heard, but its cluster daemon has gone: touch nothing there."""
-        pending = SetNodeState(node, True, False, JoinState.PENDING, True)
-        return self._remove(now, wall, node, pending, "without its cluster daemon")
+        return self._remove(now, wall, node, self._away(node), "without its cluster daemon")
+
+    @staticmethod
+    def _away(node: str) -> tuple[Change, ...]:
+        return (
+            SetNodeState(node, True, False, JoinState.PENDING, True),
+            SetTransientAttribute(node, AWAY, "true"),
+        )
 
     def _remove(
-        self, now: Instant, wall: int, node: str, change: SetNodeState, why: str
+        self, now: Instant, wall: int, node: str, changes: tuple[Change, ...], why: str
     ) -> Effects:
         self.joined.discard(node)
         self._joins.pop(node, None)
@@ -135,7 +146,7 @@ class Coordinator:
         if not self.serving:
             return self._integrate(now, wall, "all joined") if awaited and not self._awaited else []
         effects = self._replicated(self.replica.set_members(self._others()))
-        effects += self._apply(now, wall, (change, self._quorum()), "")
+        effects += self._apply(now, wall, (*changes, self._quorum()), "")
         effects += self._commanded(now, wall, self._transition.on_node_lost(now, node))
         return effects + self._consider(now, wall, f"{node} is {why}")
 
@@ -148,7 +159,7 @@ class Coordinator:
             kept = tuple(
                 (name, value)
                 for name, value in known.attributes
-                if not name.startswith(links.ATTRIBUTE_PREFIX) and name != "shutdown"
+                if not name.startswith(links.ATTRIBUTE_PREFIX) and name not in (AWAY, "shutdown")
             )
             status = status.with_node(
                 NodeState(node, True, True, JoinState.MEMBER, True, message.history, kept)
@@ -158,9 +169,8 @@ class Coordinator:
             if node not in self.joined:
                 heard = node in self._heard
                 join = JoinState.PENDING if heard else JoinState.DOWN
-                status = status.with_node(
-                    replace(known, in_membership=heard, online=False, join=join)
-                )
+                state = replace(known, in_membership=heard, online=False, join=join)
+                status = status.with_node(state.with_attribute(AWAY, "true" if heard else None))
         released = list(self._joins)
         self._joins.clear()
         quorum = self._quorum()
@@ -323,30 +333,39 @@ class Coordinator:
     def _schedule(self, now: Instant, wall: int, why: str) -> Effects:
         self._again = ""
         configuration = self._configuration()
-        if self.isolated:
-            # Nobody can reach us, and whoever cannot hear us is taking over: let go of everything.
-            stop = replace(configuration.options, no_quorum_policy=NoQuorumPolicy.STOP)
-            configuration = replace(configuration, options=stop)
-        plan = schedule(configuration, self.replica.cib.status, wall)
+        cib = replace(self.replica.cib, configuration=self._to_schedule())
+        plan = schedule(cib.configuration, inputs.recorded(cib), wall)
+        kept = KeepInput(cib, wall, plan.steps)
+        lamented = self._lament(plan)
         self._recheck_at = None
         if plan.recheck_at is not None:
             self._recheck_at = now + seconds(max(1, plan.recheck_at - wall))
         if not plan.graph.actions:
-            return self._rest()
+            return [*lamented, *self._rest(), kept]
         self._number += 1
         self._executed = 0
         effects: Effects = [
+            *lamented,
             note(
                 "transition-started",
                 number=self._number,
                 actions=len(plan.graph.actions),
                 reason=why,
-            )
+            ),
         ]
         options = configuration.options
         self._transition = Transition(options.cluster_delay, batch_limit=options.batch_limit)
         begun = self._transition.begin(now, self._number, self.settings.instance, plan.graph)
-        return effects + self._commanded(now, wall, begun)
+        return [*effects, *self._commanded(now, wall, begun), kept]
+
+    def _lament(self, plan: Schedule) -> Effects:
+        """Say once which nodes should be fenced: what they ran is not recovered before."""
+        wanted = {event.node: event.reason for event in plan.events if event.op == "fence"}
+        fresh = sorted(wanted.keys() - self._unfenced)
+        self._unfenced = set(wanted)
+        return [
+            note("fencing-needed", Level.ERROR, node=node, reason=wanted[node]) for node in fresh
+        ]
 
     def _commanded(self, now: Instant, wall: int, wanted: list[TransitionEffect]) -> Effects:
         """Perform what the transition wants."""
@@ -398,11 +417,14 @@ class Coordinator:
         for node in list(self._departing):
             state = self._state(node)
             configuration = self._configuration()
-            busy = [
+            ours = {
                 p.id
                 for p in configuration.primitives()
-                if state.runs(p.id) and p.options.is_managed and not p.options.maintenance
-            ]
+                if p.options.is_managed and not p.options.maintenance
+            }
+            # Instances of globally unique clones have their number behind a colon.
+            names = [name for name, _ in state.history if name.partition(":")[0] in ours]
+            busy = [name for name in names if state.runs(name)]
             if busy:
                 effects.append(
                     note("departure-blocked", Level.ERROR, node=node, resources=",".join(busy))
@@ -430,9 +452,19 @@ class Coordinator:
     def _configuration(self) -> Configuration:
         element = self.replica.cib.configuration
         if self._compiled is None or self._compiled[0] is not element:
-            compiled, _ = compile_configuration(element)
-            self._compiled = (element, links.with_link_rules(compiled))
+            self._compiled = (element, compile_configuration(element)[0])
         return self._compiled[1]
+
+    def _to_schedule(self) -> Element:
+        """Return the configuration with all that follows from this installation's state."""
+        element, isolated = self.replica.cib.configuration, self.isolated
+        known = self._effective
+        if known is None or known[0] is not element or known[1] != isolated:
+            made = inputs.effective(
+                element, self._configuration(), self.settings.nodes, isolated=isolated
+            )
+            known = self._effective = (element, isolated, made)
+        return known[2]
 
     def _publish_links(self, now: Instant, wall: int) -> Effects:
         status: Status = self.replica.cib.status

@@ -49,6 +49,18 @@ class Save:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepInput:
+    """Keep what the scheduler was given, and what it made of it, for administrators to replay.
+
+    cib: with the configuration that counted; wall: seconds since 1970; result: `Schedule.steps`.
+    """
+
+    cib: Cib
+    wall: int
+    result: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """Answer an administrator's request."""
 
@@ -71,7 +83,7 @@ class Note:
     fields: tuple[tuple[str, str], ...] = ()
 
 
-MemberEffect = Send | StartRun | KillRun | Save | Answer | LeaveCluster | Note
+MemberEffect = Send | StartRun | KillRun | Save | KeepInput | Answer | LeaveCluster | Note
 
 
 def note(event: str, level: Level = Level.INFO, **fields: object) -> Note:

@@ -15,13 +15,13 @@ def failure_changes(
 ) -> tuple[SetTransientAttribute, ...]:
     """Return the changes that count this result as a failure; none when it is not one.
 
-    A probe counts nothing: what it finds is recorded. A failed stop, and a failed start where that
-    is fatal, count INFINITY. wall: seconds since 1970.
+    A probe counts nothing: what it finds is recorded. Nor does a notification. A failed stop, and a
+    failed start where that is fatal, count INFINITY. wall: seconds since 1970.
     """
     operation = result.operation
     ended = result.status not in (OperationStatus.PENDING, OperationStatus.CANCELLED)
     probe = operation.task == "monitor" and not operation.interval
-    if result.succeeded or probe or not ended:
+    if result.succeeded or probe or not ended or operation.task == "notify":
         return ()
     suffix = f"{operation.resource}#{operation.task}_{in_milliseconds(operation.interval)}"
     fatal = operation.task == "stop" or (operation.task == "start" and start_failure_is_fatal)

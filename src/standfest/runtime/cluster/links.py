@@ -6,11 +6,11 @@ node as long as another one could do better, and every resource with that device
 that keeps it off such nodes (docs/adr/0006). These rules are derived, never written to the CIB.
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import replace
+from collections.abc import Collection, Iterator, Mapping
 
-from standfest.model.configuration import Configuration, Expression, Location, Primitive, Rule
-from standfest.model.scores import INFINITY
+from standfest.core.cib.document import with_section
+from standfest.model.configuration import Clone, Configuration, Group, Primitive
+from standfest.model.element import Element
 
 ADDRESS_TYPES = frozenset({"ipaddr", "ipaddr2"})
 ATTRIBUTE_PREFIX = "#link-"
@@ -31,19 +31,41 @@ def devices(configuration: Configuration) -> tuple[str, ...]:
     return tuple(sorted({device for device in named if device is not None}))
 
 
-def with_link_rules(configuration: Configuration) -> Configuration:
-    """Return the configuration plus one derived location rule for each address resource."""
-    derived = [
-        Location(
-            id=f"standfest-link-{primitive.id}",
-            resource=primitive.id,
-            score=-INFINITY,
-            rule=Rule((Expression(ATTRIBUTE_PREFIX + device, "eq", DOWN),)),
-        )
-        for primitive in configuration.primitives()
+def with_link_rules(element: Element, configuration: Configuration) -> Element:
+    """Return the `<configuration>` plus one derived location rule for each address resource."""
+    derived = tuple(
+        _rule(primitive.id, constrained, device)
+        for primitive, constrained in _addresses(configuration)
         if (device := device_of(primitive)) is not None
-    ]
-    return replace(configuration, locations=(*configuration.locations, *derived))
+    )
+    if not derived:
+        return element
+    section = element.child("constraints") or Element("constraints")
+    return with_section(element, section.with_children((*section.children, *derived)))
+
+
+def _addresses(configuration: Configuration) -> Iterator[tuple[Primitive, str]]:
+    """Yield every primitive, and the id that a constraint on it names: a clone goes as a whole."""
+    for top in configuration.resources:
+        inner = top.child if isinstance(top, Clone) else top
+        members = inner.members if isinstance(inner, Group) else (inner,)
+        for member in members:
+            yield member, top.id if isinstance(top, Clone) else member.id
+
+
+def _rule(primitive: str, constrained: str, device: str) -> Element:
+    name = f"standfest-link-{primitive}"
+    expression = Element(
+        "expression",
+        (
+            ("id", f"{name}-down"),
+            ("attribute", ATTRIBUTE_PREFIX + device),
+            ("operation", "eq"),
+            ("value", DOWN),
+        ),
+    )
+    rule = Element("rule", (("id", f"{name}-rule"), ("score", "-INFINITY")), (expression,))
+    return Element("rsc_location", (("id", name), ("rsc", constrained)), (rule,))
 
 
 def published(

@@ -1,0 +1,142 @@
+"""What the coordinator gives the scheduler: the configuration that counts, and the status as read.
+
+`recorded` says the same as `core.cib.status_xml` would in XML and `config.recorded` would read back
+from it; a property holds the three together: a recorded input must replay as it was decided.
+"""
+
+import json
+from collections.abc import Sequence
+
+from standfest.core.cib.document import Cib, with_section
+from standfest.core.cib.status_xml import cib_element, digest, node_ids, resource_entries
+from standfest.model import xml
+from standfest.model.configuration import Configuration
+from standfest.model.element import Element
+from standfest.model.history import Entry, NodeRecord, Recorded, ResourceRecord
+from standfest.model.operations import OperationResult, OperationStatus
+from standfest.model.status import NodeState
+from standfest.model.time import in_milliseconds
+from standfest.runtime.cluster import links
+from standfest.runtime.cluster.effects import KeepInput
+
+RESULT_MARK = "standfest-result"
+"""Begins the comment that says what the scheduler made of an input."""
+
+UNKNOWN_KEY = "0:0:{expected}:00000000-0000-0000-0000-000000000000"
+
+
+def document(kept: KeepInput) -> str:
+    """Return an input as a CIB that `standfest simulate` and crm_simulate read.
+
+    The time is its `execution-date`; the result stands in a comment at the end.
+    """
+    element = cib_element(kept.cib).with_attribute("execution-date", str(kept.wall))
+    # Two hyphens would end the comment.
+    result = json.dumps(kept.result).replace("--", "-\\u002d")
+    return f"{xml.serialise(element)}<!-- {RESULT_MARK} {result} -->\n"
+
+
+def effective(
+    element: Element, configuration: Configuration, nodes: Sequence[str], *, isolated: bool
+) -> Element:
+    """Return the configuration with all nodes and the derived link rules.
+
+    nodes: all of the installation, whether the CIB names them or not. isolated: let go of
+    everything; a node without any carrier stops all, whatever its no-quorum-policy: nobody can
+    reach it, and whoever cannot hear it is taking over.
+    """
+    element = links.with_link_rules(_with_nodes(element, nodes), configuration)
+    if not isolated:
+        return element
+    override = Element(
+        "cluster_property_set",
+        (("id", "standfest-isolated"), ("score", "INFINITY")),
+        (
+            Element(
+                "nvpair",
+                (
+                    ("id", "standfest-isolated-no-quorum-policy"),
+                    ("name", "no-quorum-policy"),
+                    ("value", "stop"),
+                ),
+            ),
+        ),
+    )
+    section = element.child("crm_config") or Element("crm_config")
+    # The one named cib-bootstrap-options would come before all others.
+    kept = tuple(_without(s, "no-quorum-policy") for s in section.children)
+    return with_section(element, section.with_children((override, *kept)))
+
+
+def _with_nodes(element: Element, nodes: Sequence[str]) -> Element:
+    known = node_ids(element)
+    added = [
+        Element("node", (("id", name), ("uname", name))) for name in nodes if name not in known
+    ]
+    if not added:
+        return element
+    section = element.child("nodes") or Element("nodes")
+    return with_section(element, section.with_children((*section.children, *added)))
+
+
+def _without(properties: Element, name: str) -> Element:
+    pairs = tuple(
+        pair for pair in properties.children if (pair.get("name") or "").replace("_", "-") != name
+    )
+    return properties.with_children(pairs)
+
+
+def recorded(cib: Cib) -> Recorded:
+    """Return the CIB's attributes and status in the form that the scheduler reads."""
+    ids = node_ids(cib.configuration)
+    status = cib.status
+    attributes = {"have-quorum": "1" if status.have_quorum else "0"}
+    if status.coordinator:
+        attributes["dc-uuid"] = ids.get(status.coordinator, status.coordinator)
+    nodes = [_node(state, ids.get(state.name, state.name)) for state in status.nodes]
+    return Recorded(attributes, nodes)
+
+
+def _node(state: NodeState, identifier: str) -> NodeRecord:
+    attributes = {
+        "id": identifier,
+        "uname": state.name,
+        "in_ccm": "true" if state.in_membership else "false",
+        "crmd": "online" if state.online else "offline",
+        "join": state.join.value,
+        "expected": "member" if state.expected else "down",
+    }
+    record = NodeRecord(identifier, state.name, attributes)
+    record.transient = dict(state.attributes)
+    for name, results in state.history:
+        record.history.append(_resource(name, results))
+    return record
+
+
+def _resource(name: str, results: tuple[OperationResult, ...]) -> ResourceRecord:
+    agent = results[-1].operation.agent if results else None
+    named = (agent.standard, agent.provider, agent.type) if agent is not None else ("", "", "")
+    record = ResourceRecord(name, named)
+    for identifier, result in resource_entries(name, results).items():
+        record.entries.append(_entry(identifier, result))
+    return record
+
+
+def _entry(identifier: str, result: OperationResult) -> Entry:
+    operation = result.operation
+    interval = in_milliseconds(operation.interval)
+    pending = result.status is OperationStatus.PENDING
+    entry = Entry(operation.task, interval, int(result.exit_code), int(result.status))
+    entry.id = identifier
+    entry.key = f"{operation.resource}_{operation.task}_{interval}"
+    entry.transition = operation.key or UNKNOWN_KEY.format(expected=operation.expected)
+    entry.expected = operation.expected
+    entry.call_id = -1 if pending else result.call_id
+    entry.last_change = result.last_change
+    entry.failed = identifier.endswith("_last_failure_0")
+    entry.digest = digest(result)
+    entry.exit_reason = result.exit_reason
+    meta = dict(operation.meta)
+    entry.migrate_source = meta.get("migrate_source", "")
+    entry.migrate_target = meta.get("migrate_target", "")
+    return entry
