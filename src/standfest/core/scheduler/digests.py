@@ -68,6 +68,7 @@ def _agent_changed(
 ) -> None:
     stop = make(cluster, resource, "stop", node, optional=False)
     stop.reason = "changed agent"
+    resource.changed = True
     resource.fresh = True
 
 

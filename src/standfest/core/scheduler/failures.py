@@ -227,6 +227,7 @@ def expired(seen: Observation, entry: Entry) -> bool:
     stale = False
     if timeout and entry.last_change:
         ignored = reaction(cluster, resource, entry) is OnFail.BLOCK and entry.failed
+        ignored = ignored or _awaits_fencing(cluster, resource, entry)
         if cluster.now >= entry.last_change + timeout and not ignored:
             stale = not _blocking(cluster, resource)
         effective, last = fail_count(cluster, resource, node)
@@ -246,6 +247,17 @@ def expired(seen: Observation, entry: Entry) -> bool:
         if plain in (0, 7, 8):
             return False
     return stale
+
+
+def _awaits_fencing(cluster: Cluster, resource: Resource, entry: Entry) -> bool:
+    """Return whether a lost connection counts as lost until the node behind it is fenced.
+
+    Its monitor reports changes only, so the time of the entry does not tell when it failed last.
+    """
+    behind = resource.remote_node
+    if not resource.reconnect_interval or not cluster.options.fencing or behind is None:
+        return False
+    return entry.task == "monitor" and bool(entry.interval) and not behind.remote_was_fenced
 
 
 def banned_by_failures(cluster: Cluster, resource: Resource, node: Node) -> int:

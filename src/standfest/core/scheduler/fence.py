@@ -5,7 +5,7 @@ Source: facts/formats/SCHEDULER-SPEC.md sections 10.2 to 10.4.
 
 import itertools
 
-from standfest.core.scheduler import failures, values
+from standfest.core.scheduler import failures, unfence
 from standfest.core.scheduler.actions import Action, find, order_actions
 from standfest.core.scheduler.cluster import Cluster, Relation
 from standfest.core.scheduler.entities import Need, Node, Resource
@@ -49,8 +49,9 @@ def fence(cluster: Cluster) -> None:
                 _imply(cluster, leaves, node, made)
     for action in (*fences, *guests):
         _before_starts(leaves, action)
-    if cluster.have_unfencing:
-        _unfence(cluster, leaves)
+    _clear_later(cluster, leaves)
+    if cluster.have_unfencing and cluster.options.fencing:
+        unfence.unfence(cluster, leaves)
     _last(cluster, fences, leaves)
     for node in cluster.nodes:
         member = not node.is_remote and not node.is_guest
@@ -58,22 +59,14 @@ def fence(cluster: Cluster) -> None:
             _shutdown(cluster, node, leaves, fences)
 
 
-def _unfence(cluster: Cluster, leaves: list[Resource]) -> None:
-    """Open the way for nodes that a device has to let in first (rule 10.2 g)."""
-    for node in cluster.nodes:
-        done = values.integer(node.attributes.get("#node-unfenced"), 0)
-        if not node.usable or node.is_guest or node.is_remote or done:
-            continue
-        action = Action(len(cluster.actions), None, "stonith", f"stonith-{node.name}-on", node)
-        action.how = "on"
-        action.optional = False
-        cluster.actions.append(action)
-        for leaf in leaves:
-            if leaf.fence_device or leaf.needs is not Need.UNFENCING:
-                continue
-            for other in leaf.actions:
-                if other.node is node and other.task in ("start", "migrate_from"):
-                    order_actions(action, other, int(R.ORDERED | R.UNRUNNABLE_FIRST_BLOCKS))
+def _clear_later(cluster: Cluster, leaves: list[Resource]) -> None:
+    """Forget that a connection failed only when the node behind it is fenced."""
+    for leaf in leaves:
+        behind = leaf.remote_node
+        action = cluster.fence_by_node.get(behind.index) if behind is not None else None
+        if action is not None and leaf.reconnect_interval:
+            for clearing in leaf.by_key.get(f"{leaf.id}_clear_failcount_0", ()):
+                order_actions(action, clearing, int(R.ORDERED))
 
 
 def _fencing(cluster: Cluster, node: Node, how: str = "") -> Action:

@@ -409,9 +409,8 @@ class History:
             resource.role = Role.STOPPED
         elif resource.role < Role.STARTED:
             _activate(resource)
-        if reaction is OnFail.STOP and resource.next_role < Role.STOPPED:
-            resource.next_role = Role.STOPPED
-        if reaction is OnFail.STOP:
+        later = reaction is OnFail.RESET_REMOTE and resource.reconnect_interval
+        if reaction is OnFail.STOP or later:
             resource.next_role = Role.STOPPED
             failures.ban_everywhere(self.cluster, resource, f"{entry.key} failed: stop")
 

@@ -282,8 +282,12 @@ def final(cluster: Cluster) -> tuple[dict[str, str], dict[str, list[tuple[str, s
 def _remote_after(cluster: Cluster, node: Node, fenced: set[int]) -> str:
     """Return a remote node's state: it is there when its connection is."""
     assert node.connection is not None, "checked by the caller"
-    if not _after(cluster, node.connection, fenced):
-        return "offline"
+    connection = node.connection
+    if not _after(cluster, connection, fenced):
+        # What ended a connection is remembered until it is to be tried again.
+        waiting = connection.failed and connection.reconnect_interval and connection.running
+        kept = waiting and cluster.options.fencing and not node.remote_was_fenced
+        return "unclean-offline" if kept else "offline"
     if node.standby:
         return "standby"
     return "maintenance" if node.maintenance else "online"

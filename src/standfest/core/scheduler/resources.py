@@ -211,7 +211,7 @@ class Reader:
         options = self.cluster.options
         value = resource.meta.get("requires")
         if value is None:
-            if resource.fence_device:
+            if resource.fence_device or self._connects(resource):
                 need = Need.QUORUM
             elif options.fencing:
                 need = Need.UNFENCING if self.cluster.have_unfencing else Need.FENCING
@@ -230,6 +230,11 @@ class Reader:
             resource.needs = Need.QUORUM if resource.fence_device else Need.UNFENCING
         else:
             resource.needs = Need.FENCING
+
+    @staticmethod
+    def _connects(resource: Resource) -> bool:
+        """Return whether it is a connection to a remote node: what is behind it needs fencing."""
+        return resource.agent == ("ocf", "pacemaker", "remote") and resource.container is None
 
     def settle_needs(self) -> None:
         """Decide `requires`; done when it is known whether any device unfences."""
@@ -338,6 +343,9 @@ class Reader:
             resource.remote_node = node
         interval = resource.parameters.get("reconnect_interval")
         resource.reconnect_interval = values.milliseconds(interval, 0)
+        if resource.reconnect_interval:
+            # A failed connection is tried again then: it overrides any failure-timeout.
+            resource.failure_timeout = resource.reconnect_interval // 1000
 
     def _parameters(self, resource: Resource) -> Mapping[str, str]:
         found: dict[str, str] = {}

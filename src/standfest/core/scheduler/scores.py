@@ -195,39 +195,27 @@ def _bound(cluster: Cluster, resource: Resource, role: Role, policy: str, ticket
     if ticket.granted and not ticket.standby:
         return
     nowhere = {node.index: -INFINITY for node in cluster.nodes}
-    lost = not ticket.granted
-    if role in (Role.UNKNOWN, Role.STARTED):
-        if lost and policy == "freeze":
-            if resource.running:
-                resource.managed = False
-                resource.blocked = True
-                return
-        elif lost and policy == "fence" and resource.running and resource.managed:
-            for host in list(resource.running):
-                failures.mark_unclean(cluster, host, f"ticket {ticket.id} is lost")
+    # Without the ticket nothing starts; what runs already suffers what loss-policy says.
+    lost = not ticket.granted and bool(resource.running)
+    promoted = role is Role.PROMOTED
+    if lost and policy == "freeze":
+        resource.managed = False
+        resource.blocked = True
+        return
+    fenced = False
+    if lost and policy == "fence":
+        # For a role of a promotable clone: only where an instance has it.
+        fenced = role in (Role.UNKNOWN, Role.STARTED) or (promoted and resource.role is role)
+        for host in list(resource.running) if fenced else ():
+            failures.mark_unclean(cluster, host, f"ticket {ticket.id} is lost")
+        if not fenced and not promoted:
+            return
+    if not promoted or policy == "stop" or fenced:
         _apply(resource, nowhere, "")
         cluster.note(resource, Cause.TICKET, ticket.id, nowhere)
-        if lost and policy == "demote":
-            pass
-        return
-    if role is Role.PROMOTED:
-        location = Location(f"ticket {ticket.id}", Role.PROMOTED, nowhere, resource.element)
-        if lost and policy == "freeze" and resource.running:
-            resource.managed = False
-            resource.blocked = True
-            return
-        if lost and policy == "stop":
-            _apply(resource, nowhere, "")
-            cluster.note(resource, Cause.TICKET, ticket.id, nowhere)
-            return
-        if lost and policy == "fence" and resource.role is Role.PROMOTED:
-            for host in list(resource.running):
-                failures.mark_unclean(cluster, host, f"ticket {ticket.id} is lost")
-        resource.locations.append(location)
-        return
-    if not resource.running or resource.role is Role.UNPROMOTED:
-        _apply(resource, nowhere, "")
-        cluster.note(resource, Cause.TICKET, ticket.id, nowhere)
+    elif promoted:
+        where = Location(f"ticket {ticket.id}", Role.PROMOTED, nowhere, resource.element)
+        resource.locations.append(where)
 
 
 def _settle(cluster: Cluster, resource: Resource) -> None:
