@@ -8,6 +8,7 @@ from enum import Enum
 from standfest.core.scheduler.actions import make
 from standfest.core.scheduler.cluster import Cluster
 from standfest.core.scheduler.entities import Kind, Node, OperationConfig, Resource, Role
+from standfest.core.scheduler.resources import default_provider
 from standfest.core.scheduler.rules import Facts, values_of
 from standfest.model.digests import matches
 from standfest.model.history import Entry
@@ -45,7 +46,9 @@ def _compare(cluster: Cluster, resource: Resource) -> None:
         node = cluster.nodes[index]
         if node not in resource.running or resource.role < Role.STARTED:
             continue
-        if record.agent != resource.agent and any(record.agent):
+        standard, provider, kind = record.agent
+        recorded = (standard, provider or default_provider(standard), kind)
+        if recorded != resource.agent and any(record.agent):
             _agent_changed(cluster, resource, node, record.agent)
             continue
         started = max(

@@ -159,7 +159,7 @@ class Reader:
         if resource.kind is Kind.PRIMITIVE:
             agent = (
                 element.get("class") or "",
-                element.get("provider") or "",
+                element.get("provider") or default_provider(element.get("class")),
                 element.get("type") or "",
             )
             resource.agent = agent
@@ -407,6 +407,11 @@ class Reader:
         assert self._operation_defaults is not None, "an absent section has no rules"
         about = Facts(self.cluster.now, agent=resource.agent, operation=(name, interval))
         return values_of(self._operation_defaults, "meta_attributes", about)
+
+
+def default_provider(standard: str | None) -> str:
+    """Return the provider of an agent that names none: OCF agents are then `heartbeat`'s."""
+    return "heartbeat" if standard == "ocf" else ""
 
 
 def _tree(resource: Resource) -> list[Resource]:
