@@ -275,3 +275,86 @@ def test_an_instance_that_cannot_be_promoted_is_still_started() -> None:
     text = cib(members, resources, rules)
     assert "promote s n1 blocked" in happens(text)
     assert "start a n1 blocked" in happens(text)
+
+
+PROMOTABLE = {"promotable": "true"}
+
+
+def test_promotion_scores_count_while_nothing_is_known_of_an_instance() -> None:
+    # Rule 7.1: at the start of a cluster; later only where an instance is or was looked for.
+    stateful = clone("cl", primitive("s", agent="Stateful"), PROMOTABLE)
+    fresh = [Member("n1", transient={"master-s": "5"}), Member("n2", transient={"master-s": "10"})]
+    assert "promote s n2" in happens(cib(fresh, stateful))
+    unique = clone("cl", primitive("s", agent="Stateful"), PROMOTABLE | {"clone-node-max": "2"})
+    named = [
+        Member("n1", transient={"master-s:0": "5"}),
+        Member("n2", transient={"master-s:1": "10"}),
+    ]
+    assert "promote s:1 n2" in happens(cib(named, unique))
+
+
+def test_an_optional_colocation_of_the_promoted_role_counts_once() -> None:
+    # Rule 7.3: 100 + 30 beside `a` is less than 150; counted twice, 160 would be more.
+    stateful = clone("cl", primitive("s", agent="Stateful"), PROMOTABLE)
+    rules = (
+        '<rsc_location id="l" rsc="a" node="n2" score="INFINITY"/>'
+        '<rsc_colocation id="k" rsc="cl" rsc-role="Promoted" with-rsc="a" score="30"/>'
+    )
+    seen = up("s", agent="Stateful") + down("a")
+    members = [
+        Member("n1", seen, transient={"master-s": "150"}),
+        Member("n2", seen, transient={"master-s": "100"}),
+    ]
+    assert "promote s n1" in happens(cib(members, primitive("a") + stateful, rules))
+
+
+def test_nothing_is_promoted_beside_what_does_not_run() -> None:
+    # Rule 7.3: mandatory, and `a` has no place.
+    stateful = clone("cl", primitive("s", agent="Stateful"), PROMOTABLE)
+    rules = '<rsc_colocation id="k" rsc="cl" rsc-role="Promoted" with-rsc="a" score="INFINITY"/>'
+    seen = up("s", agent="Stateful")
+    text = cib(
+        [Member("n1", seen, transient={"master-s": "150"})],
+        primitive("a", {"target-role": "Stopped"}) + stateful,
+        rules,
+    )
+    assert happens(text) == []
+
+
+def test_an_instance_of_a_group_may_begin_what_a_later_member_cannot_complete() -> None:
+    # Rules 5.5 and 6.15: `b` is not wanted; `a` stays, and starts on n2.
+    inner = group("g", primitive("a"), primitive("b", {"target-role": "Stopped"}))
+    text = cib([Member("n1", up("a")), Member("n2")], clone("cl", inner))
+    assert happens(text) == ["start a n2"]
+
+
+def test_what_follows_a_clone_of_groups_waits_for_whole_groups() -> None:
+    # Rule 6.10 with 5.9: no instance is complete without `b`, so `d` may not run.
+    inner = group("g", primitive("a"), primitive("b", {"target-role": "Stopped"}))
+    text = cib(
+        [Member("n1", up("a", "d"))], clone("cl", inner) + primitive("d"), ORDER.format("cl", "d")
+    )
+    assert happens(text) == ["stop d n1"]
+
+
+def test_what_follows_a_blocked_clone_of_groups_is_stopped() -> None:
+    # Rules 8.1 b and 6.9: `x` is not wanted, so neither the groups nor what follows them can run.
+    inner = group("g", primitive("a"), primitive("b"))
+    resources = primitive("x", {"target-role": "Stopped"}) + clone("c1", inner)
+    rules = ORDER.format("x", "c1") + '<rsc_order id="p" first="c1" then="c2"/>'
+    text = cib([Member("n1", up("a", "b", "d"))], resources + clone("c2", primitive("d")), rules)
+    assert happens(text) == ["stop a n1", "stop b n1", "stop d n1"]
+
+
+def test_a_failure_with_other_parameters_is_forgotten() -> None:
+    # Rule 3.8: start failed for good, but with parameters that are no longer configured.
+    failed = history(
+        "a",
+        entry("a", "start", 1, 0, 2, f'op-digest="{"0" * 32}"'),
+        entry("a", "stop", call=3),
+    )
+    counted = {"fail-count-a#start_0": "INFINITY"}
+    text = cib([Member("n1", failed, transient=counted)], primitive("a"))
+    assert happens(text) == ["start a n1"]
+    same = text.replace("0" * 32, UNCHANGED)
+    assert happens(same) == []

@@ -197,12 +197,11 @@ def any_usable(cluster: Cluster, table: list[int]) -> bool:
 
 def _change_priority(colocation: Colocation, dependent: Resource, primary: Resource) -> None:
     """Let the primary's place count for promotion (rule 7.3)."""
-    if dependent.assigned is None or primary.assigned is None:
+    if dependent.assigned is None:
         return
-    attribute = colocation.attribute
-    here, there = value_on(dependent.assigned, attribute), value_on(primary.assigned, attribute)
-    score = colocation.score
-    if here != there:
+    score, attribute = colocation.score, colocation.attribute
+    place = primary.assigned
+    if place is None or value_on(dependent.assigned, attribute) != value_on(place, attribute):
         if score >= INFINITY and colocation.dependent_role is Role.PROMOTED:
             dependent.promotion_priority = -INFINITY
         return

@@ -3,7 +3,7 @@
 Source: facts/formats/SCHEDULER-SPEC.md sections 3 and 9.
 """
 
-from standfest.core.scheduler import values
+from standfest.core.scheduler import digests, values
 from standfest.core.scheduler.actions import make
 from standfest.core.scheduler.cluster import Cluster
 from standfest.core.scheduler.entities import (
@@ -32,6 +32,8 @@ REACTIONS = {
     "fence": OnFail.FENCE,
     "suicide": OnFail.FENCE,
 }
+
+_NOT_INSTALLED = 7  # op-status
 
 
 class Observation:
@@ -225,6 +227,8 @@ def expired(seen: Observation, entry: Entry) -> bool:
     cluster, resource, node = seen.cluster, seen.resource, seen.node
     timeout = resource.failure_timeout
     stale = False
+    if entry.status == _NOT_INSTALLED:
+        return False  # that does not get better by itself
     if timeout and entry.last_change:
         ignored = reaction(cluster, resource, entry) is OnFail.BLOCK and entry.failed
         ignored = ignored or _awaits_fencing(cluster, resource, entry)
@@ -242,6 +246,8 @@ def expired(seen: Observation, entry: Entry) -> bool:
                     resource.expired.add(node.index)
             elif entry.failed and resource.reconnect_interval:
                 resource.expired.add(node.index)
+    if not stale and entry.failed and _other_parameters(cluster, resource, node, entry):
+        resource.expired.add(node.index)
     if stale and entry.task == "monitor" and not entry.interval:
         plain = {190: 0, 191: 8}.get(entry.exit_code, entry.exit_code)
         if plain in (0, 7, 8):
@@ -260,6 +266,14 @@ def _awaits_fencing(cluster: Cluster, resource: Resource, entry: Entry) -> bool:
     return entry.task == "monitor" and bool(entry.interval) and not behind.remote_was_fenced
 
 
+def _other_parameters(cluster: Cluster, resource: Resource, node: Node, entry: Entry) -> bool:
+    """Return whether a failure was with parameters that have changed since (rule 3.8)."""
+    if entry.task not in ("start", "monitor") or not entry.digest:
+        return False
+    found = digests.difference(cluster, resource, node, entry)
+    return found is not None and found is not digests.Difference.NONE
+
+
 def banned_by_failures(cluster: Cluster, resource: Resource, node: Node) -> int:
     """Return the fail count if it has reached migration-threshold on this node, else 0."""
     if not resource.migration_threshold:
@@ -267,6 +281,8 @@ def banned_by_failures(cluster: Cluster, resource: Resource, node: Node) -> int:
     count = 0
     leaves = resource.primitives() if resource.kind is not Kind.GROUP else [resource]
     for leaf in leaves:
+        if node.index in leaf.expired:
+            continue  # its count is about to be cleared
         if leaf.kind is Kind.PRIMITIVE:
             count = add_scores(count, fail_count(cluster, leaf, node)[0])
     return count if count and count >= resource.migration_threshold else 0

@@ -68,7 +68,10 @@ def _instance_flags(
 ) -> tuple[bool, bool]:
     optional, any_runnable = True, False
     for instance in clone.children:
-        found = find(instance, task, node if instance.kind is Kind.PRIMITIVE else None)
+        if instance.kind is Kind.PRIMITIVE:
+            found = find(instance, task, node)
+        else:
+            found = find(instance, action.task) or find(instance, task)
         if found is None:
             continue
         if node is not None and colocate.place_of(instance) not in (node, None):
@@ -85,20 +88,20 @@ def _instance_flags(
 
 
 def group_flags(action: Action, group: Resource, task: str) -> tuple[bool, bool]:
-    """Return (optional, runnable) of a group's action from its members' actions."""
+    """Return (optional, runnable) of a group's action from its members' actions.
+
+    A group may begin what its later members cannot complete; it is done only when all are.
+    """
     optional, runnable = True, True
+    ends = action.task != task
     for member in group.children:
         found = find(member, task)
         if found is not None:
             if not found.optional:
                 optional = False
                 action.optional = False
-            if not found.runnable and not (found.optional and task in ("stop", "demote")):
+            if ends and not found.runnable and not (found.optional and task in ("stop", "demote")):
                 runnable = False
-        elif task not in ("stop", "demote"):
-            runnable = False
-    if not runnable:
-        action.runnable = False
     return optional, runnable
 
 

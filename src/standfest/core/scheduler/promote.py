@@ -9,7 +9,6 @@ from standfest.core.scheduler import colocate, values
 from standfest.core.scheduler.cluster import Cluster
 from standfest.core.scheduler.entities import Node, Resource, Role
 from standfest.core.scheduler.ledger import Cause
-from standfest.model.history import NodeRecord
 from standfest.model.scores import INFINITY, add_scores
 
 
@@ -22,7 +21,8 @@ def promotion_score(resource: Resource, node: Node) -> int | None:
         for score in known:
             total = add_scores(total, score)
         return total if known else None
-    applies = _applies(resource, node)
+    if not _applies(resource, node):
+        return None
     if resource.home is not None and resource.meta.get("container-attribute-target") == "host":
         node = node.host
     record = resource.history.get(node.index)
@@ -31,40 +31,31 @@ def promotion_score(resource: Resource, node: Node) -> int | None:
         text = node.attributes.get(f"master-{name}")
         if text is None:
             text = node.attributes.get(f"promoted-{name}")
-        if text is not None and (applies or _permanent(node, f"master-{name}")):
+        if text is not None:
             return values.score(text, 0)
     return None
 
 
-def _permanent(node: Node, name: str) -> bool:
-    """Return whether an attribute is configured: then nobody has to have seen the resource."""
-    record = node.record
-    return isinstance(record, NodeRecord) and name not in record.transient
-
-
 def _applies(resource: Resource, node: Node) -> bool:
-    """Return whether a node's score is about this instance."""
+    """Return whether a node's score is about this instance.
+
+    Instances of an anonymous clone are interchangeable: the score is about the one that is active
+    there, or about any if the node is known to have none. While nothing at all is known of an
+    instance, as when a cluster starts, every node's score counts.
+    """
     clone = resource.clone
-    if clone is None:
+    if clone is None or resource.allowed[node.index] < 0:
         return False
     if not clone.globally_unique:
-        if node in resource.running:
+        alike = [leaf for leaf in clone.primitives() if leaf.base == resource.base]
+        active = [leaf for leaf in alike if node in leaf.running]
+        if resource in active:
             return True
-        active = False
-        known = False
-        for instance in clone.children:
-            for leaf in instance.primitives():
-                if leaf.base != resource.base:
-                    continue
-                if node in leaf.running:
-                    active = True
-                if node.index in leaf.known_on:
-                    known = True
-        if active:
-            # It is the other one's; but instances are interchangeable, and this one may come here.
-            return resource.allowed[node.index] >= 0
-        return known and resource.allowed[node.index] >= 0
-    return node.index in resource.known_on and resource.allowed[node.index] >= 0
+        if not active and any(node.index in leaf.known_on for leaf in alike):
+            return True
+    if not resource.running and not resource.known_on:
+        return True
+    return node.index in resource.known_on or node in resource.running
 
 
 def add_scores_of_promotion(cluster: Cluster, clone: Resource) -> None:
@@ -184,18 +175,7 @@ def _sorted(cluster: Cluster, clone: Resource) -> list[Resource]:
         table[place.index] = add_scores(table[place.index], instance.sort_index)
     before, clone.allowed = clone.allowed, table
     _note_claims(cluster, clone, Cause.INSTANCES, None)
-    for colocation in colocate.colocations_of(clone):
-        if colocation.dependent_role is Role.PROMOTED:
-            clone.allowed = colocate.merged(
-                cluster,
-                colocation.primary,
-                clone,
-                clone.allowed,
-                colocation,
-                colocation.score / INFINITY,
-                active_only=colocation.score < INFINITY,
-            )
-            _note_claims(cluster, clone, Cause.COLOCATION, colocation)
+    # What the clone itself goes with has been counted in the instances' priorities.
     for colocation in colocate.dependents_of(clone):
         if colocation.primary_role is Role.PROMOTED and colocation.has_influence():
             clone.allowed = colocate.merged(
