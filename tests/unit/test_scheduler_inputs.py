@@ -3,9 +3,11 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from standfest.analysis.replay import compare, recorded_steps
 from standfest.config.cib import compile_configuration, load
 from standfest.config.recorded import read
 from standfest.core.cib.document import Cib
+from standfest.core.scheduler.engine import decide
 from standfest.core.scheduler.schedule import schedule
 from standfest.model.history import Entry, NodeRecord, Recorded
 from standfest.model.operations import Agent, Operation, OperationResult, OperationStatus
@@ -132,3 +134,31 @@ def test_a_result_that_holds_two_hyphens_does_not_end_its_comment() -> None:
     text = inputs.document(KeepInput(cib, 1, ("a--b_start_0 node--1",)))
     assert text.count("--") == 2  # the comment's own
     assert read(text, "kept")[1].attributes["execution-date"] == "1"
+
+
+def test_a_replay_says_what_was_decided_otherwise() -> None:
+    cib = Cib(Version(), ELEMENT, Status((NodeState("a", True, True, Join.MEMBER, True),), True))
+    wall = 1_700_000_000
+    steps = schedule(ELEMENT, inputs.recorded(cib), wall).steps
+    assert steps == ("ip_monitor_0 a", "ip_start_0 a")
+    for kept, expected in (
+        (steps, ["Replay: as decided when it was recorded (2 steps)"]),
+        (
+            ("ip_monitor_0 a", "ip_start_0 b"),
+            [
+                "Replay: decided otherwise when it was recorded",
+                "  only then: ip_start_0 b",
+                "  only now:  ip_start_0 a",
+            ],
+        ),
+    ):
+        text = inputs.document(KeepInput(cib, wall, kept)).encode()
+        then = recorded_steps(text)
+        assert then == kept
+        assert compare(then, decide(*read(text, "kept"), wall)) == expected
+
+
+def test_a_cib_that_nobody_recorded_has_no_steps_to_compare_with() -> None:
+    assert recorded_steps(b"<cib><configuration/></cib>") is None
+    assert recorded_steps(b'<cib/><!-- standfest-result ["a", 1] -->') is None
+    assert recorded_steps(b"<cib/><!-- standfest-result [ -->") is None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from standfest.analysis import plantext, whatif
+from standfest.analysis import plantext, replay, whatif
 from standfest.analysis.canonical import canonical
 from standfest.config.recorded import read
 from standfest.core.scheduler import calendar
@@ -52,6 +52,7 @@ def command(cib: str, at: str, **options: object) -> None:
         text = sys.stdin.buffer.read() if cib == "-" else Path(cib).read_bytes()
         configuration, recorded = read(text, cib)
         now = moment_of(at, recorded)
+        replayed = replay.verdict(text, configuration, recorded, now)
         configuration = _changed(configuration, recorded, now, options)
     except OSError as error:
         raise click.ClickException(f"{cib}: {error.strerror}; expected a CIB file") from error
@@ -63,6 +64,8 @@ def command(cib: str, at: str, **options: object) -> None:
         click.echo(json.dumps(canonical(cluster), indent=indent))
         return
     click.echo("\n".join(plantext.lines_of(cluster)))
+    if replayed:
+        click.echo("\n" + "\n".join(replayed))
     if options["run"]:
         _follow(cluster, configuration, recorded, now)
 
