@@ -28,6 +28,7 @@ def score(cluster: Cluster) -> None:
         _own(cluster, resource)
     _tickets(cluster)
     for resource in cluster.resources:
+        cluster.note(resource, Cause.OTHER)
         _settle(cluster, resource)
 
 
