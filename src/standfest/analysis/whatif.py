@@ -9,6 +9,7 @@ from standfest.model.history import Entry, NodeRecord, Recorded, ResourceRecord,
 _UP = {"in_ccm": "true", "crmd": "online", "join": "member", "expected": "member"}
 _DOWN = {"in_ccm": "false", "crmd": "offline", "join": "down", "expected": "down"}
 _FAILED = {"in_ccm": "false", "crmd": "offline", "join": "down", "expected": "member"}
+RESOURCE_TAGS = ("primitive", "group", "clone", "master", "bundle")
 STATES = {"up": _UP, "down": _DOWN, "fail": _FAILED}
 
 
@@ -104,25 +105,27 @@ def parameter(configuration: Element, text: str) -> Element:
     resource, colon, key = name.partition(":")
     if not equals or not colon:
         raise OperationError(f"parameter {text}; expected RESOURCE:NAME=VALUE")
-    changed, found = _change(configuration, resource, key, value)
+    changed, found = put_first(configuration, resource, "instance_attributes", key, value)
     if not found:
         raise OperationError(f"unknown resource {resource}; expected the id of a primitive")
     return changed
 
 
-def _change(element: Element, resource: str, key: str, value: str) -> tuple[Element, bool]:
-    if element.tag == "primitive" and element.id == resource:
-        pair = Element("nvpair", (("id", f"{resource}-{key}"), ("name", key), ("value", value)))
-        first = Element(
-            "instance_attributes",
-            (("id", f"{resource}-what-if"), ("score", "INFINITY")),
-            (pair,),
-        )
+def put_first(
+    element: Element, resource: str, kind: str, name: str, value: str
+) -> tuple[Element, bool]:
+    """Return `element` with an attribute of a resource put before all others, and if it is there.
+
+    kind: `instance_attributes` or `meta_attributes`.
+    """
+    if element.id == resource and element.tag in RESOURCE_TAGS:
+        pair = Element("nvpair", (("id", f"{resource}-{name}"), ("name", name), ("value", value)))
+        first = Element(kind, (("id", f"{resource}-what-if"), ("score", "INFINITY")), (pair,))
         return element.with_children((first, *element.children)), True
     found = False
     children = []
     for child in element.children:
-        changed, here = _change(child, resource, key, value)
+        changed, here = put_first(child, resource, kind, name, value)
         found = found or here
         children.append(changed)
     return (replace(element, children=tuple(children)), True) if found else (element, False)
