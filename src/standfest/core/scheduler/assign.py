@@ -3,7 +3,7 @@
 Source: facts/formats/SCHEDULER-SPEC.md sections 2, 4, 5 and 11.8.
 """
 
-from standfest.core.scheduler import colocate, instances, remotes, utilization
+from standfest.core.scheduler import colocate, instances, remotes, utilization, wishes
 from standfest.core.scheduler.cluster import Cluster
 from standfest.core.scheduler.entities import Kind, Node, Resource, Role
 from standfest.core.scheduler.ledger import Cause
@@ -17,7 +17,8 @@ def allocate(cluster: Cluster) -> None:
         order = utilization.assignment_order(cluster)
     if cluster.have_remote:
         for resource in order:
-            if resource.remote_node is not None and resource.kind is Kind.PRIMITIVE:
+            own = resource.remote_node is not None and resource.kind is Kind.PRIMITIVE
+            if own and resource.id not in cluster.hidden:
                 assign(cluster, resource, resource.partial_target)
     for resource in order:
         assign(cluster, resource, None)
@@ -120,8 +121,11 @@ def _colocated(cluster: Cluster, resource: Resource) -> None:
                 primary = colocation.primary
                 assign(cluster, primary, None)
                 colocate.apply(cluster, colocation, resource, primary)
+    tie = remotes.nested(resource) if resource.container is not None else None
+    if tie is not None:
+        colocate.apply(cluster, tie, resource, tie.primary)
     if resource.with_this or resource.parent is not None:
-        colocate.add_wishes(cluster, resource)
+        wishes.add_wishes(cluster, resource)
 
 
 def sorted_nodes(cluster: Cluster, resource: Resource) -> list[tuple[int, Node]]:

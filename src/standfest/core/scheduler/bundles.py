@@ -61,6 +61,7 @@ def read_bundle(reader: "Reader", bundle: Resource) -> None:
     bundle.kind = Kind.CLONE
     bundle.globally_unique = True
     bundle.interleave = True
+    bundle.ordered = False  # the containers; what runs inside is begun one after the other
     bundle.clone_max = replicas
     bundle.clone_node_max = max(1, values.integer(engine.get("replicas-per-host"), 1))
     found = Bundle(bundle.id)
@@ -86,6 +87,8 @@ def read_bundle(reader: "Reader", bundle: Resource) -> None:
             replica.key = f"{bundle.id}-{number}"
             replica.inner = inner.children[number]
             replica.connection = _connection(reader, bundle, container, replica.key)
+    if inner is not None:
+        reader.parts.append(inner)  # the last to be assigned: its nodes are in the containers
 
 
 def _primitive(
@@ -113,7 +116,7 @@ def _address(
     ip = _primitive(reader, bundle, f"{bundle.id}-ip-{address}", "IPaddr2", monitor=60_000)
     ip.parameters = {"ip": str(address)}
     _tie(ip, container)
-    reader.cluster.resources.append(ip)
+    reader.parts.append(ip)
     reader.cluster.hidden.add(ip.id)
     reader.cluster.bundle_orders.append((ip, container))
 
@@ -125,6 +128,7 @@ def _connection(
     if node is None:
         return None
     made = remotes.implied(reader.cluster, container, node)
+    reader.parts.append(made)
     reader.cluster.hidden.add(made.id)
     return made
 
@@ -138,6 +142,7 @@ def _inner(reader: "Reader", bundle: Resource, engine: Element, replicas: int) -
         "clone-max": str(replicas),
         "clone-node-max": "1",
         "globally-unique": "false",
+        "ordered": "true",
         "promotable": "true" if _promoted(engine) or said else "false",
         "promoted-max": str(_promoted(engine) or 1),
     }
@@ -158,7 +163,6 @@ def _inner(reader: "Reader", bundle: Resource, engine: Element, replicas: int) -
         node = reader.cluster.node_by_name.get(f"{bundle.id}-{instance.instance}")
         instance.home = node
         instance.stickiness = clone.stickiness
-    reader.cluster.resources.append(clone)
     reader.cluster.hidden.add(inside.id)
     return clone
 

@@ -17,6 +17,7 @@ from standfest.model.element import Element
 from standfest.model.scores import INFINITY
 
 _INVERSE = {"start": "stop", "stop": "start", "promote": "demote", "demote": "promote"}
+_OF_ROLES = ("promote", "demote")
 _ORDER = Relation
 
 
@@ -290,6 +291,11 @@ class ConstraintReader:
     ) -> None:
         first_task, then_task = tasks
         kind, symmetrical = manner
+        # Roles are those of what runs inside a bundle.
+        if first.bundle is not None and first_task in _OF_ROLES:
+            first = first.bundle
+        if then.bundle is not None and then_task in _OF_ROLES:
+            then = then.bundle
         flags = _flags(kind, first_task, "symmetric" if symmetrical else "asymmetric")
         needed = 0
         if first.kind is Kind.CLONE and first_task in ("start", "promote"):

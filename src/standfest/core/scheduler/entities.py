@@ -144,7 +144,14 @@ class Node:
             or self.standby
             or self.maintenance
             or self.pending
+            or (self.is_guest and self._homeless)
         )
+
+    @property
+    def _homeless(self) -> bool:
+        """Return whether it is decided that a guest node's container has no place."""
+        container = self.connection.container if self.connection is not None else None
+        return container is not None and not container.unassigned and container.assigned is None
 
     @property
     def host(self) -> "Node":
@@ -152,9 +159,10 @@ class Node:
         if not self.is_guest or self.connection is None:
             return self
         connection = self.connection
-        if connection.assigned is not None:
-            return connection.assigned
-        return connection.running[0] if connection.running else self
+        whole = connection if connection.container is None else connection.container
+        if whole.assigned is not None:
+            return whole.assigned
+        return whole.running[0] if whole.running else self
 
     def __repr__(self) -> str:
         """Return the name, for debugging."""

@@ -15,7 +15,8 @@ def within(resource: Resource, whole: Resource) -> bool:
         if level is whole:
             return True
         level = level.parent
-    return False
+    # What runs inside a bundle belongs to it, although its instances are not the bundle's children.
+    return whole.element.tag == "bundle" and resource.top.bundle is whole
 
 
 def milestone(first: Action) -> Action:

@@ -5,7 +5,7 @@ Source: facts/formats/SCHEDULER-SPEC.md section 6.
 
 from functools import cmp_to_key
 
-from standfest.core.scheduler import assign, colocate, promote
+from standfest.core.scheduler import assign, colocate, promote, wishes
 from standfest.core.scheduler.cluster import Cluster
 from standfest.core.scheduler.entities import Node, Resource, Role
 from standfest.core.scheduler.ledger import Cause
@@ -22,7 +22,7 @@ def assign_clone(cluster: Cluster, clone: Resource) -> None:
     cluster.note(clone, Cause.OTHER)
     for colocation in colocate.colocations_of(clone):
         assign.assign(cluster, colocation.primary, None)
-    colocate.add_wishes(cluster, clone)
+    wishes.add_wishes(cluster, clone)
     clone.children = sorted(clone.children, key=cmp_to_key(_Order(cluster).compare))
     distribute(cluster, clone, clone.children, clone.clone_max, clone.clone_node_max)
     if clone.promotable:

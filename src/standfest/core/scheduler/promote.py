@@ -5,7 +5,7 @@ Source: facts/formats/SCHEDULER-SPEC.md section 7.
 
 from functools import cmp_to_key
 
-from standfest.core.scheduler import colocate, values
+from standfest.core.scheduler import colocate, values, wishes
 from standfest.core.scheduler.cluster import Cluster
 from standfest.core.scheduler.entities import Node, Resource, Role
 from standfest.core.scheduler.ledger import Cause
@@ -46,6 +46,8 @@ def _applies(resource: Resource, node: Node) -> bool:
     clone = resource.clone
     if clone is None or resource.allowed[node.index] < 0:
         return False
+    if not resource.running and not resource.known_on:
+        return True  # nothing has been seen of it anywhere yet: scores may be permanent ones
     if not clone.globally_unique:
         alike = [leaf for leaf in clone.primitives() if leaf.base == resource.base]
         active = [leaf for leaf in alike if node in leaf.running]
@@ -178,7 +180,7 @@ def _sorted(cluster: Cluster, clone: Resource) -> list[Resource]:
     # What the clone itself goes with has been counted in the instances' priorities.
     for colocation in colocate.dependents_of(clone):
         if colocation.primary_role is Role.PROMOTED and colocation.has_influence():
-            clone.allowed = colocate.merged(
+            clone.allowed = wishes.merged(
                 cluster,
                 colocation.dependent,
                 clone,

@@ -47,6 +47,8 @@ def internal(cluster: Cluster, resource: Resource) -> None:
             _group(cluster, resource)
         case Kind.CLONE:
             _clone(cluster, resource)
+            if resource.element.tag == "bundle" and resource.bundle is not None:
+                _bundle(cluster, resource, resource.bundle)
         case Kind.BUNDLE:
             pass  # taken apart when it was read
 
@@ -144,6 +146,13 @@ def _clone(cluster: Cluster, clone: Resource) -> None:
                 relate(cluster, previous, "promote", instance, "promote", R.ORDERED)
                 relate(cluster, instance, "demote", previous, "demote", R.ORDERED)
         previous = instance
+
+
+def _bundle(cluster: Cluster, bundle: Resource, inner: Resource) -> None:
+    """Count what runs inside as part of a bundle: begun after it, complete before it."""
+    for begin, end in (("start", "running"), ("stop", "stopped")):
+        relate(cluster, bundle, begin, inner, begin, BEGIN)
+        relate(cluster, inner, end, bundle, end, END)
 
 
 def milestones(cluster: Cluster, resource: Resource) -> None:

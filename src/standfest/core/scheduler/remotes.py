@@ -23,6 +23,7 @@ from standfest.model.history import Recorded
 from standfest.model.scores import INFINITY
 
 R = Relation
+_PREFERRED = 10_000
 _CONNECTION = (("class", "ocf"), ("provider", "pacemaker"), ("type", "remote"))
 _NEEDED = R.ORDERED | R.FIRST_IMPLIES_THEN | R.UNRUNNABLE_FIRST_BLOCKS
 
@@ -34,7 +35,7 @@ def connect(cluster: Cluster) -> None:
             name = leaf.meta.get("remote-node")
             node = cluster.node_by_name.get(name or "")
             if node is not None and node.connection is None and leaf.remote_node is None:
-                implied(cluster, leaf, node)
+                cluster.resources.append(implied(cluster, leaf, node))
             container = cluster.by_id.get(leaf.meta.get("container", ""))
             if container is not None and container is not leaf and leaf.remote_node is None:
                 _contained(leaf, container)
@@ -72,7 +73,6 @@ def implied(cluster: Cluster, container: Resource, node: Node) -> Resource:
     node.is_guest = True
     container.is_guest_container = True
     container.fillers.append(connection)
-    cluster.resources.append(connection)
     cluster.by_id.setdefault(connection.id, connection)
     _tie(connection, container)
     return connection
@@ -85,9 +85,24 @@ def _contained(leaf: Resource, container: Resource) -> None:
 
 
 def _tie(inner: Resource, container: Resource) -> None:
-    tie = Colocation("#resource-with-container", inner, container, INFINITY)
+    # A bundle may run on a remote node, to which its connection cannot follow.
+    follows = container.parent is None or inner.remote_node is None
+    score = INFINITY if follows else _PREFERRED
+    tie = Colocation("#resource-with-container", inner, container, score)
     inner.this_with.append(tie)
     container.with_this.append(tie)
+
+
+def nested(connection: Resource) -> Colocation | None:
+    """Return the tie of a connection whose container is on a remote node to that node's connection.
+
+    A remote node can be reached over one connection only, so both must be on the same host.
+    """
+    container = connection.container
+    host = container.assigned if container is not None else None
+    if connection.remote_node is None or host is None or host.connection is None:
+        return None
+    return Colocation("#nested-connection", connection, host.connection, INFINITY)
 
 
 def keep_off(cluster: Cluster) -> None:

@@ -59,6 +59,7 @@ class Reader:
         self._plain_operation = self._plain(self._operation_defaults)
         self.facts = Facts(cluster.now)
         self._later_guests = 0
+        self.parts: list[Resource] = []  # of the bundle that is being read
 
     def _plain(self, section: Element | None) -> Mapping[str, str] | None:
         """Return the defaults if no rule makes them depend on the resource; None otherwise."""
@@ -82,6 +83,8 @@ class Reader:
         for element in elements:
             if element.tag in TAGS:
                 self.cluster.resources.append(self.resource(element, None))
+                self.cluster.resources += self.parts
+                self.parts = []
                 self._later_guests -= later.get(element.id, 0)
 
     def _remotes_first(self, elements: tuple[Element, ...]) -> None:

@@ -62,6 +62,9 @@ def _everywhere(resource: Resource, index: int, value: int) -> None:
 
 def apply(cluster: Cluster, resource: Resource, location: Location) -> None:
     """Add a location's scores; those for the promoted role count in the promote stage only."""
+    bundled = resource.bundle if resource.element.tag == "bundle" else None
+    if location.role > Role.STARTED and bundled is not None:
+        resource = bundled  # the role is of what runs inside
     if location.role > Role.STARTED:
         _remember(resource, location)
         return

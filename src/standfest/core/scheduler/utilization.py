@@ -5,7 +5,7 @@ Source: facts/formats/SCHEDULER-SPEC.md row 11.8; Pacemaker Explained, "Utilizat
 
 from functools import cmp_to_key
 
-from standfest.core.scheduler import colocate
+from standfest.core.scheduler import colocate, wishes
 from standfest.core.scheduler.cluster import Cluster
 from standfest.core.scheduler.entities import Kind, Node, Resource
 from standfest.model.scores import INFINITY
@@ -15,7 +15,7 @@ def assignment_order(cluster: Cluster) -> list[Resource]:
     """Return the resources in the order in which they are assigned when capacity counts."""
     tables: dict[str, list[int]] = {}
     for resource in cluster.resources:
-        tables[resource.id] = colocate.merged(
+        tables[resource.id] = wishes.merged(
             cluster, resource, resource, None, None, 1.0, outward=True
         )
 
