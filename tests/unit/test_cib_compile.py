@@ -8,18 +8,12 @@ from standfest.config.cib import compile_configuration, load
 from standfest.config.cib.values import boolean, duration, score
 from standfest.model.configuration import (
     Clone,
-    Colocation,
     Configuration,
-    Expression,
     Group,
-    Location,
     NodeEntry,
     NoQuorumPolicy,
     OnFail,
-    Order,
-    OrderKind,
     Primitive,
-    Rule,
     TargetRole,
 )
 from standfest.model.errors import ConfigError
@@ -281,38 +275,122 @@ def constraints(text: str) -> tuple[str, str]:
     return AB, f"<constraints>{text}</constraints>"
 
 
-def test_constraints_are_read() -> None:
-    configuration = compiled(
-        *constraints(
-            '<rsc_location id="l1" rsc="web" node="one" score="-INFINITY"/>'
-            '<rsc_location id="l2" rsc="web"><rule id="r" score="7" boolean-op="or">'
-            '<expression id="e" attribute="a" operation="gt" value="3" type="integer"/>'
-            '<rule id="r2"><expression id="f" attribute="b" operation="defined"/></rule>'
-            "</rule></rsc_location>"
-            '<rsc_colocation id="c" rsc="web" with-rsc="db"/>'
-            '<rsc_order id="o1" first="db" then="web"/>'
-            '<rsc_order id="o2" first="db" then="web" first-action="stop" kind="serialize"/>'
-            '<rsc_order id="o3" first="db" then="web" score="0" symmetrical="false"/>'
+def test_every_kind_of_constraint_is_accepted_without_a_word() -> None:
+    text = constraints(
+        '<rsc_location id="l1" rsc="web" node="one" score="-INFINITY" role="Promoted" '
+        'resource-discovery="exclusive"/>'
+        '<rsc_location id="l2" rsc="web"><rule id="r" score="7" boolean-op="or">'
+        '<expression id="e" attribute="a" operation="gt" value="3" type="integer"/>'
+        '<rule id="r2"><expression id="f" attribute="b" operation="defined"/></rule>'
+        '<date_expression id="d" operation="date_spec"><date_spec id="s" hours="8-16"/>'
+        "</date_expression></rule></rsc_location>"
+        '<rsc_location id="l3" rsc-pattern="!w.*" node="one" score="1"/>'
+        '<rsc_location id="l4" rsc="web" node="one" score="1"><lifetime><rule id="r3">'
+        '<date_expression id="d2" operation="lt" end="2030-01-31 14:00:00 +01:00"/></rule>'
+        "</lifetime></rsc_location>"
+        '<rsc_colocation id="c" rsc="web" with-rsc="db" rsc-role="Master" node-attribute="site" '
+        'influence="false"/>'
+        '<rsc_colocation id="c2" score="5"><resource_set id="s1" sequential="false" role="Started">'
+        '<resource_ref id="web"/><resource_ref id="db"/></resource_set></rsc_colocation>'
+        '<rsc_order id="o1" first="db" then="web" first-action="promote" require-all="false"/>'
+        '<rsc_order id="o2" kind="Serialize"><resource_set id="s2" action="stop" kind="Optional">'
+        '<resource_ref id="web"/></resource_set></rsc_order>'
+    )
+    assert warnings_of(*text) == []
+
+
+def test_a_constraint_may_name_templates_tags_instances_and_the_parts_of_clones() -> None:
+    text = (
+        '<resources><template id="t" class="ocf" type="T"/><clone id="c"><group id="g">'
+        '<primitive id="web" template="t"/></group></clone></resources>',
+        '<tags><tag id="all"><obj_ref id="web"/></tag></tags>',
+        "<constraints>"
+        + "".join(
+            f'<rsc_location id="l{number}" rsc="{name}" node="n" score="1"/>'
+            for number, name in enumerate(["t", "c", "g", "web", "web:1", "all"])
         )
+        + "</constraints>",
     )
-    assert configuration.locations == (
-        Location("l1", "web", -1_000_000, node="one"),
-        Location(
-            "l2",
-            "web",
-            7,
-            rule=Rule(
-                (Expression("a", "gt", "3", "integer"), Rule((Expression("b", "defined"),))),
-                any_of=True,
-            ),
+    assert warnings_of(*text) == []
+
+
+@pytest.mark.parametrize(
+    ("constraint", "error"),
+    [
+        (
+            '<rsc_location id="l" rsc="web"/>',
+            "l names no node; expected node and score, or a rule",
         ),
+        (
+            '<rsc_location id="l" rsc="web" node="n" score="1" role="Promotd"/>',
+            "role of l is 'Promotd'; expected \"Promoted\"",
+        ),
+        (
+            '<rsc_location id="l" rsc-pattern="w[" node="n" score="1"/>',
+            "rsc-pattern of l is 'w['; expected a regular expression: unterminated character set "
+            "at position 1",
+        ),
+        (
+            '<rsc_location id="l" rsc="web" node="n" score="1" resource-discovery="none"/>',
+            "resource-discovery of l is 'none'; expected always, exclusive, never",
+        ),
+        (
+            '<rsc_colocation id="c" rsc="web" with-rsc="db" score="lots"/>',
+            "score of c is 'lots'; expected an integer, INFINITY or -INFINITY",
+        ),
+        (
+            '<rsc_colocation id="c" rsc="web" with-rsc="db" influence="maybe"/>',
+            "influence of c is 'maybe'; expected true or false",
+        ),
+        (
+            '<rsc_order id="o" first="db" then="web" kind="Mandatry"/>',
+            "kind of o is 'Mandatry'; expected \"Mandatory\"",
+        ),
+        (
+            '<rsc_order id="o" first="db" then="web" first-action="restart"/>',
+            "first-action of o is 'restart'; expected \"start\"",
+        ),
+        (
+            '<rsc_order id="o"><resource_set id="s" sequential="sometimes">'
+            '<resource_ref id="web"/></resource_set></rsc_order>',
+            "sequential of s is 'sometimes'; expected true or false",
+        ),
+        (
+            '<rsc_order id="o"><resource_set id="s"><resource_ref id="wbe"/></resource_set>'
+            "</rsc_order>",
+            'resource_ref is wbe; expected "web"',
+        ),
+        (
+            '<rsc_order id="o"><resource_set id="s"/></rsc_order>',
+            "resource_set s is empty; expected a <resource_ref>",
+        ),
+    ],
+)
+def test_a_mistake_in_a_constraint_is_one_line(constraint: str, error: str) -> None:
+    assert errors_of(*constraints(constraint)) == [f"2.xml:1: {error}"]
+
+
+def test_several_resources_on_both_sides_are_left_out_and_said_so() -> None:
+    sections = (
+        AB,
+        '<tags><tag id="x"><obj_ref id="web"/><obj_ref id="db"/></tag></tags>',
+        '<constraints><rsc_colocation id="c" rsc="x" with-rsc="x"/></constraints>',
     )
-    assert configuration.colocations == (Colocation("c", "web", "db", 1_000_000),)
-    assert configuration.orders == (
-        Order("o1", "db", "web"),
-        Order("o2", "db", "web", "stop", "stop", OrderKind.SERIALIZE, symmetrical=False),
-        Order("o3", "db", "web", kind=OrderKind.OPTIONAL, symmetrical=False),
+    assert warnings_of(*sections) == [
+        "3.xml:1: warning: c is left out: x and x stand for several resources; "
+        "expected a resource on one side"
+    ]
+
+
+def test_sets_of_the_old_kind_say_that_ordering_does_nothing() -> None:
+    text = constraints(
+        '<rsc_order id="o"><resource_set id="s" ordering="group"><resource_ref id="web"/>'
+        "</resource_set></rsc_order>"
     )
+    assert warnings_of(*text) == [
+        "2.xml:1: warning: ordering of s has no effect; expected sequential, if the members are to "
+        "be independent"
+    ]
 
 
 def test_a_constraint_on_what_is_not_there_is_an_error_with_the_nearest_name() -> None:
@@ -329,24 +407,137 @@ def test_a_constraint_on_what_is_not_there_is_an_error_with_the_nearest_name() -
     ]
 
 
-def test_a_constraint_on_what_is_not_built_yet_is_a_warning() -> None:
-    text = (
-        '<resources><bundle id="b"/><primitive id="web" class="ocf" type="T"/></resources>',
-        '<constraints><rsc_colocation id="c" rsc="web" with-rsc="b"/></constraints>',
-    )
-    assert warnings_of(*text) == ["2.xml:1: warning: c: b is not implemented yet"]
-    assert compiled(*text).colocations == ()
+# --- rules ---------------------------------------------------------------------------------------
 
 
-def test_a_limited_lifetime_leaves_its_constraint_out_and_says_so() -> None:
-    text = constraints(
-        '<rsc_location id="l" rsc="web" node="n" score="1"><lifetime><rule id="r"><expression '
-        'id="e" attribute="x" operation="defined"/></rule></lifetime></rsc_location>'
+def ruled(expression: str) -> tuple[str, str]:
+    return constraints(
+        f'<rsc_location id="l" rsc="web"><rule id="r" score="1">{expression}</rule></rsc_location>'
     )
-    assert compiled(*text).locations == ()
-    assert warnings_of(*text) == [
-        "2.xml:1: warning: l is left out: lifetime is not implemented yet"
+
+
+@pytest.mark.parametrize(
+    "end", ["2030", "2030-01", "20300131", "2030-W05-4", "2030-031", "2030-01-31T14:00:00Z"]
+)
+def test_a_date_may_be_written_as_iso_8601_allows(end: str) -> None:
+    text = ruled(f'<date_expression id="d" operation="lt" end="{end}"/>')
+    assert warnings_of(*text) == []
+
+
+@pytest.mark.parametrize(
+    ("expression", "error"),
+    [
+        (
+            '<date_expression id="d" operation="lt" end="2030-13-01"/>',
+            "end of d is '2030-13-01'; expected a time such as 2030-01-31 14:00:00 +01:00",
+        ),
+        (
+            '<date_expression id="d" operation="gt" end="2030"/>',
+            'd names no time; expected start="..."',
+        ),
+        ('<date_expression id="d"/>', "d names no time; expected start or end"),
+        (
+            '<date_expression id="d" operation="date_spec"/>',
+            "d names no time; expected a <date_spec>",
+        ),
+        (
+            '<date_expression id="d" end="2030"><duration id="u" hours="1"/></date_expression>',
+            'd has a duration, but no start; expected start="..."',
+        ),
+        (
+            '<date_expression id="d" operation="date_spec"><date_spec id="s" hours="8..16"/>'
+            "</date_expression>",
+            "hours of s is '8..16'; expected a number, or a range such as 8-16, 8- or -16",
+        ),
+        (
+            '<expression id="e" attribute="a" operation="equals" value="1"/>',
+            "operation of e is 'equals'; expected defined, eq, gt, gte, lt, lte, ne, not_defined",
+        ),
+        (
+            '<expression id="e" attribute="a" operation="eq"/>',
+            'e compares with nothing; expected value="..."',
+        ),
+        (
+            '<rule id="q" boolean-op="xor"/>',
+            "boolean-op of q is 'xor'; expected \"or\"",
+        ),
+    ],
+)
+def test_a_mistake_in_a_rule_is_one_line(expression: str, error: str) -> None:
+    assert errors_of(*ruled(expression)) == [f"2.xml:1: {error}"]
+
+
+def test_an_expression_that_never_holds_where_it_stands_is_told() -> None:
+    rule = (
+        '<rule id="r"><expression id="e" attribute="x" operation="defined"/>'
+        '<rsc_expression id="f" class="ocf"/><op_expression id="g" name="start"/></rule>'
+    )
+    text = f'<op_defaults><meta_attributes id="m">{rule}</meta_attributes></op_defaults>'
+    assert warnings_of(text) == [
+        "1.xml:1: warning: e never holds: no rule here can ask for a node attribute"
     ]
+    where = [
+        "1.xml:1: warning: f never holds: no rule here can ask for an agent",
+        "1.xml:1: warning: g never holds: no rule here can ask for an operation",
+    ]
+    set_ = f'<instance_attributes id="m">{rule}</instance_attributes>'
+    assert warnings_of(primitive(set_)) == where
+
+
+# --- templates -----------------------------------------------------------------------------------
+
+
+def test_a_primitive_has_what_its_template_gives_it_and_its_own_comes_first() -> None:
+    text = (
+        '<resources><template id="t" class="ocf" provider="mine" type="T">'
+        f"{meta('tm', priority='1', migration_threshold='4')}"
+        '<instance_attributes id="ti"><nvpair id="t1" name="ip" value="theirs"/>'
+        '<nvpair id="t2" name="nic" value="eth0"/></instance_attributes><operations>'
+        '<op id="to" name="monitor" interval="60s" timeout="1s"/>'
+        '<op id="tp" name="monitor" interval="2min"/></operations></template>'
+        f'<group id="g">{meta("gm", priority="3", resource_stickiness="33")}'
+        f'<primitive id="web" template="t">{meta("wm", migration_threshold="7")}'
+        '<instance_attributes id="wi"><nvpair id="w1" name="ip" value="own"/></instance_attributes>'
+        '<operations><op id="wo" name="monitor" interval="1min" timeout="9s"/></operations>'
+        "</primitive></group></resources>"
+    )
+    web = first(compiled(text))
+    assert web.agent == Agent("ocf", "T", "mine")
+    assert web.parameters == (("ip", "own"), ("nic", "eth0"))
+    assert [(op.id, op.timeout) for op in web.operations] == [
+        ("wo", seconds(9)),  # 1min is 60s: one operation
+        ("tp", seconds(20)),
+    ]
+    options = web.options
+    assert (options.migration_threshold, options.priority) == (7, 1)  # own, template, group
+    assert options.resource_stickiness == 33
+    assert warnings_of(text) == []
+
+
+def test_what_is_wrong_with_a_template_is_told_once_and_where_it_stands() -> None:
+    text = (
+        '<resources>\n<template id="t" class="ocf" type="T"><operations>\n'
+        '<op id="o" name="monitor" interval="often"/></operations></template>'
+        '<primitive id="a" template="t"/><primitive id="b" template="t"/></resources>'
+    )
+    assert errors_of(text) == [
+        "1.xml:3: interval of o is 'often'; expected a time such as 20s, 500ms, 2min or PT5M"
+    ]
+
+
+def test_a_clone_says_what_its_instances_are() -> None:
+    def only(tag: str, **values: str) -> Clone:
+        inner = '<primitive id="p" class="ocf" type="T"/>'
+        text = f'<resources><{tag} id="c">{meta("m", **values)}{inner}</{tag}></resources>'
+        (clone,) = compiled(text).resources
+        assert isinstance(clone, Clone)
+        return clone
+
+    assert (only("clone").promotable, only("clone").globally_unique) == (False, False)
+    assert only("clone", promotable="yes", promoted_max="2").promoted_max == 2
+    assert only("master").promotable
+    assert only("clone", clone_node_max="2").globally_unique
+    assert not only("clone", clone_node_max="2", globally_unique="false").globally_unique
 
 
 # --- errors and warnings -------------------------------------------------------------------------
@@ -390,8 +581,22 @@ def test_a_limited_lifetime_leaves_its_constraint_out_and_says_so() -> None:
             "1.xml:1: provider of web is ..; expected a name",
         ),
         (
-            primitive(kind='template="t"'),
-            "1.xml:1: web uses template t; expected class and type: templates are not built yet",
+            '<resources><template id="big" class="ocf" type="T"/>'
+            '<primitive id="web" template="bigg"/></resources>',
+            '1.xml:1: template of web is bigg; expected "big"',
+        ),
+        (
+            primitive(meta("m", multiple_active="stop")),
+            "1.xml:1: multiple-active of m-multiple_active is 'stop'; expected \"stop_only\"",
+        ),
+        (
+            primitive(meta("m", clone_max="-1")),
+            "1.xml:1: clone-max of m-clone_max is '-1'; expected a number that is not negative",
+        ),
+        (
+            options(placement_strategy="best"),
+            "1.xml:1: placement-strategy of p-placement_strategy is 'best'; expected balanced, "
+            "default, minimal, utilization",
         ),
         (
             '<resources><group id="g"/></resources>',
@@ -415,18 +620,35 @@ def test_an_error_says_where_what_is_there_and_what_was_expected(text: str, erro
             '1.xml:1: warning: unknown cluster option stonith-enabeld; expected "stonith-enabled"',
         ),
         (
-            options(placement_strategy="balanced"),
-            "1.xml:1: warning: cluster option placement-strategy is not implemented yet",
+            options(load_threshold="80%"),
+            "1.xml:1: warning: cluster option load-threshold has no effect",
+        ),
+        (
+            options(fencing_timeout="20s"),
+            "1.xml:1: warning: cluster option fencing-timeout has no effect: fencing is decided, "
+            "but not performed yet",
+        ),
+        (options(placement_strategy="balanced", node_health_strategy="custom"), None),
+        (
+            primitive(kind='class="stonith" type="fence_x"'),
+            "1.xml:1: warning: web is a fence device: fencing is decided, but not performed yet",
+        ),
+        (
+            primitive(meta("m", remote_node="guest")),
+            "1.xml:1: warning: meta-attribute remote-node has no effect: Pacemaker Remote is "
+            "decided, but not driven yet",
         ),
         (
             primitive(meta("m", traget_role="Stopped")),
             '1.xml:1: warning: unknown meta-attribute traget-role; expected "target-role"',
         ),
         (
-            primitive(meta("m", multiple_active="block")),
-            "1.xml:1: warning: meta-attribute multiple-active is not implemented yet",
+            primitive(
+                '<operations><op id="o" name="monitor" interval="9" on-fail="fence"/></operations>'
+            ),
+            "1.xml:1: warning: on-fail of o is fence: fencing is decided, but not performed yet",
         ),
-        (primitive(meta("m", allow_migrate="false")), None),
+        (primitive(meta("m", multiple_active="block", allow_migrate="true")), None),
     ],
 )
 def test_what_has_no_effect_is_told(text: str, warning: str | None) -> None:

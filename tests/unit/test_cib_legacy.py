@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from standfest.config.cib import compile_configuration, load
-from standfest.model.configuration import Configuration, OrderKind
+from standfest.model.configuration import Configuration
 from standfest.model.element import Element
 from standfest.model.time import seconds
 from standfest.model.xml import parse
@@ -235,16 +235,14 @@ def test_a_constraint_points_the_way_it_did(old: str, new: dict[str, str]) -> No
     assert constraint(old) == new
 
 
-def test_an_order_with_score_0_is_optional_and_one_without_is_mandatory() -> None:
-    kinds = [
-        compiled(
-            RESOURCES, f'<constraints><rsc_order id="o" from="a" to="b"{score}/></constraints>'
-        )
-        .orders[0]
-        .kind
-        for score in ("", ' score="0"', ' score="INFINITY"')
-    ]
-    assert kinds == [OrderKind.MANDATORY, OrderKind.OPTIONAL, OrderKind.MANDATORY]
+def test_an_order_keeps_its_score_which_says_whether_it_is_mandatory() -> None:
+    assert constraint('<rsc_order id="o" from="a" to="b" score="0"/>') == {
+        "id": "o",
+        "score": "0",
+        "first": "b",
+        "then": "a",
+        "then-action": "start",
+    }
 
 
 def test_a_rule_without_score_or_expression_says_what_it_meant() -> None:

@@ -88,10 +88,8 @@ def test_the_nfs_server_and_the_shared_address_of_the_report_are_read() -> None:
         ("clone-node-max", "2"),
         ("globally-unique", "true"),  # Heartbeat 2's default, not today's
     )
-    assert [str(finding) for finding in loaded.findings] == [
-        "cib-clusterip.xml:2: warning: <clone id=clusterip_clone>: clones are read and shown, but "
-        "not scheduled yet"
-    ]
+    assert (clone.globally_unique, clone.promotable) == (True, False)
+    assert loaded.findings == ()
 
 
 @needs_report
@@ -143,7 +141,8 @@ def test_sections_of_several_files_are_one_configuration_in_the_order_given() ->
         "constraints",
     ]
     assert [resource.id for resource in configuration.resources] == ["a", "b"]
-    assert [(order.first, order.then) for order in configuration.orders] == [("b", "a")]
+    (order,) = (e for e in loaded.configuration.walk() if e.tag == "rsc_order")
+    assert (order.get("first"), order.get("then")) == ("b", "a")
     assert loaded.version == Version(1, 22, 333)
     assert loaded.status is not None
     assert loaded.status.children[0].tag == "x"
@@ -193,32 +192,18 @@ def test_what_must_be_there_is_missed_by_name() -> None:
     [
         (
             '<resources><bundle id="b"/></resources>',
-            "1.xml:1: warning: <bundle id=b>: bundles are not implemented yet",
+            "1.xml:1: warning: <bundle id=b>: bundles are decided, but not driven yet",
         ),
         (
             '<constraints><rsc_ticket id="t" ticket="T" rsc="a"/></constraints>',
-            "1.xml:1: warning: <rsc_ticket id=t>: tickets are not implemented yet",
+            "1.xml:1: warning: <rsc_ticket id=t>: nothing grants tickets yet, so what needs "
+            "one does not run",
         ),
         ("<acls/>", "1.xml:1: warning: <acls>: access control lists are not implemented yet"),
         ("<alerts/>", "1.xml:1: warning: <alerts>: alerts are not implemented yet"),
         (
             "<fencing-topology/>",
-            "1.xml:1: warning: <fencing-topology>: fencing topology is not implemented yet",
-        ),
-        (
-            '<rsc_defaults><meta_attributes id-ref="m"/></rsc_defaults>',
-            "1.xml:1: warning: <meta_attributes id-ref=m>: id-ref is not implemented yet",
-        ),
-        (
-            '<rsc_defaults><meta_attributes id="m"><rule id="r"/></meta_attributes></rsc_defaults>',
-            "1.xml:1: warning: <meta_attributes id=m>: rules in attribute sets are not implemented "
-            "yet, the set is left out",
-        ),
-        (
-            '<constraints><rsc_location id="l" rsc="a"><rule id="r" score="1">'
-            '<date_expression id="d" operation="lt" end="2030"/></rule></rsc_location>'
-            "</constraints>",
-            "1.xml:1: warning: <date_expression id=d>: date expressions are not implemented yet",
+            "1.xml:1: warning: <fencing-topology>: fencing is decided, but not performed yet",
         ),
     ],
 )
@@ -235,3 +220,81 @@ def test_no_file_at_all_is_an_empty_configuration() -> None:
         "constraints": 1,
     }
     assert (loaded.legacy, loaded.status, loaded.version) == (False, None, Version())
+
+
+# --- id-ref ---------------------------------------------------------------------------------------
+
+SHARED = (
+    '<resources><primitive id="a" class="ocf" type="Dummy"><meta_attributes id="m">'
+    '<rule id="r"><date_expression id="d" operation="lt" end="2030"/></rule>'
+    '<nvpair id="n" name="priority" value="5"/></meta_attributes><operations id="ops">'
+    '<op id="mon" name="monitor" interval="5s"/></operations></primitive>{}</resources>'
+)
+
+
+def test_what_refers_to_something_gets_a_copy_with_ids_of_its_own() -> None:
+    text = SHARED.format(
+        '<primitive id="b" class="ocf" type="Dummy"><meta_attributes id-ref="m"/>'
+        '<operations id-ref="ops"/><instance_attributes id="i"><nvpair id-ref="n" name="level"/>'
+        "</instance_attributes></primitive>"
+    )
+    loaded, configuration = read(("1.xml", text))
+    b = configuration.primitives()[1]
+    assert b.parameters == (("level", "5"),)
+    assert [(op.id, op.interval) for op in b.operations] == [("b-mon", seconds(5))]
+    (written,) = (e for e in loaded.configuration.walk() if e.id == "b")
+    (shared,) = written.all("meta_attributes")
+    assert [e.id for e in shared.walk()] == ["b-m", "b-r", "b-d", "b-n"]
+    again, _ = read(("again.xml", serialise(loaded.configuration)))
+    assert again.configuration == loaded.configuration  # it can be stored and read
+
+
+def test_a_reference_may_lead_into_another_file() -> None:
+    rules = (
+        '<rsc_defaults><meta_attributes id="x"><rule id-ref="r"/></meta_attributes></rsc_defaults>'
+    )
+    loaded, _ = read(("1.xml", rules), ("2.xml", SHARED.format("")))
+    (defaults,) = (e for e in loaded.configuration.children if e.tag == "rsc_defaults")
+    assert [e.id for e in defaults.walk() if e.id] == ["x", "x-r", "x-d"]
+
+
+def test_a_mistake_in_what_is_referred_to_is_told_once_and_where_it_stands() -> None:
+    text = SHARED.format(
+        '\n<primitive id="b" class="ocf" type="Dummy"><meta_attributes id-ref="m"/></primitive>'
+    ).replace('"priority" value="5"', '"priorty" value="5"')
+    loaded = load([("0.xml", "<resources/>"), ("1.xml", text)])
+    _, findings = compile_configuration(loaded.configuration, loaded.path_of)
+    assert [str(finding) for finding in findings] == [
+        '1.xml:1: warning: unknown meta-attribute priorty; expected "priority"'
+    ]
+
+
+@pytest.mark.parametrize(
+    ("inner", "error"),
+    [
+        ('<meta_attributes id-ref="mm"/>', '<meta_attributes> with id-ref mm; expected "m"'),
+        (
+            '<utilization id-ref="m"/>',
+            "<utilization> with id-ref m; expected the id of a <utilization>",
+        ),
+        (
+            '<meta_attributes id="q"><rule id="s"><rule id-ref="s"/></rule></meta_attributes>',
+            "<rule> with id-ref s; expected one that does not lead back to itself",
+        ),
+    ],
+)
+def test_a_reference_to_nothing_is_an_error(inner: str, error: str) -> None:
+    text = SHARED.format(f'\n<primitive id="b" class="ocf" type="Dummy">{inner}</primitive>')
+    assert errors_of(text) == [f"1.xml:2: {error}"]
+
+
+def test_references_cannot_grow_without_end() -> None:
+    rules = ['<rule id="r0"><expression id="e" attribute="x" operation="defined"/></rule>']
+    rules += [
+        f'<rule id="r{n}"><rule id-ref="r{n - 1}"/><rule id-ref="r{n - 1}"/></rule>'
+        for n in range(1, 31)  # 2**30 expressions
+    ]
+    text = (
+        f'<rsc_defaults><meta_attributes id="m">{"".join(rules)}</meta_attributes></rsc_defaults>'
+    )
+    assert len(errors_of(text)) > 0

@@ -8,6 +8,7 @@ import re
 from sys import intern
 from xml.parsers import expat
 
+from standfest.config.cib import references
 from standfest.model.element import Element
 from standfest.model.errors import ConfigError, Finding
 from standfest.model.history import Entry, NodeRecord, Recorded, ResourceRecord, Ticket
@@ -205,4 +206,6 @@ def read(text: bytes | str, path: str) -> tuple[Element, Recorded]:
     if configuration is None or reader.root not in ("cib", "configuration"):
         problem = f"root element <{reader.root}>"
         raise ConfigError(Finding(path, 1, problem, "<cib> or <configuration>"))
+    if b"id-ref" in content:
+        configuration = references.resolve(configuration).configuration
     return configuration, reader.recorded

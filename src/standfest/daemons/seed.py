@@ -33,7 +33,9 @@ def load(store: Store, paths: Sequence[Path], nodes: Sequence[str]) -> Seed:
     if stored is None:
         return from_files(paths, nodes)
     loaded = cib_config.load([("stored cib.xml", stored.decode())])
-    return Seed(Cib(loaded.version, loaded.configuration, Status()), loaded.findings)
+    _, warnings = cib_config.compile_configuration(loaded.configuration, loaded.path_of)
+    findings = (*loaded.findings, *warnings)
+    return Seed(Cib(loaded.version, loaded.configuration, Status()), findings)
 
 
 def from_files(paths: Sequence[Path], nodes: Sequence[str]) -> Seed:

@@ -1,8 +1,8 @@
-"""What an administrator configured: the `<configuration>` of a CIB, compiled to values.
+"""What an administrator configured, as far as those must know who do not decide.
 
-Compiled from XML by `config.cib`; read by `core.scheduler`. Options already hold their effective
-values (own, inherited, rsc_defaults, built-in), so a reader never looks anywhere else.
-Source: facts/formats/CIB-MODERN.md.
+Compiled from XML by `config.cib` for what executes, shows and watches: agents, parameters, what is
+in what. Options hold their effective values without time: sets that depend on a rule do not count.
+`core.scheduler` reads the document itself (docs/adr/0011). Source: facts/formats/CIB-MODERN.md.
 """
 
 from dataclasses import dataclass, field
@@ -38,18 +38,11 @@ class OnFail(Enum):
     IGNORE = "ignore"
     DEMOTE = "demote"
     RESTART = "restart"
+    RESTART_CONTAINER = "restart-container"
     BLOCK = "block"
     STOP = "stop"
     STANDBY = "standby"
     FENCE = "fence"
-
-
-class OrderKind(Enum):
-    """How strictly an ordering constraint binds."""
-
-    OPTIONAL = "Optional"
-    MANDATORY = "Mandatory"
-    SERIALIZE = "Serialize"
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,78 +125,30 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Clone:
-    """A resource with several instances. Read and shown; scheduling it is not implemented yet."""
+    """A resource with several instances; `options`: its own meta-attributes, sorted by name.
+
+    Instances of a globally unique clone have histories of their own, `ID:NUMBER`; those of others
+    share their primitive's id, one at most on each node.
+    """
 
     id: str
     child: Primitive | Group
     options: tuple[tuple[str, str], ...] = ()
+    promotable: bool = False
+    promoted_max: int = 1
+    globally_unique: bool = False
 
 
 Resource = Primitive | Group | Clone
 
 
 @dataclass(frozen=True, slots=True)
-class Expression:
-    """`<expression>` on a node attribute; operation: lt gt lte gte eq ne defined not_defined."""
-
-    attribute: str
-    operation: str
-    value: str = ""
-    type: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """Expressions joined by `and` or `or`."""
-
-    expressions: tuple["Expression | Rule", ...]
-    any_of: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Location:
-    """A score for one node (`node`) or for every node that matches `rule`; exactly one is set."""
-
-    id: str
-    resource: str
-    score: int
-    node: str | None = None
-    rule: Rule | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Colocation:
-    """`dependent` is placed relative to `primary`."""
-
-    id: str
-    dependent: str
-    primary: str
-    score: int
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """`then`'s action comes after `first`'s."""
-
-    id: str
-    first: str
-    then: str
-    first_action: str = "start"
-    then_action: str = "start"
-    kind: OrderKind = OrderKind.MANDATORY
-    symmetrical: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class Configuration:
-    """Everything the scheduler must know of the administrator's wishes, in document order."""
+    """All of it, in document order."""
 
     options: ClusterOptions = field(default_factory=ClusterOptions)
     nodes: tuple[NodeEntry, ...] = ()
     resources: tuple[Resource, ...] = ()
-    locations: tuple[Location, ...] = ()
-    colocations: tuple[Colocation, ...] = ()
-    orders: tuple[Order, ...] = ()
 
     def primitives(self) -> tuple[Primitive, ...]:
         """Return all primitives, members of groups and clones included, in document order."""

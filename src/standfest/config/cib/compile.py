@@ -1,25 +1,21 @@
-"""A current-dialect <configuration> -> the values that the scheduler reads.
+"""A current-dialect <configuration> -> checked, and the values that others than the scheduler read.
 
-Every option gets its effective value here: own, from the group or clone around it, from
-rsc_defaults or op_defaults, or built in. Source: facts/formats/CIB-MODERN.md sections 2 to 4.
+Every option gets its effective value: own, from its template, from the group or clone around it,
+from rsc_defaults or op_defaults, or built in. There is no time here, so sets with a rule do not
+count: it matters to whoever asks for parameters that a rule changes, such as the `nic` that
+`links` watches; the scheduler reads the document itself and knows the time.
+Source: facts/formats/CIB-MODERN.md sections 2 to 4.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from standfest.config.cib import values
-from standfest.config.cib.constraints import Constraints
+from standfest.config.cib import constraints, rules, templates, values
 from standfest.config.cib.findings import Findings
 from standfest.config.cib.names import meant
+from standfest.config.cib.options import Names
 from standfest.config.cib.sets import applicable, options_of
-from standfest.config.cib.vocabulary import (
-    IMPLEMENTED_META,
-    IMPLEMENTED_OPTIONS,
-    KNOWN_META,
-    KNOWN_OPTIONS,
-    META_WITHOUT_EFFECT,
-    SILENT_OPTIONS,
-)
+from standfest.config.cib.vocabulary import NO_FENCING, NO_REMOTE, RENAMED_OPTIONS
 from standfest.model.configuration import (
     Clone,
     ClusterOptions,
@@ -68,6 +64,8 @@ def compile_configuration(
 class _Compiler:
     def __init__(self, path: str | Callable[[Element], str]) -> None:
         self.findings = Findings(path)
+        self._names = Names(self.findings)
+        self._templates: dict[str, Element] = {}
         self._resource_defaults: dict[str, str] = {}
         self._operation_defaults: dict[str, str] = {}
         self._stated: dict[str, Element] = {}  # cluster option -> the nvpair that counts
@@ -85,19 +83,14 @@ class _Compiler:
         if "default-action-timeout" in properties:
             timeout = properties["default-action-timeout"]
             self._operation_defaults = {"timeout": timeout} | self._operation_defaults
-        resources = self._resources(configuration)
-        constraints = Constraints(self.findings, _ids(resources), _unbuilt(configuration))
-        section = configuration.child("constraints")
-        for constraint in section.children if section else ():
-            constraints.read(constraint)
-        return Configuration(
+        compiled = Configuration(
             options=self._options(properties),
             nodes=self._nodes(configuration),
-            resources=resources,
-            locations=tuple(constraints.locations),
-            colocations=tuple(constraints.colocations),
-            orders=tuple(constraints.orders),
+            resources=self._resources(configuration),
         )
+        constraints.check(configuration, self.findings)
+        rules.check(configuration, self.findings)
+        return compiled
 
     # --- crm_config and defaults ----------------------------------------------------------------
 
@@ -109,20 +102,12 @@ class _Compiler:
         for properties in sets:
             for pair in properties.all("nvpair"):
                 name = (pair.get("name") or "").replace("_", "-")
-                name = {"fencing-enabled": "stonith-enabled"}.get(name, name)
-                self._known_option(name, pair)
+                name = RENAMED_OPTIONS.get(name, name)
                 found.setdefault(name, pair.get("value") or "")
                 self._stated.setdefault(name, pair)
+        for properties in section.all("cluster_property_set") if section else ():
+            self._names.options(properties)
         return found
-
-    def _known_option(self, name: str, pair: Element) -> None:
-        if name in IMPLEMENTED_OPTIONS or name in SILENT_OPTIONS:
-            return
-        if name in KNOWN_OPTIONS:
-            self.findings.warn(pair, f"cluster option {name} is not implemented yet")
-            return
-        problem = f"unknown cluster option {name}"
-        self.findings.warn(pair, problem, meant(name, KNOWN_OPTIONS))
 
     def _options(self, properties: Mapping[str, str]) -> ClusterOptions:
         default = ClusterOptions()
@@ -154,7 +139,7 @@ class _Compiler:
         if section is None:
             return {}
         if tag == "rsc_defaults":
-            self._known_meta(section)
+            self._names.meta(section)
         return options_of(section, "meta_attributes")
 
     def _nodes(self, configuration: Element) -> tuple[NodeEntry, ...]:
@@ -162,6 +147,8 @@ class _Compiler:
         entries = []
         for node in section.all("node") if section else ():
             name = node.get("uname") or node.id
+            if node.get("type") == "remote":
+                self.findings.warn(node, f"node {name}: {NO_REMOTE}")
             attributes = options_of(node, "instance_attributes")
             entries.append(NodeEntry(node.id, name, tuple(sorted(attributes.items()))))
         return tuple(entries)
@@ -171,6 +158,10 @@ class _Compiler:
     def _resources(self, configuration: Element) -> tuple[Resource, ...]:
         section = configuration.child("resources")
         found: list[Resource] = []
+        for template in section.all("template") if section else ():
+            self._templates[template.id] = template
+            self._names.meta(template)
+            self._agent(template, template)
         for element in section.children if section else ():
             if element.tag == "primitive":
                 found.append(self._primitive(element, {}, {}))
@@ -183,7 +174,7 @@ class _Compiler:
         return tuple(found)
 
     def _group(self, element: Element, inherited: dict[str, str]) -> Group:
-        self._known_meta(element)
+        self._names.meta(element)
         meta = inherited | options_of(element, "meta_attributes")
         parameters = options_of(element, "instance_attributes")
         members = tuple(self._primitive(m, meta, parameters) for m in element.all("primitive"))
@@ -202,6 +193,7 @@ class _Compiler:
         )
 
     def _clone(self, element: Element) -> Clone | None:
+        self._names.meta(element)
         meta = options_of(element, "meta_attributes")
         inner = next(element.all("primitive", "group"), None)
         if inner is None:
@@ -212,44 +204,71 @@ class _Compiler:
             child = self._group(inner, meta)
         else:
             child = self._primitive(inner, meta, options_of(element, "instance_attributes"))
-        return Clone(element.id, child, tuple(sorted(meta.items())))
+        stated = self._resource_defaults | meta
+
+        def read(name: str, parse: Callable[[str], T], fallback: T) -> T:
+            text = stated.get(name)
+            return (
+                fallback
+                if text is None
+                else self.findings.value(element, name, text, parse, fallback)
+            )
+
+        most = read("promoted-max", values.count, read("master-max", values.count, 1))
+        several = read("clone-node-max", values.count, 1) > 1
+        return Clone(
+            element.id,
+            child,
+            tuple(sorted(meta.items())),
+            promotable=element.tag == "master" or read("promotable", values.boolean, False),
+            promoted_max=most,
+            globally_unique=read("globally-unique", values.boolean, several),
+        )
 
     def _primitive(
-        self, element: Element, inherited: dict[str, str], given: dict[str, str]
+        self, written: Element, inherited: dict[str, str], given: dict[str, str]
     ) -> Primitive:
-        self._known_meta(element)
+        self._names.meta(written)
+        element = templates.merged(written, self._templates)
         meta = inherited | options_of(element, "meta_attributes")
         parameters = dict(given) | options_of(element, "instance_attributes")
         operations = element.child("operations")
         entries = tuple(self._operation(o) for o in (operations.all("op") if operations else ()))
-        self._twice(element, entries)
+        self._twice(written, entries)
         timeout = self._operation_defaults.get("timeout", "20s")
         return Primitive(
             id=element.id,
-            agent=self._agent(element),
+            agent=self._agent(written, element),
             parameters=tuple(sorted(parameters.items())),
             operations=entries,
-            options=self._resource_options(element, meta),
+            options=self._resource_options(written, meta),
             default_timeout=self.findings.value(
-                element, "timeout", timeout, values.duration, DEFAULT_TIMEOUT
+                written, "timeout", timeout, values.duration, DEFAULT_TIMEOUT
             ),
         )
 
-    def _agent(self, element: Element) -> Agent:
+    def _agent(self, written: Element, element: Element) -> Agent:
+        """Return the agent; `element` is what is written, with what its template gives it."""
         standard, kind = element.get("class") or "", element.get("type") or ""
-        if element.get("template") is not None:
-            problem = f"{element.id} uses template {element.get('template')}"
-            self.findings.error(element, problem, "class and type: templates are not built yet")
+        who = written.id
+        name = written.get("template")
+        if name is not None and name not in self._templates:
+            expected = meant(name, self._templates) or "the id of a <template>"
+            self.findings.error(written, f"template of {who} is {name}", expected)
             return Agent(standard, kind)
         if standard not in STANDARDS:
-            problem = f"class of {element.id} is {standard or 'missing'}"
-            self.findings.error(element, problem, meant(standard, STANDARDS))
-        name = kind.removeprefix("external/") if standard == "stonith" else kind
-        if not _is_name(name):
-            self.findings.error(element, f"type of {element.id} is {kind or 'missing'}", "a name")
+            problem = f"class of {who} is {standard or 'missing'}"
+            self.findings.error(written, problem, meant(standard, STANDARDS))
+        path = kind.removeprefix("external/") if standard == "stonith" else kind
+        if not _is_name(path):
+            self.findings.error(written, f"type of {who} is {kind or 'missing'}", "a name")
         provider = element.get("provider") or ("heartbeat" if standard == "ocf" else "")
         if provider and not _is_name(provider):
-            self.findings.error(element, f"provider of {element.id} is {provider}", "a name")
+            self.findings.error(written, f"provider of {who} is {provider}", "a name")
+        if standard == "stonith":
+            self.findings.warn(written, f"{who} is a fence device: {NO_FENCING}")
+        if (standard, provider, kind) == ("ocf", "pacemaker", "remote"):
+            self.findings.warn(written, f"{who} is a connection: {NO_REMOTE}")
         return Agent(standard, kind, provider)
 
     def _twice(self, element: Element, entries: tuple[OperationEntry, ...]) -> None:
@@ -279,26 +298,17 @@ class _Compiler:
             name=element.get("name") or "",
             interval=read("interval", values.duration, 0),
             timeout=read("timeout", values.duration, DEFAULT_TIMEOUT),
-            on_fail=read("on-fail", _word(_ON_FAIL), None),
+            on_fail=self._on_fail(element, read("on-fail", _word(_ON_FAIL), None)),
             enabled=read("enabled", values.boolean, True),
-            role=options.get("role", ""),
+            role=read("role", _role, ""),
             start_delay=read("start-delay", values.duration, 0),
             parameters=tuple(sorted(parameters.items())),
         )
 
-    def _known_meta(self, element: Element) -> None:
-        """Warn of meta-attributes that do nothing here: not built, or misspelt."""
-        for attributes in applicable(element, "meta_attributes"):
-            for pair in attributes.all("nvpair"):
-                name, value = pair.get("name") or "", (pair.get("value") or "").lower()
-                if name in IMPLEMENTED_META or value in META_WITHOUT_EFFECT.get(name, ()):
-                    continue
-                if name in KNOWN_META:
-                    self.findings.warn(pair, f"meta-attribute {name} is not implemented yet")
-                else:
-                    self.findings.warn(
-                        pair, f"unknown meta-attribute {name}", meant(name, KNOWN_META)
-                    )
+    def _on_fail(self, element: Element, reaction: OnFail | None) -> OnFail | None:
+        if reaction is OnFail.FENCE:
+            self.findings.warn(element, f"on-fail of {element.id} is fence: {NO_FENCING}")
+        return reaction
 
     def _resource_options(self, element: Element, own: Mapping[str, str]) -> ResourceOptions:
         options = dict(self._resource_defaults) | dict(own)
@@ -335,22 +345,12 @@ def _word(words: Mapping[str, T]) -> Callable[[str], T]:
     return parse
 
 
+def _role(text: str) -> str:
+    """Return a role as it is written; raises ValueError if there is none of that name."""
+    _word(_ROLES)(text)
+    return text
+
+
 def _is_name(text: str) -> bool:
     """Return whether the text can name a file in an agents' folder, and nothing outside it."""
     return bool(text) and "/" not in text and "\0" not in text and not text.startswith(".")
-
-
-def _unbuilt(configuration: Element) -> Iterable[str]:
-    """Return the ids that a constraint may name although nothing is made of them yet."""
-    tags = ("bundle", "template", "tag")
-    return (element.id for element in configuration.walk() if element.tag in tags)
-
-
-def _ids(resources: tuple[Resource, ...]) -> frozenset[str]:
-    found: set[str] = set()
-    for resource in resources:
-        inner = resource.child if isinstance(resource, Clone) else resource
-        found |= {resource.id, inner.id}
-        if isinstance(inner, Group):
-            found |= {member.id for member in inner.members}
-    return frozenset(found)

@@ -1,186 +1,137 @@
-"""Constraints: location, colocation, order. Source: facts/formats/CIB-MODERN.md section 1."""
+"""Constraints: whether all that they name is there, and every word is one that is known.
 
-from collections.abc import Collection, Iterable
+Only checked here; `core.scheduler` reads and applies them itself.
+Source: facts/formats/CIB-MODERN.md section 1.
+"""
+
+import re
+from collections.abc import Mapping
 
 from standfest.config.cib import values
 from standfest.config.cib.findings import Findings
 from standfest.config.cib.names import meant
-from standfest.model.configuration import (
-    Colocation,
-    Expression,
-    Location,
-    Order,
-    OrderKind,
-    Rule,
-)
+from standfest.config.cib.rules import word
+from standfest.config.cib.vocabulary import NO_FENCING
 from standfest.model.element import Element
-from standfest.model.scores import INFINITY
 
-_OPERATIONS = ("lt", "gt", "lte", "gte", "eq", "ne", "defined", "not_defined")
-_ACTIONS = ("start", "stop", "promote", "demote")
-_WITHOUT_EFFECT = {"resource-discovery": "always", "influence": "true", "require-all": "true"}
-"""Attributes of constraints that change nothing yet -> the value that needs no warning."""
-_KINDS = {kind.value.lower(): kind for kind in OrderKind}
+RESOURCES = ("primitive", "group", "clone", "master", "bundle")
+ACTIONS = ("start", "stop", "promote", "demote")
+KINDS = ("Optional", "Mandatory", "Serialize")
+ROLES = ("Started", "Stopped", "Promoted", "Unpromoted", "Master", "Slave")
+_SET_WORDS = {"action": ACTIONS, "role": ROLES, "kind": KINDS, "ordering": ("group", "listed")}
+_WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "rsc_location": {"role": ROLES, "resource-discovery": ("always", "never", "exclusive")},
+    "rsc_colocation": {"rsc-role": ROLES, "with-rsc-role": ROLES},
+    "rsc_order": {"kind": KINDS, "first-action": ACTIONS, "then-action": ACTIONS},
+    "rsc_ticket": {"rsc-role": ROLES, "loss-policy": ("stop", "demote", "fence", "freeze")},
+}
+_BOOLEANS = ("influence", "symmetrical", "require-all", "sequential")
+_REFERENCES = {
+    "rsc_location": ("rsc",),
+    "rsc_colocation": ("rsc", "with-rsc"),
+    "rsc_order": ("first", "then"),
+    "rsc_ticket": ("rsc",),
+}
 
 
-class Constraints:
-    """Reads constraint elements one by one, in document order."""
+def check(configuration: Element, findings: Findings) -> None:
+    """Note what is wrong with the constraints, and with the tags that they may name."""
+    checker = _Checker(configuration, findings)
+    for element in _section(configuration, "constraints"):
+        checker.constraint(element)
 
-    def __init__(
-        self, findings: Findings, resources: Collection[str], unbuilt: Iterable[str] = ()
-    ) -> None:
+
+class _Checker:
+    def __init__(self, configuration: Element, findings: Findings) -> None:
         self._findings = findings
-        self._resources = resources
-        self._unbuilt = frozenset(unbuilt)
-        self.locations: list[Location] = []
-        self.colocations: list[Colocation] = []
-        self.orders: list[Order] = []
+        self._several: dict[str, int] = {}  # tag or template -> for how many resources it stands
+        known: set[str] = set()
+        for top in _section(configuration, "resources"):
+            if top.tag == "template":
+                self._several.setdefault(top.id, 0)
+            for element in top.walk():
+                if element.tag in RESOURCES:
+                    known.add(element.id)
+                    template = element.get("template")
+                    if template is not None:
+                        self._several[template] = self._several.get(template, 0) + 1
+                elif element.tag == "nvpair" and element.get("name") == "remote-node":
+                    known.add(element.get("value") or "")  # the connection that it implies
+        for tag in _section(configuration, "tags"):
+            self._several[tag.id] = len(tag.children)
+        self._known = known | self._several.keys()
 
-    def read(self, element: Element) -> None:
-        """Read one constraint."""
-        if element.child("resource_set") is not None:
-            return  # `load` has said that sets are not implemented
-        for name, harmless in _WITHOUT_EFFECT.items():
-            if element.get(name) not in (None, harmless):
-                self._findings.warn(element, f"{element.id}: {name} is not implemented yet")
-        match element.tag:
-            case "rsc_location":
-                self._location(element)
-            case "rsc_colocation":
-                self._colocation(element)
-            case "rsc_order":
-                self._order(element)
-            case _:
-                return
-
-    def _resource(self, element: Element, attribute: str) -> str | None:
-        name = element.get(attribute)
-        if name in self._resources:
-            return name
-        if name in self._unbuilt:
-            self._findings.warn(element, f"{element.id}: {name} is not implemented yet")
-            return None
-        problem = f"{element.tag} {element.id}: {attribute} is {name or 'missing'}"
-        self._findings.error(element, problem, meant(name or "", self._resources))
-        return None
-
-    def _location(self, element: Element) -> None:
-        if element.get("rsc-pattern") is not None:
-            self._findings.warn(element, f"{element.id}: rsc-pattern is not implemented yet")
+    def constraint(self, element: Element) -> None:
+        """Check one constraint."""
+        if element.tag not in _REFERENCES:
             return
-        resource = self._resource(element, "rsc")
-        if resource is None:
-            return
-        role = (element.get("role") or "Started").capitalize()
-        if role != "Started":
-            self._findings.warn(element, f"{element.id}: role {role} is not implemented yet")
-            return
-        rules = list(element.all("rule"))
-        if element.child("lifetime") is not None:
-            # Left out: a ban that is over must not stay, and only dates tell when it is.
-            self._findings.warn(
-                element, f"{element.id} is left out: lifetime is not implemented yet"
-            )
-            return
-        node = element.get("node")
-        if node is not None:
-            text = element.get("score") or "0"
-            score = self._findings.value(element, "score", text, values.score, 0)
-            self.locations.append(Location(element.id, resource, score, node=node))
-            return
-        if not rules:
-            self._findings.error(
-                element, f"{element.id} names no node", "node and score, or a rule"
-            )
-        for rule in rules:
-            self._location_rule(element, resource, rule)
+        self._values(element, _WORDS[element.tag])
+        sets = list(element.all("resource_set"))
+        for part in sets:
+            self._set(part)
+        pattern = element.get("rsc-pattern")
+        if pattern is not None:
+            self._findings.value(element, "rsc-pattern", pattern, _pattern, None)
+        elif not sets:
+            for name in _REFERENCES[element.tag]:
+                self._reference(element, name, element.get(name))
+        if element.tag == "rsc_location":
+            self._place(element)
+        elif element.tag == "rsc_colocation" and not sets:
+            self._both_sides(element)
+        elif element.get("loss-policy") == "fence":
+            self._findings.warn(element, f"loss-policy of {element.id} is fence: {NO_FENCING}")
 
-    def _location_rule(self, element: Element, resource: str, rule: Element) -> None:
-        if rule.get("score-attribute") or rule.get("role"):
-            self._findings.warn(rule, f"{rule.id}: score-attribute and role are not implemented")
+    def _values(self, element: Element, words: Mapping[str, tuple[str, ...]]) -> None:
+        for name, known in words.items():
+            word(element, name, known, self._findings)
+        for name in _BOOLEANS:
+            text = element.get(name)
+            if text is not None:
+                self._findings.value(element, name, text, values.boolean, True)
+        score = element.get("score")
+        if score is not None:
+            self._findings.value(element, "score", score, values.score, 0)
+
+    def _set(self, part: Element) -> None:
+        self._values(part, _SET_WORDS)
+        if part.get("ordering") is not None:
+            problem = f"ordering of {part.id} has no effect"
+            self._findings.warn(part, problem, "sequential, if the members are to be independent")
+        for member in part.all("resource_ref"):
+            self._reference(member, "resource_ref", member.id)
+        if part.child("resource_ref") is None:
+            self._findings.error(part, f"resource_set {part.id} is empty", "a <resource_ref>")
+
+    def _reference(self, element: Element, attribute: str, name: str | None) -> None:
+        # NAME:NUMBER is one instance of a clone, and means the whole.
+        if name in self._known or (name or "").rpartition(":")[0] in self._known:
             return
-        text = rule.get("score") or "0"
-        score = self._findings.value(rule, "score", text, values.score, 0)
-        compiled = self._rule(rule)
-        if compiled is not None:
-            self.locations.append(Location(element.id, resource, score, rule=compiled))
+        who = f"{element.tag} {element.id}: {attribute}"
+        if attribute == element.tag:
+            who = attribute
+        problem = f"{who} is {name or 'missing'}"
+        self._findings.error(element, problem, meant(name or "", self._known))
 
-    def _rule(self, element: Element) -> Rule | None:
-        parts: list[Expression | Rule] = []
-        for child in element.children:
-            if child.tag == "expression":
-                parts.append(self._expression(child))
-            elif child.tag == "rule":
-                inner = self._rule(child)
-                if inner is None:
-                    return None
-                parts.append(inner)
-            else:
-                return None  # `load` has said that these expressions are not implemented
-        return Rule(tuple(parts), any_of=(element.get("boolean-op") or "and").lower() == "or")
+    def _place(self, element: Element) -> None:
+        if element.get("node") is None and element.child("rule") is None:
+            problem = f"{element.id} names no node"
+            self._findings.error(element, problem, "node and score, or a rule")
 
-    def _expression(self, element: Element) -> Expression:
-        operation = element.get("operation") or ""
-        if operation not in _OPERATIONS:
-            problem = f"operation of {element.id} is {operation or 'missing'}"
-            self._findings.error(element, problem, meant(operation, _OPERATIONS))
-        if element.get("value-source") not in (None, "literal"):
-            self._findings.warn(element, f"{element.id}: value-source is not implemented yet")
-        return Expression(
-            element.get("attribute") or "",
-            operation,
-            element.get("value") or "",
-            element.get("type") or "",
-        )
-
-    def _colocation(self, element: Element) -> None:
-        dependent = self._resource(element, "rsc")
-        primary = self._resource(element, "with-rsc")
-        for name in ("rsc-role", "with-rsc-role", "node-attribute"):
-            word = element.get(name)
-            if word is not None and word not in ("Started", "#uname"):
-                self._findings.warn(element, f"{element.id}: {name} is not implemented yet")
-        if dependent is None or primary is None:
-            return
-        text = element.get("score") or str(INFINITY)
-        score = self._findings.value(element, "score", text, values.score, INFINITY)
-        self.colocations.append(Colocation(element.id, dependent, primary, score))
-
-    def _order(self, element: Element) -> None:
-        first, then = self._resource(element, "first"), self._resource(element, "then")
-        if first is None or then is None:
-            return
-        kind = OrderKind.MANDATORY
-        stated, score = element.get("kind"), element.get("score")
-        if stated is not None:
-            kind = self._findings.value(element, "kind", stated, _kind, kind)
-        elif score is not None:
-            value = self._findings.value(element, "score", score, values.score, INFINITY)
-            kind = OrderKind.MANDATORY if value else OrderKind.OPTIONAL
-        symmetrical = kind is not OrderKind.SERIALIZE
-        text = element.get("symmetrical")
-        if text is not None and symmetrical:
-            symmetrical = self._findings.value(element, "symmetrical", text, values.boolean, True)
-        first_action = element.get("first-action") or "start"
-        then_action = element.get("then-action") or first_action
-        for action in (first_action, then_action):
-            if action not in _ACTIONS:
-                problem = f"{element.id}: action is {action}"
-                self._findings.error(element, problem, meant(action, _ACTIONS))
-        self.orders.append(
-            Order(
-                element.id,
-                first,
-                then,
-                first_action,
-                then_action,
-                kind,
-                symmetrical,
-            )
-        )
+    def _both_sides(self, element: Element) -> None:
+        names = [element.get(name) or "" for name in ("rsc", "with-rsc")]
+        if all(self._several.get(name, 1) > 1 for name in names):
+            problem = f"{element.id} is left out: {' and '.join(names)} stand for several resources"
+            self._findings.warn(element, problem, "a resource on one side")
 
 
-def _kind(text: str) -> OrderKind:
-    if text.lower() not in _KINDS:
-        raise ValueError(", ".join(kind.value for kind in OrderKind))
-    return _KINDS[text.lower()]
+def _section(configuration: Element, tag: str) -> tuple[Element, ...]:
+    section = configuration.child(tag)
+    return section.children if section is not None else ()
+
+
+def _pattern(text: str) -> None:
+    try:
+        re.compile(text.removeprefix("!"))
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"a regular expression: {error}") from None

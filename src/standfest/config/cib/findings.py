@@ -19,12 +19,18 @@ class Findings:
 
     def error(self, element: Element, problem: str, expected: str) -> None:
         """Note an error at an element."""
-        self.errors.append(Finding(self._file(element), element.line, problem, expected))
+        self._keep(self.errors, Finding(self._file(element), element.line, problem, expected))
 
     def warn(self, element: Element, problem: str, expected: str = "") -> None:
         """Note a warning at an element."""
         path = self._file(element)
-        self.warnings.append(Finding(path, element.line, problem, expected, Severity.WARNING))
+        warning = Finding(path, element.line, problem, expected, Severity.WARNING)
+        self._keep(self.warnings, warning)
+
+    @staticmethod
+    def _keep(found: list[Finding], finding: Finding) -> None:
+        if finding not in found:  # a template or a reference is read wherever it is used
+            found.append(finding)
 
     def _file(self, element: Element) -> str:
         return self._path if isinstance(self._path, str) else self._path(element)

@@ -3,10 +3,10 @@
 Everything that is wrong in any of the files is reported together.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from standfest.config.cib import legacy, legacy_defaults
+from standfest.config.cib import legacy, legacy_defaults, references
 from standfest.config.cib.names import meant
 from standfest.config.cib.vocabulary import (
     ATTRIBUTES,
@@ -14,7 +14,6 @@ from standfest.config.cib.vocabulary import (
     NOT_YET,
     REQUIRED,
     SECTION_TAGS,
-    SETS,
 )
 from standfest.model import xml
 from standfest.model.element import Element
@@ -82,9 +81,38 @@ def load(fragments: Sequence[tuple[str, str]]) -> Loaded:
     if errors:
         raise ConfigError(*errors)
     merged = Element("configuration", (), tuple(_merge(tag, s) for tag, s in sections.items()))
+    merged = _without_references(merged, files)
     if old:
         merged = legacy_defaults.state(merged)
     return Loaded(merged, tuple(findings), old, status, version, tuple(files))
+
+
+def _without_references(merged: Element, files: list[tuple[Element, str]]) -> Element:
+    """Return the configuration with copies for references; raises ConfigError for dangling ones.
+
+    files: gets the copies, too: what is wrong with one is wrong where its original stands.
+    """
+    resolved = references.resolve(merged)
+    paths = {id(element): path for element, path in files}
+    if resolved.dangling:
+        raise ConfigError(*(_dangling(e, paths, resolved.known) for e in resolved.dangling))
+    for copy, original in resolved.origins:
+        if id(original) in paths:
+            paths[id(copy)] = paths[id(original)]
+            files.append((copy, paths[id(copy)]))
+    return resolved.configuration
+
+
+def _dangling(
+    element: Element, paths: Mapping[int, str], known: Collection[tuple[str, str]]
+) -> Finding:
+    name = element.get("id-ref") or ""
+    others = [identifier for tag, identifier in known if tag == element.tag]
+    expected = meant(name, others) if others else f"the id of a <{element.tag}>"
+    if name in others:
+        expected = "one that does not lead back to itself"
+    path = paths.get(id(element), "cib.xml")
+    return Finding(path, element.line, f"<{element.tag}> with id-ref {name}", expected)
 
 
 def _configuration(root: Element, path: str) -> Element:
@@ -106,7 +134,7 @@ def _merge(tag: str, sections: Sequence[Element]) -> Element:
 
 
 def _examine(element: Element, path: str) -> list[Finding]:
-    """Return everything unknown below an element, and a warning for what is not built yet."""
+    """Return everything unknown below an element, and a warning for what has no effect yet."""
     findings = [*_attributes(element, path), *_not_yet(element, path)]
     children = CHILDREN.get(element.tag)
     if children is None:
@@ -127,9 +155,7 @@ def _attributes(element: Element, path: str) -> Iterable[Finding]:
         if known is not None and name not in known:
             problem = f"unknown attribute {name} of <{element.tag}>"
             yield Finding(path, element.line, problem, meant(name, known))
-    if element.get("id-ref") is not None:
-        problem = f"<{element.tag} id-ref={element.get('id-ref')}>: id-ref is not implemented yet"
-        yield Finding(path, element.line, problem, severity=Severity.WARNING)
+    if element.get("id-ref") is not None and element.tag in references.REFERABLE:
         return
     for name in REQUIRED.get(element.tag, ()):
         if not element.get(name):
@@ -141,9 +167,6 @@ def _not_yet(element: Element, path: str) -> Iterable[Finding]:
     who = f"<{element.tag} id={element.id}>" if element.id else f"<{element.tag}>"
     if element.tag in NOT_YET:
         problem = f"{who}: {NOT_YET[element.tag]}"
-        yield Finding(path, element.line, problem, severity=Severity.WARNING)
-    if element.tag in SETS and element.child("rule") is not None:
-        problem = f"{who}: rules in attribute sets are not implemented yet, the set is left out"
         yield Finding(path, element.line, problem, severity=Severity.WARNING)
 
 

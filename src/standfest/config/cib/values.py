@@ -74,3 +74,11 @@ def score(text: str) -> int:
         return clamp(int(word.partition(".")[0]))
     except ValueError:
         raise ValueError("an integer, INFINITY or -INFINITY") from None
+
+
+def count(text: str) -> int:
+    """Return a number that is not negative. Raises ValueError."""
+    word = text.strip()
+    if not (word.isascii() and word.isdigit() and len(word) < 10):
+        raise ValueError("a number that is not negative")
+    return int(word)

@@ -1,4 +1,7 @@
-"""Which elements and attributes a configuration may have, in both dialects, and which we act on.
+"""Which elements and attributes a configuration may have, in both dialects, and what has no effect.
+
+What the scheduler decides and the running cluster does is not mentioned here; a name is told to
+have no effect only while that is so.
 
 Source: facts/formats/CIB-MODERN.md section 1, CIB-LEGACY.md section 1.
 """
@@ -51,6 +54,9 @@ CHILDREN: dict[str, tuple[str, ...]] = {
     "rsc_ticket": ("resource_set",),
     "resource_set": ("resource_ref",),
     "resource_ref": (),
+    "tags": ("tag",),
+    "tag": ("obj_ref",),
+    "obj_ref": (),
     "lifetime": ("rule",),
     "rule": _RULE,
     "expression": (),
@@ -66,7 +72,7 @@ _OPTIONS = (
     "description is_managed restart_type multiple_active resource_stickiness ordered collocated "
     "notify globally_unique interleave"
 )
-_SPEC = "id hours monthdays weekdays yeardays months weeks weekyears years moon minutes"
+_SPEC = "id seconds hours monthdays weekdays yeardays months weeks weekyears years moon minutes"
 
 _ATTRIBUTES = {
     "crm_config": "",
@@ -78,6 +84,8 @@ _ATTRIBUTES = {
     "nvpair": "id id-ref name value",
     "node": "id uname type description score",
     "primitive": f"id class provider type template {_OPTIONS}",
+    "template": "id class provider type description",
+    "operations": "id id-ref",
     "group": f"id {_OPTIONS}",
     "clone": f"id {_OPTIONS}",
     "master": f"id {_OPTIONS}",
@@ -95,11 +103,19 @@ _ATTRIBUTES = {
         "id first then first-action then-action kind score symmetrical require-all "
         "from to action to_action type description"
     ),
+    "rsc_ticket": "id ticket loss-policy rsc rsc-role description",
+    "resource_set": "id id-ref sequential require-all ordering action role score kind",
+    "resource_ref": "id",
+    "lifetime": "",
+    "tag": "id description",
+    "obj_ref": "id",
     "rule": "id id-ref boolean-op boolean_op score score-attribute score_attribute role",
     "expression": "id attribute operation value type value-source",
     "date_expression": "id operation start end",
     "date_spec": _SPEC,
-    "duration": f"{_SPEC} days seconds",
+    "duration": f"{_SPEC} days",
+    "rsc_expression": "id class provider type",
+    "op_expression": "id name interval",
 }
 ATTRIBUTES: dict[str, frozenset[str]] = {
     tag: frozenset(names.split()) for tag, names in _ATTRIBUTES.items()
@@ -121,101 +137,122 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "rsc_location": ("id",),
     "rsc_colocation": ("id",),
     "rsc_order": ("id",),
+    "rsc_ticket": ("id", "ticket"),
+    "resource_set": ("id",),
+    "resource_ref": ("id",),
+    "rule": ("id",),
     "expression": ("id", "attribute", "operation"),
+    "date_expression": ("id",),
+    "op_expression": ("id", "name"),
+    "template": ("id",),
+    "tag": ("id",),
+    "obj_ref": ("id",),
 }
 """Element -> attributes that it must have, and not empty, unless it is a reference (id-ref)."""
 
-SETS = frozenset({"cluster_property_set", "meta_attributes", "instance_attributes", "utilization"})
+NO_FENCING = "fencing is decided, but not performed yet"
+NO_REMOTE = "Pacemaker Remote is decided, but not driven yet"
 
 NOT_YET: dict[str, str] = {
-    "clone": "clones are read and shown, but not scheduled yet",
-    "master": "promotable clones are read and shown, but not scheduled yet",
-    "master_slave": "promotable clones are read and shown, but not scheduled yet",
-    "bundle": "bundles are not implemented yet",
-    "template": "resource templates are not implemented yet",
-    "utilization": "utilization is not implemented yet",
-    "rsc_ticket": "tickets are not implemented yet",
-    "resource_set": "resource sets in constraints are not implemented yet",
-    "fencing-topology": "fencing topology is not implemented yet",
+    "bundle": "bundles are decided, but not driven yet",
+    "fencing-topology": NO_FENCING,
     "acls": "access control lists are not implemented yet",
-    "tags": "tags are not implemented yet",
     "alerts": "alerts are not implemented yet",
-    "date_expression": "date expressions are not implemented yet",
-    "rsc_expression": "rules in defaults are not implemented yet",
-    "op_expression": "rules in defaults are not implemented yet",
+    "rsc_ticket": "nothing grants tickets yet, so what needs one does not run",
 }
-"""Element -> what the operator is told: it is known, and nothing happens."""
+"""Element -> what the operator is told: it is known, and has no effect in the running cluster."""
 
-IMPLEMENTED_OPTIONS = frozenset(
+EFFECTIVE_OPTIONS = frozenset(
     [
         "symmetric-cluster",
         "no-quorum-policy",
         "stonith-enabled",
+        "startup-fencing",
         "start-failure-is-fatal",
         "maintenance-mode",
         "stop-all-resources",
         "enable-startup-probes",
         "stop-orphan-resources",
-        "cluster-delay",
-        "batch-limit",
-        "cluster-recheck-interval",
-    ]
-)
-KNOWN_OPTIONS = IMPLEMENTED_OPTIONS | frozenset(
-    [
-        "stonith-action",
-        "stonith-timeout",
-        "stonith-max-attempts",
-        "stonith-watchdog-timeout",
-        "fencing-enabled",
-        "fencing-action",
-        "fencing-timeout",
-        "fence-reaction",
-        "concurrent-fencing",
-        "startup-fencing",
-        "priority-fencing-delay",
-        "node-pending-timeout",
-        "have-watchdog",
-        "placement-strategy",
-        "migration-limit",
-        "node-action-limit",
-        "load-threshold",
-        "dc-deadtime",
-        "election-timeout",
-        "shutdown-escalation",
-        "join-integration-timeout",
-        "join-finalization-timeout",
-        "transition-delay",
-        "shutdown-lock",
-        "shutdown-lock-limit",
         "stop-orphan-actions",
         "remove-after-stop",
+        "placement-strategy",
         "node-health-strategy",
         "node-health-base",
         "node-health-green",
         "node-health-yellow",
         "node-health-red",
-        "pe-error-series-max",
-        "pe-warn-series-max",
-        "pe-input-series-max",
-        "enable-acl",
-        "cluster-ipc-limit",
-        "cluster-name",
-        "dc-version",
-        "cluster-infrastructure",
-        "default-resource-stickiness",
-        "default-action-timeout",
-        "default-resource-failure-stickiness",
-        "is-managed-default",
-        "short-resource-names",
-        "require-quorum",
-        "suppress-cib-writes",
-        "crmd-integration-timeout",
-        "crmd-finalization-timeout",
-        "crmd-transition-delay",
-        "last-lrm-refresh",
-        "expected-quorum-votes",
+        "cluster-delay",
+        "batch-limit",
+        "cluster-recheck-interval",
     ]
+)
+FENCING_OPTIONS = frozenset(
+    [
+        "stonith-action",
+        "stonith-timeout",
+        "stonith-max-attempts",
+        "stonith-watchdog-timeout",
+        "fence-reaction",
+        "concurrent-fencing",
+        "priority-fencing-delay",
+    ]
+)
+"""Options that only matter to fencing that is performed."""
+
+RENAMED_OPTIONS = {
+    "fencing-enabled": "stonith-enabled",
+    "fencing-action": "stonith-action",
+    "fencing-timeout": "stonith-timeout",
+    "fencing-max-attempts": "stonith-max-attempts",
+    "fencing-watchdog-timeout": "stonith-watchdog-timeout",
+    "fencing-reaction": "fence-reaction",
+    "stop-removed-resources": "stop-orphan-resources",
+    "cancel-removed-actions": "stop-orphan-actions",
+}
+"""Pacemaker 3's names -> those that all versions know."""
+
+KNOWN_OPTIONS = (
+    EFFECTIVE_OPTIONS
+    | FENCING_OPTIONS
+    | frozenset(RENAMED_OPTIONS)
+    | frozenset(
+        [
+            "node-pending-timeout",
+            "fence-remote-without-quorum",
+            "have-watchdog",
+            "migration-limit",
+            "node-action-limit",
+            "load-threshold",
+            "dc-deadtime",
+            "election-timeout",
+            "shutdown-escalation",
+            "join-integration-timeout",
+            "join-finalization-timeout",
+            "transition-delay",
+            "shutdown-lock",
+            "shutdown-lock-limit",
+            "pe-error-series-max",
+            "pe-warn-series-max",
+            "pe-input-series-max",
+            "enable-acl",
+            "cluster-ipc-limit",
+            "cluster-name",
+            "dc-version",
+            "cluster-infrastructure",
+            "default-resource-stickiness",
+            "default-action-timeout",
+            "default-resource-failure-stickiness",
+            "is-managed-default",
+            "short-resource-names",
+            "require-quorum",
+            "suppress-cib-writes",
+            "crmd-integration-timeout",
+            "crmd-finalization-timeout",
+            "crmd-transition-delay",
+            "last-lrm-refresh",
+            "expected-quorum-votes",
+        ]
+    )
 )
 """Cluster options by their current names; the legacy ones have `_` for `-`."""
 
@@ -239,7 +276,7 @@ SILENT_OPTIONS = frozenset(
 )
 """Known options that need no warning: written by a cluster, converted, or without effect here."""
 
-IMPLEMENTED_META = frozenset(
+EFFECTIVE_META = frozenset(
     [
         "priority",
         "target-role",
@@ -251,23 +288,14 @@ IMPLEMENTED_META = frozenset(
         "critical",
         "ordered",
         "collocated",
-    ]
-)
-KNOWN_META = IMPLEMENTED_META | frozenset(
-    [
         "requires",
         "multiple-active",
+        "restart-type",
         "allow-migrate",
         "allow-unhealthy-nodes",
+        "container",
         "container-attribute-target",
-        "remote-node",
-        "remote-addr",
-        "remote-port",
-        "remote-connect-timeout",
-        "remote-allow-migrate",
         "provides",
-        "restart-type",
-        "resource-failure-stickiness",
         "clone-max",
         "clone-node-max",
         "clone-min",
@@ -279,15 +307,17 @@ KNOWN_META = IMPLEMENTED_META | frozenset(
         "promoted-node-max",
         "master-max",
         "master-node-max",
+        "resource-failure-stickiness",  # the upgrade of the old dialect has dealt with it
     ]
 )
+REMOTE_META = frozenset(
+    [
+        "remote-node",
+        "remote-addr",
+        "remote-port",
+        "remote-connect-timeout",
+        "remote-allow-migrate",
+    ]
+)
+KNOWN_META = EFFECTIVE_META | REMOTE_META
 """Meta-attributes of resources by their current names."""
-
-META_WITHOUT_EFFECT = {
-    "allow-migrate": ("false",),
-    "multiple-active": ("stop_start",),
-    "restart-type": ("ignore",),
-    "resource-failure-stickiness": (),
-    "requires": ("nothing", "quorum", "fencing"),
-}
-"""Known meta-attributes and those of their values that need no warning."""

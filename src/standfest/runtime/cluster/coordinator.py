@@ -337,9 +337,9 @@ class Coordinator:
         plan = schedule(cib.configuration, inputs.recorded(cib), wall)
         kept = KeepInput(cib, wall, plan.steps)
         lamented = self._lament(plan)
-        self._recheck_at = None
-        if plan.recheck_at is not None:
-            self._recheck_at = now + seconds(max(1, plan.recheck_at - wall))
+        options = configuration.options
+        wait = inputs.recheck_after(options.recheck_interval, plan.recheck_at, wall)
+        self._recheck_at = now + wait if wait else None
         if not plan.graph.actions:
             return [*lamented, *self._rest(), kept]
         self._number += 1
@@ -353,7 +353,6 @@ class Coordinator:
                 reason=why,
             ),
         ]
-        options = configuration.options
         self._transition = Transition(options.cluster_delay, batch_limit=options.batch_limit)
         begun = self._transition.begin(now, self._number, self.settings.instance, plan.graph)
         return [*effects, *self._commanded(now, wall, begun), kept]

@@ -15,7 +15,7 @@ from standfest.model.element import Element
 from standfest.model.history import Entry, NodeRecord, Recorded, ResourceRecord
 from standfest.model.operations import OperationResult, OperationStatus
 from standfest.model.status import NodeState
-from standfest.model.time import in_milliseconds
+from standfest.model.time import Duration, in_milliseconds, seconds
 from standfest.runtime.cluster import links
 from standfest.runtime.cluster.effects import KeepInput
 
@@ -66,6 +66,18 @@ def effective(
     # The one named cib-bootstrap-options would come before all others.
     kept = tuple(_without(s, "no-quorum-policy") for s in section.children)
     return with_section(element, section.with_children((override, *kept)))
+
+
+def recheck_after(interval: Duration, moment: int | None, wall: int) -> Duration:
+    """Return how long a decision may stand, 0 for ever.
+
+    interval: `cluster-recheck-interval`, since not every date expression says when it ends;
+    moment: when time alone may change the outcome, in seconds since 1970.
+    """
+    waits = [interval] if interval else []
+    if moment is not None:
+        waits.append(seconds(max(1, moment - wall)))
+    return min(waits, default=0)
 
 
 def _with_nodes(element: Element, nodes: Sequence[str]) -> Element:
