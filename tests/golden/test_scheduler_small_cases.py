@@ -358,3 +358,111 @@ def test_a_failure_with_other_parameters_is_forgotten() -> None:
     assert happens(text) == ["start a n1"]
     same = text.replace("0" * 32, UNCHANGED)
     assert happens(same) == []
+
+
+def test_serialized_resources_never_overlap_with_one_between_them_left_alone() -> None:
+    # Rule 8.4: `b` has nothing to do, `a` and `c` still come one after the other.
+    rules = (
+        '<rsc_order id="o" kind="Serialize"><resource_set id="s"><resource_ref id="a"/>'
+        '<resource_ref id="b"/><resource_ref id="c"/></resource_set></rsc_order>'
+    )
+    members = [Member("n1", up("b") + down("a", "c"))]
+    text = cib(members, primitive("a") + primitive("b") + primitive("c"), rules)
+    assert ("start a n1", "start c n1") in ordered(text)
+
+
+def test_members_of_a_group_migrate_one_after_the_other() -> None:
+    # Rule 11.14: forward when they arrive, in reverse when their sources stop.
+    both = group("g", primitive("a", MIGRATES), primitive("b", MIGRATES))
+    text = cib([Member("n1", up("a", "b"), AWAY), Member("n2", down("a", "b"))], both)
+    found = ordered(text)
+    assert ("migrate_from a n2", "migrate_to b n1") in found
+    assert ("stop b n1", "stop a n1") in found
+    assert ("stop a n1", "migrate_to b n1") not in found
+
+
+def test_a_migration_waits_until_a_promotable_dependent_is_demoted() -> None:
+    # Rule 11.6 with 8.1 c: `promote ms after vm`, backwards, is a demote before vm leaves.
+    stateful = clone("ms", primitive("s", agent="Stateful"), PROMOTABLE)
+    rules = (
+        '<rsc_order id="o" first="vm" first-action="start" then="ms" then-action="promote"/>'
+        '<rsc_colocation id="k" rsc="ms" rsc-role="Promoted" with-rsc="vm" score="INFINITY"/>'
+        '<rsc_location id="l" rsc="vm" node="n2" score="1000"/>'
+    )
+    promoted = history("s", entry("s", "promote"), agent="Stateful")
+    members = [
+        Member("n1", up("vm") + promoted, transient={"master-s": "5"}),
+        Member("n2", down("vm") + up("s", agent="Stateful"), transient={"master-s": "5"}),
+    ]
+    text = cib(members, primitive("vm", MIGRATES) + stateful, rules)
+    assert ("demote s n1", "migrate_to vm n1") in ordered(text)
+    assert ("migrate_from vm n2", "promote s n2") in ordered(text)
+
+
+def test_an_optional_order_does_not_hold_a_stop_back_for_a_migration() -> None:
+    # Rule 8.2: `vm` is never down, so `a` may stop first; it is up before `vm` leaves.
+    rules = ORDER.format("a", "vm").replace("/>", ' kind="Optional"/>')
+    text = cib(
+        [Member("n1", up("a", "vm"), AWAY), Member("n2", down("a", "vm"))],
+        primitive("a") + primitive("vm", MIGRATES),
+        rules,
+    )
+    assert happens(text) == ["migrate vm n1 n2", "move a n1 n2"]
+    assert ("start a n2", "migrate_to vm n1") in ordered(text)
+    assert ("stop vm n1", "stop a n1") not in ordered(text)
+
+
+def test_migrations_that_wait_for_each_others_room_begin_one_after_the_other() -> None:
+    # Rule 11.8: of a ring, the resource that was assigned last does not wait; n1 is looked at
+    # first, so that is the one that goes to n2.
+    rules = (
+        '<rsc_location id="l" rsc="a" node="n2" score="1000"/>'
+        '<rsc_location id="m" rsc="b" node="n1" score="1000"/>'
+    )
+    uses, room = {"mem": "10"}, {"mem": "100"}
+    text = cib(
+        [
+            Member("n1", up("a") + down("b"), None, None, room),
+            Member("n2", up("b") + down("a"), None, None, room),
+        ],
+        primitive("a", MIGRATES, uses=uses) + primitive("b", MIGRATES, uses=uses),
+        rules,
+        placement_strategy="balanced",
+    )
+    assert happens(text) == ["migrate a n1 n2", "migrate b n2 n1"]
+    assert ("stop a n1", "migrate_to b n2") in ordered(text)
+    assert ("stop b n2", "migrate_to a n1") not in ordered(text)
+
+
+def test_of_two_that_must_be_apart_one_leaves_before_the_other_comes() -> None:
+    # Rule 4.10: on each node on its own; roles where the constraint names them.
+    apart = '<rsc_colocation id="k" rsc="b" with-rsc="a" score="-INFINITY"/>'
+    there = '<rsc_location id="l" rsc="a" node="n2" score="100"/>'
+    members = [Member("n1", up("a") + down("b")), Member("n2", down("a") + up("b"))]
+    found = ordered(cib(members, primitive("a") + primitive("b"), apart + there))
+    assert ("stop b n2", "start a n2") in found
+    assert ("stop a n1", "start b n1") in found
+    stateful = clone("ms", primitive("s", agent="Stateful"), PROMOTABLE)
+    roles = (
+        '<rsc_colocation id="k" rsc="b" with-rsc="ms" with-rsc-role="Promoted" score="-INFINITY"/>'
+    )
+    promoted = history("s", entry("s", "promote"), agent="Stateful")
+    members = [
+        Member("n1", promoted + down("b"), transient={"master-s": "5"}),
+        Member("n2", up("s", agent="Stateful") + up("b"), transient={"master-s": "10"}),
+    ]
+    found = ordered(cib(members, primitive("b") + stateful, roles))
+    assert ("stop b n2", "promote s n2") in found
+    assert ("demote s n1", "start b n1") in found
+
+
+def test_a_pending_start_is_part_of_the_transition_again() -> None:
+    # SCHEDULER-SPEC section 9, op-status -1: it is asked for again where it was, after the probes.
+    begun = history(
+        "a",
+        '<lrm_rsc_op id="a_start_0" operation="start" call-id="-1" op-status="-1" rc-code="193" '
+        'transition-key="1:8:0:a3b1c2d4-0000-4000-8000-00000000c0de" interval="0"/>',
+    )
+    text = cib([Member("n1", begun), Member("n2")], primitive("a"))
+    assert happens(text) == []
+    assert ("probe a n2", "start a n1") in ordered(text)

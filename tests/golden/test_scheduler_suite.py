@@ -32,8 +32,8 @@ AT_LEAST = {
     "exotic": 0.97,
 }
 ORDERED = {
-    "core": 198,
-    "extended": 85,
+    "core": 200,
+    "extended": 92,
     "exotic": 119,
 }
 

@@ -15,6 +15,7 @@ def allocate(cluster: Cluster) -> None:
     order = cluster.resources
     if cluster.options.placement != "default":
         order = utilization.assignment_order(cluster)
+    cluster.assignment_order = order
     if cluster.have_remote:
         for resource in order:
             own = resource.remote_node is not None and resource.kind is Kind.PRIMITIVE

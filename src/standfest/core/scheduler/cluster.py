@@ -176,6 +176,7 @@ class Cluster:
         self.node_by_name: dict[str, Node] = {}
         self.node_by_id: dict[str, Node] = {}
         self.resources: list[Resource] = []  # outermost ones, in document order
+        self.assignment_order: list[Resource] = []  # the same, as they were assigned
         self.by_id: dict[str, Resource] = {}
         self.bundles: list[Bundle] = []
         self.bundle_orders: list[tuple[Resource, Resource]] = []

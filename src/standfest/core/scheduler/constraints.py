@@ -237,6 +237,22 @@ class ConstraintReader:
         self._cluster.colocations.append(found)
         dependent.this_with.append(found)
         primary.with_this.append(found)
+        if score <= -INFINITY:
+            self._keep_apart(dependent, found.dependent_role, primary, found.primary_role)
+            self._keep_apart(primary, found.primary_role, dependent, found.dependent_role)
+
+    def _keep_apart(self, leaver: Resource, left_role: Role, comer: Resource, role: Role) -> None:
+        """Let one resource leave a node before the other comes there (rule 4.10)."""
+        leaving = ["demote"] if left_role is Role.PROMOTED else ["stop"]
+        coming = ["promote"] if role is Role.PROMOTED else ["start"]
+        if left_role is Role.UNPROMOTED:
+            leaving.append("promote")
+        if role is Role.UNPROMOTED:
+            coming.append("demote")
+        for task in leaving:
+            for then_task in coming:
+                flags = _ORDER.ORDERED | _ORDER.IF_ON_SAME_NODE
+                relate(self._cluster, leaver, task, comer, then_task, flags)
 
     def _colocated_sets(self, element: Element, sets: list[Element], score: int) -> None:
         previous: Element | None = None
@@ -310,6 +326,8 @@ class ConstraintReader:
             later, earlier = _INVERSE.get(first_task), _INVERSE.get(then_task)
             if later and earlier:
                 flags = _flags(kind, earlier, "inverse")
+                if kind == "Optional":
+                    flags |= _ORDER.IF_FIRST_UNMIGRATABLE
                 relate(self._cluster, then, earlier, first, later, flags)
 
     def _enough(
@@ -344,13 +362,13 @@ class ConstraintReader:
                 both = False
             task = part.get("action") or "start"
             members = self._members(part)
-            if _sequential(part):
+            if own_kind == "Serialize":
+                # Each before all later ones: two of them must not overlap with a third in between.
+                for earlier, later in itertools.combinations(members, 2):
+                    self._pair(element, earlier, later, (task, task), (own_kind, False))
+            elif _sequential(part):
                 for earlier, later in itertools.pairwise(members):
                     self._pair(element, earlier, later, (task, task), (own_kind, both))
-            elif own_kind == "Serialize":
-                for place, earlier in enumerate(members):
-                    for later in members[place + 1 :]:
-                        self._pair(element, earlier, later, (task, task), (own_kind, False))
             if previous is not None:
                 self._set_then_set(element, previous, part, (kind, symmetrical))
             previous = part

@@ -138,10 +138,13 @@ def restart(first: Action, then: Action) -> None:
         then.runnable = False
 
 
-def comes_back(stop: Action) -> bool:
-    """Return whether what stops starts again: its dependents must be down in between (11.6)."""
-    resource = stop.resource
+def comes_back(down: Action) -> bool:
+    """Return whether what stops, or is demoted, is up again in the end (rule 11.6).
+
+    Its dependents must be down in between.
+    """
+    resource = down.resource
     if resource is None:
         return False
-    starts = resource.by_key.get(f"{resource.id}_start_0", ())
-    return any(not start.optional for start in starts)
+    up = "promote" if down.task in ("demote", "demoted") else "start"
+    return any(not action.optional for action in resource.by_key.get(f"{resource.id}_{up}_0", ()))

@@ -80,7 +80,8 @@ class _Builder:
             other = link.action
             if other.id not in self._chosen or not link.flags:
                 continue
-            if link.flags & Relation.IF_ON_SAME_NODE and other.node is not action.node:
+            apart = other.node is not None and action.node not in (None, other.node)
+            if link.flags & Relation.IF_ON_SAME_NODE and apart:
                 continue
             found.add(other.id)
         return tuple(sorted(found))

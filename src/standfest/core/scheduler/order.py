@@ -108,6 +108,9 @@ def untangle(cluster: Cluster) -> None:
     Orderings that are only convenient (room on a node, a migration's turn) give way first.
     """
     looped = _looped(cluster)
+    if looped:
+        _make_room_later(cluster, looped)
+        looped = _looped(cluster)
     for number in looped:
         then = cluster.actions[number]
         for link in then.before:
@@ -117,6 +120,34 @@ def untangle(cluster: Cluster) -> None:
     for number in _looped(cluster) if looped else ():
         cluster.actions[number].runnable = False
         cluster.actions[number].reason = "orderings form a loop"
+
+
+def _make_room_later(cluster: Cluster, looped: set[int]) -> None:
+    """Let migrations that wait for each other's room begin without it.
+
+    One link after the other goes, as long as it closes a loop, beginning with the resource that was
+    assigned last (seen with crm_simulate 2.1.5).
+    """
+    for resource in reversed(cluster.assignment_order):
+        for leaf in reversed(resource.primitives()):
+            for leave in leaf.by_key.get(f"{leaf.id}_migrate_to_0", ()):
+                for link in leave.before if leave.id in looped else ():
+                    if link.action.task == "load_stopped" and _waits_for(link.action, leave):
+                        link.flags = 0
+
+
+def _waits_for(last: Action, first: Action) -> bool:
+    """Return whether `last` comes after `first`, directly or not."""
+    seen, waiting = {last.id}, [last]
+    while waiting:
+        for link in waiting.pop().before:
+            other = link.action
+            if other is first and link.flags:
+                return True
+            if link.flags and other.id not in seen and not other.optional and other.runnable:
+                seen.add(other.id)
+                waiting.append(other)
+    return False
 
 
 def _looped(cluster: Cluster) -> set[int]:

@@ -324,7 +324,7 @@ def graph(cluster: Cluster) -> tuple[list[dict[str, object]], list[tuple[int, in
 
     Milestones are left out; what they order stays ordered.
     """
-    chosen = [a for a in cluster.actions if happens(a)]
+    chosen = [a for a in cluster.actions if happens(a) or (a.print_always and a.runnable)]
     numbers: dict[int, int] = {}
     ops: list[dict[str, object]] = []
     for action in chosen:
@@ -358,7 +358,8 @@ def _sources(
             other = link.action
             if other.id in seen or other.id not in in_graph or not link.flags:
                 continue
-            if link.flags & Relation.IF_ON_SAME_NODE and other.node is not one.node:
+            apart = other.node is not None and one.node not in (None, other.node)
+            if link.flags & Relation.IF_ON_SAME_NODE and apart:
                 continue
             seen.add(other.id)
             if other.id in numbers:

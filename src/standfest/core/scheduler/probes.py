@@ -117,7 +117,7 @@ def order_probes(cluster: Cluster) -> None:
                 continue
             for task in ("start", "migrate_to"):
                 for then in leaf.by_key.get(f"{leaf.id}_{task}_0", ()):
-                    if then.optional or then.node is None:
+                    if (then.optional and not then.print_always) or then.node is None:
                         continue
                     for first in probes:
                         order_actions(first, then, int(R.ORDERED | R.UNRUNNABLE_FIRST_BLOCKS))

@@ -4,7 +4,7 @@ Source: facts/formats/SCHEDULER-SPEC.md sections 5.1, 6.12, 6.14, 7.8 and 8.
 """
 
 from standfest.core.scheduler import remotes
-from standfest.core.scheduler.actions import pseudo, relate, relate_actions
+from standfest.core.scheduler.actions import pseudo, relate
 from standfest.core.scheduler.cluster import Cluster, Relation
 from standfest.core.scheduler.entities import Colocation, Kind, Resource, Role
 from standfest.model.scores import INFINITY
@@ -190,10 +190,3 @@ def _switch(cluster: Cluster, clone: Resource) -> None:
     relate(cluster, clone, "stopped", clone, "promote", R.ORDERED)
     relate(cluster, clone, "running", clone, "promote", R.ORDERED)
     relate(cluster, clone, "demoted", clone, "start", R.ORDERED)
-
-
-def tie_actions(cluster: Cluster, first: Resource, then: Resource) -> None:
-    """Order a stop of one before the start of the other, wherever both happen (rule 4.10)."""
-    relate_actions(
-        cluster, first, then, R.ORDERED | R.IF_ON_SAME_NODE, first_task="stop", then_task="start"
-    )
