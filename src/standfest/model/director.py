@@ -77,8 +77,9 @@ class BfdInstance:
     """One BFD session (RFC 5880 asynchronous mode).
 
     min_rx, min_tx, idle_tx: 1 us..1000 s. multiplier: 1..255 missed packets are a failure.
-    ttl: 1..255 sent; None: 255 for IPv4, 64 for IPv6. max_hops: 0..255 that a packet may have
-    passed, 255: not checked. vrrp, checker: who is told.
+    ttl: 1..255 sent, and expected at the start of the way; None: 255 is sent (RFC 5881 section 5),
+    255 expected for IPv4, 64 for IPv6 as keepalived sends it. max_hops: 0..255 that a packet may
+    have passed, 255: not checked. vrrp, checker: who is told.
     """
 
     name: str

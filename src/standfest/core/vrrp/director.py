@@ -262,8 +262,8 @@ class Director:
     def _arrange(self, settings: DirectorSettings) -> None:
         """Make instances that are missing, and units of all of them."""
         self.settings = settings
-        kept, self._instances, self._units = self._instances, {}, {}
         before = {unit.name: unit.told for unit in self._all_units()}
+        kept, self._instances, self._units = self._instances, {}, {}
         group_of = {name: group for group in settings.sync_groups for name in group.members}
         for one in settings.instances:
             grouped = one.name in group_of
