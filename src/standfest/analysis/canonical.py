@@ -1,5 +1,7 @@
 """The canonical JSON of a scheduling run: shared/suites/scheduler/FORMAT.md."""
 
+from standfest.analysis import reasons, tables
+from standfest.analysis.follow import Step
 from standfest.core.scheduler import outcome
 from standfest.core.scheduler.cluster import Cluster
 from standfest.core.scheduler.outcome import Event
@@ -19,6 +21,38 @@ def canonical(cluster: Cluster) -> dict[str, object]:
         "ops": ops,
         "edges": [list(edge) for edge in edges],
     }
+
+
+def complete(step: Step, *, scores: bool = False, utilization: bool = False) -> dict[str, object]:
+    """Return the canonical form with what else is known: reasons, notes, when to look again.
+
+    recheck: seconds since 1970, absent when the passing of time alone changes nothing. failed: what
+    was made to fail. scores, utilization: with these tables.
+    """
+    cluster = step.cluster
+    found = canonical(cluster)
+    actions = []
+    for event in reasons.events(cluster):
+        action = _action(event)
+        if event.reason:
+            action["reason"] = event.reason
+        actions.append(action)
+    found["actions"] = actions
+    found["at"] = cluster.now
+    if cluster.recheck_at is not None:
+        found["recheck"] = cluster.recheck_at
+    if cluster.notes:
+        found["notes"] = list(cluster.notes)
+    if step.failed:
+        found["failed"] = [f"{one.key}@{one.node}={one.code}" for one in step.failed]
+    if scores:
+        found["scores"] = {
+            "allocation": tables.allocation_scores(cluster),
+            "promotion": tables.promotion_scores(cluster),
+        }
+    if utilization:
+        found["utilization"] = tables.capacities(cluster)
+    return found
 
 
 def _pairs(places: dict[str, list[tuple[str, str]]]) -> dict[str, list[list[str]]]:

@@ -9,12 +9,12 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
 
-from standfest.analysis.whatif import RESOURCE_TAGS
 from standfest.model.element import Element
 from standfest.model.history import Entry, NodeRecord, Recorded
 
 Situation = tuple[Element, Recorded]
 
+RESOURCE_TAGS = ("primitive", "group", "clone", "master", "bundle")
 _REFERENCES = ("rsc", "with-rsc", "first", "then")
 _CONNECTIONS = ("remote-node", "container", "remote-addr")
 

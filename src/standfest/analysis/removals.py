@@ -27,33 +27,7 @@ def _prune(element: Element, gone: Element) -> Element:
 
 def with_property(names: tuple[str, ...], value: str) -> Removal:
     """Give a cluster property, under all its names, another value."""
-
-    def remove(situation: Situation) -> Situation:
-        configuration, recorded = situation
-        pairs = tuple(
-            Element("nvpair", (("id", f"what-if-{name}"), ("name", name), ("value", value)))
-            for name in names
-        )
-        children = []
-        first = Element("cluster_property_set", (("id", "cib-bootstrap-options"),), pairs)
-        for section in configuration.children:
-            if section.tag == "crm_config":
-                kept = _renamed_out(section, names).children
-                children.append(section.with_children((first, *kept)))
-            else:
-                children.append(section)
-        return configuration.with_children(tuple(children)), recorded
-
-    return remove
-
-
-def _renamed_out(section: Element, names: tuple[str, ...]) -> Element:
-    kept = tuple(
-        _renamed_out(child, names)
-        for child in section.children
-        if child.tag != "nvpair" or (child.get("name") or "").replace("_", "-") not in names
-    )
-    return section.with_children(kept)
+    return lambda situation: (whatif.with_property(situation[0], names, value), situation[1])
 
 
 def with_meta(resource: str, name: str, value: str) -> Removal:

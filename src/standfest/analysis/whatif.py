@@ -2,38 +2,51 @@
 
 from dataclasses import replace
 
+from standfest.analysis import injection
+from standfest.analysis.connected import RESOURCE_TAGS
 from standfest.model.element import Element
 from standfest.model.errors import OperationError
-from standfest.model.history import Entry, NodeRecord, Recorded, ResourceRecord, Ticket
+from standfest.model.history import NodeRecord, Recorded, Ticket
 
 _UP = {"in_ccm": "true", "crmd": "online", "join": "member", "expected": "member"}
 _DOWN = {"in_ccm": "false", "crmd": "offline", "join": "down", "expected": "down"}
 _FAILED = {"in_ccm": "false", "crmd": "offline", "join": "down", "expected": "member"}
-RESOURCE_TAGS = ("primitive", "group", "clone", "master", "bundle")
 STATES = {"up": _UP, "down": _DOWN, "fail": _FAILED}
 
 
 def node_is(configuration: Element, recorded: Recorded, name: str, state: str) -> None:
     """Make a node `up`, `down` (it left in order) or `fail` (it was lost)."""
-    record = _node(configuration, recorded, name)
+    record = node_record(configuration, recorded, name)
+    if record.attributes.get("remote_node") == "true" or _is_remote(configuration, name):
+        problem = f"{name} is a remote node, which is there when its connection is"
+        raise OperationError(f"{problem}; expected a cluster node")
     record.attributes = dict(record.attributes) | STATES[state]
     if state == "down":
         record.history = []
         record.transient = {}
 
 
-def _node(configuration: Element, recorded: Recorded, name: str) -> NodeRecord:
-    for record in recorded.nodes:
-        if record.name == name:
-            return record
+def _is_remote(configuration: Element, name: str) -> bool:
     nodes = configuration.child("nodes")
-    for element in nodes.children if nodes is not None else ():
-        if element.get("uname") == name:
-            attributes = {"id": element.id, "uname": name}
-            record = NodeRecord(element.id, name, attributes)
-            recorded.nodes.append(record)
+    return any(
+        element.get("uname") == name and element.get("type") == "remote"
+        for element in (nodes.children if nodes is not None else ())
+    )
+
+
+def node_record(configuration: Element, recorded: Recorded, name: str) -> NodeRecord:
+    """Return what is recorded of a node, made if nothing is; raises OperationError if unknown."""
+    section = configuration.child("nodes")
+    nodes = section.children if section is not None else ()
+    element = next((node for node in nodes if node.get("uname") == name), None)
+    for record in recorded.nodes:
+        if record.name == name or (element is not None and record.id == element.id):
             return record
-    known = ", ".join(element.get("uname") or "" for element in (nodes.children if nodes else ()))
+    if element is not None:
+        record = NodeRecord(element.id, name, {"id": element.id, "uname": name})
+        recorded.nodes.append(record)
+        return record
+    known = ", ".join(node.get("uname") or "" for node in nodes)
     raise OperationError(f"unknown node {name}; expected one of: {known}")
 
 
@@ -56,47 +69,36 @@ def ticket(recorded: Recorded, name: str, change: str) -> None:
 
 def inject(configuration: Element, recorded: Recorded, text: str, now: int) -> None:
     """Add an operation's result: `RESOURCE_TASK_INTERVAL@NODE=RC`, interval in ms."""
-    operation, at, rest = text.partition("@")
-    node_name, equals, code = rest.partition("=")
-    parts = operation.rsplit("_", 2)
-    expected = "RESOURCE_TASK_INTERVAL@NODE=RC, e.g. ip_monitor_10000@node1=7"
-    if not at or not equals or len(parts) != 3 or not parts[2].isdigit() or not code.isdigit():
-        raise OperationError(f"operation {text}; expected {expected}")
-    resource, task, interval = parts[0], parts[1], int(parts[2])
-    if task == "migrate":  # migrate_to and migrate_from have a `_` of their own
-        raise OperationError(f"operation {text}; expected {expected}")
-    record = _node(configuration, recorded, node_name)
-    history = next((r for r in record.history if r.id == resource), None)
-    if history is None:
-        agent = _agent(configuration, resource)
-        history = ResourceRecord(resource, agent)
-        record.history.append(history)
-    calls = [e.call_id for n in recorded.nodes for r in n.history for e in r.entries]
-    entry = Entry(task, interval, int(code), 0)
-    entry.expected = 0 if interval or task != "monitor" else 7
-    entry.status = 0 if int(code) == entry.expected else 4
-    entry.call_id = max(calls, default=0) + 1
-    entry.key = operation
-    entry.id = f"{resource}_last_failure_0" if entry.status else operation
-    entry.failed = bool(entry.status)
-    entry.last_change = entry.last_run = now
-    history.entries.append(entry)
-    if entry.status:
-        key = f"#{task}_{interval}"
-        fatal = task in ("start", "stop")
-        record.transient[f"fail-count-{resource}{key}"] = "INFINITY" if fatal else "1"
-        record.transient[f"last-failure-{resource}{key}"] = str(now)
+    given = injection.parse(text)
+    record = node_record(configuration, recorded, given.node)
+    injection.record(configuration, recorded, record, given, now)
 
 
-def _agent(configuration: Element, resource: str) -> tuple[str, str, str]:
-    for element in configuration.walk():
-        if element.tag == "primitive" and element.id == resource.partition(":")[0]:
-            return (
-                element.get("class") or "",
-                element.get("provider") or "",
-                element.get("type") or "",
-            )
-    raise OperationError(f"unknown resource {resource}; expected the id of a primitive")
+def watchdog(configuration: Element, *, present: bool) -> Element:
+    """Return the configuration with a watchdog device, or without one."""
+    return with_property(configuration, ("have-watchdog",), "true" if present else "false")
+
+
+def with_property(configuration: Element, names: tuple[str, ...], value: str) -> Element:
+    """Return the configuration with a cluster property, under all its names, set to a value."""
+    pairs = tuple(
+        Element("nvpair", (("id", f"what-if-{name}"), ("name", name), ("value", value)))
+        for name in names
+    )
+    first = Element("cluster_property_set", (("id", "cib-bootstrap-options"),), pairs)
+    known = configuration.child("crm_config") or Element("crm_config")
+    kept = _renamed_out(known, names).children
+    others = tuple(child for child in configuration.children if child.tag != "crm_config")
+    return configuration.with_children((known.with_children((first, *kept)), *others))
+
+
+def _renamed_out(section: Element, names: tuple[str, ...]) -> Element:
+    kept = tuple(
+        _renamed_out(child, names)
+        for child in section.children
+        if child.tag != "nvpair" or (child.get("name") or "").replace("_", "-") not in names
+    )
+    return section.with_children(kept)
 
 
 def parameter(configuration: Element, text: str) -> Element:

@@ -3,6 +3,8 @@
 So a transition can be followed to its end, and a second run must find nothing left to do.
 """
 
+from collections.abc import Container
+
 from standfest.core.scheduler import digests, outcome
 from standfest.core.scheduler.actions import Action
 from standfest.core.scheduler.cluster import Cluster
@@ -13,17 +15,26 @@ from standfest.model.history import Entry, NodeRecord, Recorded, ResourceRecord
 _LATER = {"probe": 0, "stop": 1, "start": 2, "promote": 3, "monitor": 4}
 
 
-def execute(cluster: Cluster) -> None:
-    """Write the results of all executable actions into `cluster.recorded`."""
+def execute(cluster: Cluster, left_out: Container[int] = ()) -> None:
+    """Write the results of all executable actions into `cluster.recorded`.
+
+    left_out: ids of actions that are not reached, because something before them fails.
+    """
     recorded = cluster.recorded
     assert recorded is not None, "unpack sets it"
-    happening = [action for action in cluster.actions if outcome.happens(action)]
+    happening = [
+        action
+        for action in cluster.actions
+        if outcome.happens(action) and action.id not in left_out
+    ]
     calls = max(
         (e.call_id for n in recorded.nodes for r in n.history for e in r.entries), default=0
     )
     for action in happening:
         if action.task == "stonith" and action.node is not None and action.how in ("reboot", "off"):
             _fenced(recorded, action.node)
+        elif action.task == "stonith" and action.node is not None:
+            _record(recorded, action.node).transient["#node-unfenced"] = str(cluster.now)
     for action in sorted(happening, key=_turn):
         resource, node = action.resource, action.node
         if resource is None or node is None or action.pseudo or action.task == "stonith":
@@ -32,10 +43,11 @@ def execute(cluster: Cluster) -> None:
         if action.task == "clear_failcount":
             _clear(record, resource)
         elif action.task == "delete":
-            record.history = [r for r in record.history if r.id != resource.history_id]
+            names = _names(resource, node)
+            record.history = [r for r in record.history if r.id not in names]
         else:
             calls += 1
-            _result(cluster, action, _resource(record, resource), calls)
+            _result(cluster, action, _resource(record, resource, node), calls)
 
 
 def _turn(action: Action) -> tuple[int, int]:
@@ -53,10 +65,21 @@ def _record(recorded: Recorded, node: Node) -> NodeRecord:
     return record
 
 
-def _resource(record: NodeRecord, resource: Resource) -> ResourceRecord:
-    for known in record.history:
-        if known.id in {resource.history_id, resource.id}:
-            return known
+def _names(resource: Resource, node: Node) -> tuple[str, ...]:
+    """Return the ids under which a resource's history on a node may stand, the likeliest first.
+
+    An instance of an anonymous clone is the one that was found there, whatever its number was.
+    """
+    here = resource.history.get(node.index)
+    own = (resource.history_id, resource.id)
+    return (here.id, *own) if here is not None else own
+
+
+def _resource(record: NodeRecord, resource: Resource, node: Node) -> ResourceRecord:
+    for name in _names(resource, node):
+        for known in record.history:
+            if known.id == name:
+                return known
     made = ResourceRecord(resource.history_id, resource.agent)
     record.history.append(made)
     return made
@@ -73,22 +96,28 @@ def _fenced(recorded: Recorded, node: Node) -> None:
 
 
 def _clear(record: NodeRecord, resource: Resource) -> None:
-    prefixes = tuple(
-        f"{kind}-{name}#"
-        for kind in ("fail-count", "last-failure")
-        for name in (resource.history_id, resource.base)
-    )
-    for name in [n for n in record.transient if n.startswith(prefixes)]:
-        del record.transient[name]
+    for name in [n for n in record.transient if n.startswith(("fail-count-", "last-failure-"))]:
+        if _means(resource, name.split("-", 2)[2].partition("#")[0]):
+            del record.transient[name]
     for known in record.history:
-        if known.id in {resource.history_id, resource.base}:
+        if _means(resource, known.id):
             known.entries = [e for e in known.entries if not e.failed]
+
+
+def _means(resource: Resource, name: str) -> bool:
+    """Return whether an id is the resource's; numbers do not count in an anonymous clone."""
+    if name in (resource.history_id, resource.base):
+        return True
+    anonymous = resource.clone is not None and not resource.globally_unique
+    return anonymous and name.rpartition(":")[0] == resource.base
 
 
 def _result(cluster: Cluster, action: Action, record: ResourceRecord, call: int) -> None:
     resource = action.resource
     assert resource is not None, "checked by the caller"
     task = action.meta.get("task", "monitor") if action.task == "cancel" else action.task
+    if task == "reload-agent":
+        task = "start"  # what runs now runs with these parameters, as if started with them
     same = {(e.task, e.interval) for e in record.entries}
     record.entries = [e for e in record.entries if (e.task, e.interval) != (task, action.interval)]
     if action.task == "cancel":
@@ -111,7 +140,5 @@ def _result(cluster: Cluster, action: Action, record: ResourceRecord, call: int)
     if action.interval and action.config is not None:
         parameters["CRM_meta_timeout"] = str(action.config.timeout)
     entry.digest = digest(parameters)
-    if action.task == "reload-agent":
-        entry.task = "start"
     record.entries.append(entry)
     record.agent = resource.agent
