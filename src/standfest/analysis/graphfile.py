@@ -3,6 +3,7 @@
 Source: shared/facts/formats/SCHEDULER-SPEC.md section 12, and what crm_simulate 2.1.5 writes.
 """
 
+import re
 from collections.abc import Iterator
 
 from standfest.core.scheduler.actions import Action
@@ -12,6 +13,7 @@ from standfest.model import xml
 from standfest.model.element import Element
 
 _EVENTS = ("stonith", "do_shutdown", "clear_failcount", "delete")
+_NO_NAME = re.compile(r"^[^A-Za-z_]|[^\w.-]", re.ASCII)
 _NAMES = {"delete": "lrm_delete"}
 
 
@@ -112,7 +114,9 @@ def _parameters(cluster: Cluster, action: Action) -> tuple[tuple[str, str], ...]
         by_node = resource.parameters_by_node or {}
         here = action.node.index if action.node is not None else -1
         found.update(by_node.get(here, resource.parameters))
-    return tuple(sorted(found.items()))
+    # Parameters become attributes, which may not have every name: `1` is one in old CIBs.
+    named = {_NO_NAME.sub("_", name): value for name, value in found.items()}
+    return tuple(sorted(named.items()))
 
 
 def as_dot(cluster: Cluster, *, everything: bool) -> str:
