@@ -466,3 +466,59 @@ def test_a_pending_start_is_part_of_the_transition_again() -> None:
     text = cib([Member("n1", begun), Member("n2")], primitive("a"))
     assert happens(text) == []
     assert ("probe a n2", "start a n1") in ordered(text)
+
+
+def moved(task: str, code: int, call: int, age: int) -> str:
+    """Return an entry of a migration of vm from n1 to n2, `age` seconds ago."""
+    ends = 'migrate_source="n1" migrate_target="n2"'
+    text = entry("vm", task, code, 0, call, ends)
+    return text.replace(f'last-rc-change="{NOW - 3600 + call}"', f'last-rc-change="{NOW - age}"')
+
+
+def test_a_migration_that_left_but_was_never_received_is_looked_for_first() -> None:
+    # Rule 11.7: the target's history has been cleared, so nothing says that vm is there.
+    gone = history("vm", moved("migrate_to", 0, 5, 600), entry("vm", "stop", call=6))
+    text = cib(
+        [Member("n1", gone), Member("n2"), Member("n3", up("vm"))], primitive("vm", MIGRATES)
+    )
+    assert happens(text) == []
+
+
+def test_a_failed_departure_is_older_than_what_was_probed_since() -> None:
+    # Rule 11.7: a probe after it found vm not running on the target, so it is on n1 only.
+    failed = history("vm", entry("vm", "start", call=4), moved("migrate_to", 1, 5, 600))
+    probed = history("vm", entry("vm", "monitor", 7, 7, 3))
+    later = probed.replace(f'"{NOW - 3600 + 3}"', f'"{NOW - 300}"')
+    text = cib([Member("n1", failed), Member("n2", later)], primitive("vm", MIGRATES))
+    assert happens(text) == ["recover vm n1"]
+    undated = probed.replace(f'last-rc-change="{NOW - 3600 + 3}"', "")
+    text = cib([Member("n1", failed), Member("n2", undated)], primitive("vm", MIGRATES))
+    assert {pair[0] for pair in ordered(text)} == {"stop vm n1", "stop vm n2"}
+
+
+def test_no_migration_begins_before_the_last_one_is_cleaned_up() -> None:
+    # Rule 11.5: vm arrived on n2, and n1 has still to be told to stop.
+    left = history("vm", entry("vm", "start", call=4), moved("migrate_to", 0, 5, 600))
+    came = history("vm", moved("migrate_from", 0, 9, 599))
+    rules = '<rsc_location id="l" rsc="vm" node="n3" score="100"/>'
+    members = [Member("n1", left), Member("n2", came), Member("n3", down("vm"))]
+    text = cib(members, primitive("vm", MIGRATES), rules)
+    assert happens(text) == ["move vm n2 n3"]
+    assert ("stop vm n1", "start vm n3") in ordered(text)
+
+
+def test_an_optional_colocation_yields_to_what_a_later_member_must() -> None:
+    # Rule 4.5: b has failed too often on n1, so with its -5000 n2 is all that is left; it counts
+    # after what the members of the group must, and is undone.
+    rules = (
+        '<rsc_colocation id="k" rsc="g" with-rsc="x" score="-5000" influence="false"/>'
+        '<rsc_location id="l" rsc="x" node="n2" score="10"/>'
+    )
+    members = [
+        Member(
+            "n1", up("a", "b") + down("x"), transient={"fail-count-b#monitor_10000": "INFINITY"}
+        ),
+        Member("n2", up("x") + down("a", "b")),
+    ]
+    text = cib(members, primitive("x") + group("g", primitive("a"), primitive("b")), rules)
+    assert happens(text) == ["move a n1 n2", "move b n1 n2"]

@@ -114,19 +114,23 @@ def _primitive(
 
 
 def _colocated(cluster: Cluster, resource: Resource) -> None:
-    """Assign what the resource goes with, mandatory ones first; then hear who goes with it."""
+    """Assign what the resource goes with, and hear who goes with it: mandatory ones first.
+
+    So what is only wished for is judged by the nodes that are really left (rule 4.5).
+    """
     with_others = colocate.colocations_of(resource)
+    tie = remotes.nested(resource) if resource.container is not None else None
+    heard = bool(resource.with_this) or resource.parent is not None
     for mandatory in (True, False):
         for colocation in with_others:
             if (abs(colocation.score) >= INFINITY) == mandatory:
                 primary = colocation.primary
                 assign(cluster, primary, None)
                 colocate.apply(cluster, colocation, resource, primary)
-    tie = remotes.nested(resource) if resource.container is not None else None
-    if tie is not None:
-        colocate.apply(cluster, tie, resource, tie.primary)
-    if resource.with_this or resource.parent is not None:
-        wishes.add_wishes(cluster, resource)
+        if tie is not None and mandatory:
+            colocate.apply(cluster, tie, resource, tie.primary)
+        if heard:
+            wishes.add_wishes(cluster, resource, mandatory=mandatory)
 
 
 def sorted_nodes(cluster: Cluster, resource: Resource) -> list[tuple[int, Node]]:

@@ -88,7 +88,7 @@ class _Deeds:
                 self.blocked.append(action)
                 continue
             if action.task == "stop":
-                if action.how == "dangling":
+                if action.how == "dangling" and node not in resource.running:
                     continue  # the last step of a migration that is complete
                 self.stop.append(node)
             elif action.task == "start":

@@ -252,11 +252,10 @@ def _migrate(cluster: Cluster, resource: Resource, current: Node) -> None:
         _needed(leave)
         _link_probes(resource, leave)
         order_actions(leave, arrive, flags | int(R.UNMIGRATABLE_THEN_BLOCKS))
-        order_actions(arrive, stop, int(R.ORDERED | R.UNMIGRATABLE_THEN_BLOCKS))
-        order_actions(arrive, start, begun)
-    else:
-        order_actions(arrive, stop, int(R.ORDERED | R.UNMIGRATABLE_THEN_BLOCKS))
-        order_actions(arrive, start, begun)
+    # Whatever else has to be stopped (the source of an earlier migration) rules this one out.
+    for other in resource.by_key.get(f"{resource.id}_stop_0", []):
+        order_actions(arrive, other, int(R.ORDERED | R.UNMIGRATABLE_THEN_BLOCKS))
+    order_actions(arrive, start, begun)
     _unclean_source(cluster, current, stop)
 
 

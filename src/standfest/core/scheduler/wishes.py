@@ -19,10 +19,15 @@ _DROPPED = -100 * INFINITY
 """Marks a node that a clone's dependents dislike, so that later ones leave it alone."""
 
 
-def add_wishes(cluster: Cluster, primary: Resource) -> None:
-    """Add what the dependents of a primary would like, scaled by the score (rule 4.7)."""
+def add_wishes(cluster: Cluster, primary: Resource, *, mandatory: bool | None = None) -> None:
+    """Add what the dependents of a primary would like, scaled by the score (rule 4.7).
+
+    mandatory: only those that must be with it (or must not), or only the others; None: all.
+    """
     for colocation in dependents_of(primary):
         if not colocation.has_influence():
+            continue
+        if mandatory is not None and mandatory != (abs(colocation.score) >= INFINITY):
             continue
         factor = colocation.score / INFINITY
         if cluster.ledger is not None:
