@@ -127,7 +127,7 @@ def _connection(
     node = reader.cluster.node_by_name.get(name)
     if node is None:
         return None
-    made = remotes.implied(reader.cluster, container, node)
+    made = remotes.implied(reader, container, node)
     reader.parts.append(made)
     reader.cluster.hidden.add(made.id)
     return made

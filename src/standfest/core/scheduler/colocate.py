@@ -155,7 +155,7 @@ def _to_primitive(
 
 def value_on(node: Node, attribute: str) -> str | None:
     """Return what is compared: the node's name, or an attribute of it."""
-    node = node.host
+    node = node.ground
     return node.name if attribute in ("#uname", HOST) else node.attributes.get(attribute)
 
 
@@ -170,7 +170,7 @@ def _change_scores(
             return
         work = [add_scores(-score, value) for value in table]
     elif attribute == "#uname" and dependent.home is None:
-        index = place.host.index
+        index = place.ground.index
         if score >= INFINITY:
             work = [-INFINITY] * len(table)
             work[index] = table[index]
@@ -338,10 +338,15 @@ def partner_of(
         node = node.host
     if node is not None:
         return _instance_on(collection, node, role, current=current)
-    order = sorted(
-        (n for n in cluster.nodes if resource.allowed[n.index] > -INFINITY),
-        key=lambda n: (-resource.allowed[n.index] if n.usable else INFINITY, n.index),
-    )
+    counted = cluster.options.placement != "minimal"
+    active = resource.running[0] if resource.running else None
+
+    def rank(node: Node) -> tuple[int, int, bool, int]:
+        score = -resource.allowed[node.index] if node.usable else INFINITY
+        return (score, node.count if counted else 0, node is not active, node.index)
+
+    allowed = (node for node in cluster.nodes if resource.allowed[node.index] > -INFINITY)
+    order = sorted(allowed, key=rank)
     for candidate in order:
         found = _instance_on(collection, candidate, role, current=current)
         if found is not None:

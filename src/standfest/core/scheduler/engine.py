@@ -44,7 +44,7 @@ def unpack(configuration: Element, recorded: Recorded, now: int) -> Cluster:
     reader = cluster.reader = Reader(cluster, configuration)
     reader.read()
     reader.settle_needs()
-    remotes.connect(cluster)
+    remotes.connect(reader)
     remotes.recall(cluster, recorded)
     sort_nodes(cluster)
     cluster.dc = cluster.node(recorded.attributes.get("dc-uuid", ""))

@@ -164,6 +164,21 @@ class Node:
             return whole.assigned
         return whole.running[0] if whole.running else self
 
+    @property
+    def ground(self) -> "Node":
+        """Return what counts for colocation: for a bundle's node the host of its container.
+
+        Nothing but the bundle's inside can be on a bundle's node, so with it means beside it.
+        """
+        return self.host if self.in_bundle else self
+
+    @property
+    def in_bundle(self) -> bool:
+        """Return whether it is the inside of a bundle's container."""
+        connection = self.connection
+        container = connection.container if connection is not None else None
+        return container is not None and container.parent is not None
+
     def __repr__(self) -> str:
         """Return the name, for debugging."""
         return f"<{self.name}>"

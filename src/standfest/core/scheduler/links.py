@@ -46,6 +46,8 @@ def order(cluster: Cluster) -> None:
     """
     if not cluster.have_remote:
         return
+    if cluster.options.enable_startup_probes:
+        _unrecoverable(cluster)
     for action in list(cluster.actions):
         node, resource = action.node, action.resource
         if node is None or resource is None or not node.is_remote:
@@ -59,6 +61,16 @@ def order(cluster: Cluster) -> None:
             _in_guest(cluster, action, node, connection, connection.container)
         else:
             _over_link(cluster, action, node, connection)
+
+
+def _unrecoverable(cluster: Cluster) -> None:
+    """Fence remote nodes that would be asked what runs there, and cannot be any more."""
+    for node in cluster.nodes:
+        connection = node.connection
+        if node.is_guest or connection is None or node.online:
+            continue
+        if link_of(node, connection) is Link.LOST:
+            failures.mark_unclean(cluster, node, "the connection is unrecoverable")
 
 
 def _keep_until_connected(

@@ -209,9 +209,6 @@ def _member(cluster: Cluster, node: Node, record: NodeRecord) -> None:
         member, controller = True, True
     if not cluster.options.fencing:
         node.online = member and controller and join == "member"
-        if not node.online and member and controller and join in ("pending", None, "down"):
-            node.online = False
-            node.pending = join == "pending"
         if member and not controller and not shutdown and expected_up:
             _mark(node, "peer is unexpectedly down")
         if asked:

@@ -283,11 +283,15 @@ def _remote_after(cluster: Cluster, node: Node, fenced: set[int]) -> str:
     """Return a remote node's state: it is there when its connection is."""
     assert node.connection is not None, "checked by the caller"
     connection = node.connection
-    if not _after(cluster, connection, fenced):
+    active = _after(cluster, connection, fenced)
+    if not active:
         # What ended a connection is remembered until it is to be tried again.
         waiting = connection.failed and connection.reconnect_interval and connection.running
         kept = waiting and cluster.options.fencing and not node.remote_was_fenced
-        return "unclean-offline" if kept else "offline"
+        unseen = node.index not in fenced and node.before == "unclean-offline"
+        return "unclean-offline" if kept or (unseen and not node.is_guest) else "offline"
+    if connection.failed and not _Deeds(connection).start:
+        return "offline"
     if node.standby:
         return "standby"
     return "maintenance" if node.maintenance else "online"

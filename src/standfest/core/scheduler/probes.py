@@ -3,7 +3,7 @@
 Source: facts/formats/SCHEDULER-SPEC.md rows 11.1 to 11.3, 3.6 and section 9 (removed resources).
 """
 
-from standfest.core.scheduler.actions import Action, make, order_actions, relate_actions
+from standfest.core.scheduler.actions import Action, make, order_actions, relate, relate_actions
 from standfest.core.scheduler.cluster import Cluster, Relation
 from standfest.core.scheduler.entities import Node, Resource, Role
 
@@ -31,6 +31,8 @@ def probe(cluster: Cluster, resource: Resource) -> None:
 
 
 def _wanted(cluster: Cluster, resource: Resource, node: Node) -> bool:
+    if (resource.home is not None or node.in_bundle) and resource.home is not node:
+        return False  # nothing else is inside a bundle, and its inside is nowhere else
     if node.is_guest or node.is_remote:
         if resource.fence_device or resource.remote_node is not None:
             return False
@@ -41,7 +43,9 @@ def _wanted(cluster: Cluster, resource: Resource, node: Node) -> bool:
             container = connection.container if connection is not None else None
             if container is None or container is resource or container.role < Role.STARTED:
                 return False
-            if container.failed or node.remote_requires_reset:
+            if _restarts(container, node):
+                # What runs there ends with the guest: nothing to ask, only to wait for.
+                relate(cluster, container, "stop", resource.top, "start", R.ORDERED)
                 return False
     if node.shutdown and node.pending:
         return False
@@ -56,6 +60,17 @@ def _wanted(cluster: Cluster, resource: Resource, node: Node) -> bool:
     if resource.clone is not None and not resource.clone.globally_unique:
         return _first_of_its_kind(resource, node)
     return resource.lock_node is None
+
+
+def _restarts(container: Resource, node: Node) -> bool:
+    """Return whether a guest goes down, to come back or not."""
+    return (
+        container.failed
+        or node.remote_requires_reset
+        or node.unclean
+        or container.next_role is Role.STOPPED
+        or (container.assigned is not None and container.assigned not in container.running)
+    )
 
 
 def _first_of_its_kind(resource: Resource, node: Node) -> bool:

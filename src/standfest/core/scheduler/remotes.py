@@ -5,6 +5,8 @@ lives in a container (a virtual machine), and its connection goes where the cont
 Source: facts/formats/SCHEDULER-SPEC.md row 10.4 h; Pacemaker Remote, "Integrating resources".
 """
 
+from typing import TYPE_CHECKING
+
 from standfest.core.scheduler import values
 from standfest.core.scheduler.actions import relate
 from standfest.core.scheduler.cluster import Cluster, Relation
@@ -22,20 +24,24 @@ from standfest.model.element import Element
 from standfest.model.history import Recorded
 from standfest.model.scores import INFINITY
 
+if TYPE_CHECKING:
+    from standfest.core.scheduler.resources import Reader
+
 R = Relation
 _PREFERRED = 10_000
 _CONNECTION = (("class", "ocf"), ("provider", "pacemaker"), ("type", "remote"))
 _NEEDED = R.ORDERED | R.FIRST_IMPLIES_THEN | R.UNRUNNABLE_FIRST_BLOCKS
 
 
-def connect(cluster: Cluster) -> None:
+def connect(reader: "Reader") -> None:
     """Make the connections that `remote-node` implies, and tie `container` members."""
+    cluster = reader.cluster
     for resource in list(cluster.resources):
         for leaf in resource.primitives():
             name = leaf.meta.get("remote-node")
             node = cluster.node_by_name.get(name or "")
             if node is not None and node.connection is None and leaf.remote_node is None:
-                cluster.resources.append(implied(cluster, leaf, node))
+                cluster.resources.append(implied(reader, leaf, node))
             container = cluster.by_id.get(leaf.meta.get("container", ""))
             if container is not None and container is not leaf and leaf.remote_node is None:
                 _contained(leaf, container)
@@ -55,17 +61,19 @@ def recall(cluster: Cluster, recorded: Recorded) -> None:
                 node.is_guest = bool(known.container)
 
 
-def implied(cluster: Cluster, container: Resource, node: Node) -> Resource:
+def implied(reader: "Reader", container: Resource, node: Node) -> Resource:
     """Return a new connection to the guest node inside a container."""
+    cluster = reader.cluster
     element = Element("primitive", (("id", node.name), *_CONNECTION))
     connection = Resource(node.name, Kind.PRIMITIVE, element, None)
-    connection.agent = ("ocf", "pacemaker", "remote")
+    reader.read_options(connection)
     connection.container = container
     connection.remote_node = node
     connection.managed = container.managed
     connection.maintenance = container.maintenance
     connection.needs = container.needs
-    connection.allow_migrate = container.allow_migrate
+    migrates = container.meta.get("remote-allow-migrate")
+    connection.allow_migrate = values.boolean(migrates, False)
     monitor = OperationConfig("monitor", 30_000)
     monitor.timeout = 30_000
     connection.operations.append(monitor)
@@ -155,7 +163,9 @@ def derive_state(node: Node) -> None:
     started = connection.role is Role.STARTED
     node.online = node.online or started
     node.shutdown = node.shutdown or (started and connection.next_role is Role.STOPPED)
-    host = connection.running[0] if len(connection.running) == 1 else None
+    # A guest goes down with its host; to a remote node there may be another way.
+    only = container is not None and len(connection.running) == 1
+    host = connection.running[0] if only else None
     if container is not None and container.failed:
         node.online = False
         node.remote_requires_reset = True
@@ -167,6 +177,8 @@ def derive_state(node: Node) -> None:
     elif host is not None and not host.online and host.unclean:
         node.online = False
         node.remote_requires_reset = True
+    if node.record is not None and not connection.managed:
+        node.maintenance = True  # nobody would bring the connection back
     if node.remote_maintenance and "maintenance" not in node.attributes:
         node.maintenance = True
 

@@ -142,7 +142,7 @@ class Reader:
             element = self._templated(element)
         resource = Resource(element.id, kind, element, parent)
         self.cluster.by_id.setdefault(resource.id, resource)
-        self._options(resource)
+        self.read_options(resource)
         if kind is Kind.GROUP:
             self._group(resource)
         elif kind is Kind.CLONE:
@@ -155,7 +155,8 @@ class Reader:
 
     # --- options --------------------------------------------------------------------------------
 
-    def _options(self, resource: Resource) -> None:
+    def read_options(self, resource: Resource) -> None:
+        """Read the effective options of a resource, defaults included."""
         element, parent = resource.element, resource.parent
         facts = self.facts
         agent = ("", "", "")
