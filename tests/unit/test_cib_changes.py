@@ -9,6 +9,7 @@ from standfest.core.cib.changes import (
     AddConstraint,
     Change,
     ForgetHistory,
+    ForgetRecurring,
     RecordResult,
     RemoveConstraint,
     ReplaceConfiguration,
@@ -326,3 +327,26 @@ def test_a_section_that_was_missing_gets_its_place() -> None:
 )
 def test_a_refusal_is_one_line_that_says_what_was_expected(change: Change, refusal: str) -> None:
     assert refusal_of(change) == refusal
+
+
+@pytest.mark.parametrize("task", ["start", "promote", "demote", "migrate_to", "migrate_from"])
+def test_a_change_of_state_ends_the_monitors_from_before(task: str) -> None:
+    assert calls_after(result("start", 1), result("monitor", 2, every=5), result(task, 3)) == [3]
+
+
+def test_a_cancelled_monitor_counts_no_more_and_a_failed_one_still_does() -> None:
+    known = [
+        RecordResult("one", entry)
+        for entry in (
+            result("start", 1),
+            result("monitor", 2, every=5),
+            result("monitor", 3, 7, every=9),
+        )
+    ]
+    before = apply_all(START, known)
+    over = [ForgetRecurring("one", "web", "monitor", seconds(every)) for every in (5, 9)]
+    node = apply_all(before, over).status.node("one")
+    assert node is not None
+    assert [entry.call_id for entry in node.of("web")] == [1, 3]
+    unknown = ForgetRecurring("one", "db", "monitor", seconds(5))
+    assert apply(before, unknown) is before

@@ -109,3 +109,17 @@ def test_a_cancelled_monitor_says_nothing_more() -> None:
     executor.cancel(milliseconds(210), WALL, "r", "monitor", seconds(5))
     assert end(executor, milliseconds(220), 1) == []
     assert executor.deadline() is None
+
+
+def test_a_promotion_ends_the_monitors_here_and_in_what_is_told() -> None:
+    executor = Executor()
+    executor.execute(0, WALL, operation("start", key="1"))
+    end(executor, 1, 1)
+    executor.execute(2, WALL, operation("monitor", 5, key="2"))
+    executor.on_timer(milliseconds(300), WALL)
+    end(executor, milliseconds(310), 2)
+    executor.execute(milliseconds(400), WALL, operation("promote", key="3"))
+    end(executor, milliseconds(410), 3)
+    assert executor.deadline() is None
+    ((_, entries),) = executor.history()
+    assert [entry.operation.task for entry in entries] == ["promote"]

@@ -73,6 +73,9 @@ class Operation:
     start_delay: Duration = 0
 
 
+_CHANGES = frozenset({"start", "promote", "demote", "migrate_to", "migrate_from"})
+
+
 @dataclass(frozen=True, slots=True)
 class OperationResult:
     """How a run of an operation ended on one node; becomes an lrm_rsc_op.
@@ -95,3 +98,12 @@ class OperationResult:
         """Return whether the operation ended as expected (degraded counts as running)."""
         plain = {190: 0, 191: 8}.get(self.exit_code, self.exit_code)
         return self.status is OperationStatus.DONE and plain == self.operation.expected
+
+    @property
+    def ends_recurring(self) -> bool:
+        """Return whether the resource's recurring operations from before this one are over.
+
+        A node ends them before it changes a state, since they would see it half done; those for the
+        new state are begun anew. A stop that failed leaves the state, and what is known of it.
+        """
+        return self.operation.task in _CHANGES or (self.operation.task == "stop" and self.succeeded)

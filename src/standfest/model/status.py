@@ -12,6 +12,9 @@ from standfest.model.operations import ExitCode, OperationResult, OperationStatu
 _RUNNING = frozenset(
     {ExitCode.OK, ExitCode.RUNNING_PROMOTED, ExitCode.DEGRADED, ExitCode.DEGRADED_PROMOTED}
 )
+_PROMOTED = frozenset(
+    {ExitCode.RUNNING_PROMOTED, ExitCode.DEGRADED_PROMOTED, ExitCode.FAILED_PROMOTED}
+)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -70,11 +73,34 @@ class NodeState:
                 active = active or task == "start"
             elif task in ("start", "migrate_from"):
                 active = True  # a failed start may have left parts running
+            elif task in ("promote", "demote", "migrate_to"):
+                active = code != ExitCode.NOT_RUNNING  # only what runs can be asked for these
             elif task == "stop":
                 active = active and code != ExitCode.OK
             elif task == "monitor":
                 active = code in _RUNNING or (active and code != ExitCode.NOT_RUNNING)
         return active
+
+    def promoted(self, resource: str) -> bool:
+        """Return whether the resource is active here in the promoted role."""
+        found = False
+        for entry in self.of(resource):
+            if entry.status is OperationStatus.PENDING:
+                continue
+            match entry.operation.task:
+                case "promote":
+                    found = found or entry.succeeded
+                case "demote":
+                    found = found and not entry.succeeded
+                case "monitor" if entry.exit_code in _PROMOTED:
+                    found = True
+                case "monitor" if entry.exit_code in (ExitCode.OK, ExitCode.NOT_RUNNING):
+                    found = False
+                case "start" | "stop" | "migrate_from":
+                    found = False
+                case _:
+                    continue
+        return found and self.runs(resource)
 
     def attribute(self, name: str) -> str | None:
         """Return a transient attribute."""

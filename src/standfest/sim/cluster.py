@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 
 from standfest.adapters.memory.store import MemoryStore
 from standfest.adapters.memory.world import MemoryAgentRunner, World
+from standfest.config.cib import compile_configuration
 from standfest.config.recorded import read
 from standfest.core.cib.document import Cib
 from standfest.core.membership import effects as membership
 from standfest.core.membership.effects import NodeStatus
 from standfest.core.membership.machine import Membership
 from standfest.core.scheduler.schedule import schedule
+from standfest.model.configuration import Clone, Group
 from standfest.model.element import Element
 from standfest.model.settings import HeartbeatSettings
 from standfest.model.status import Status, Version
@@ -66,7 +68,7 @@ class SimCluster:
         self.links = tuple(links)
         self.now: Instant = 0
         self.network = Network(self._source, weather or Weather())
-        self.world = World()
+        self.world = _world(configuration)
         self.nodes = {name: SimNode(name, MemoryStore()) for name in settings.nodes}
         self.doubles: list[tuple[Instant, str]] = []
         self._doubled: set[str] = set()
@@ -76,6 +78,7 @@ class SimCluster:
     def power_on(self, name: str) -> None:
         """Start both daemons of a node."""
         node = self.nodes[name]
+        self.world.dead.discard(name)
         node.generation += 1
         node.heard.clear()
         node.settled = node.left = False
@@ -315,6 +318,18 @@ class SimCluster:
         down = tuple(link for link in self.links if (name, link) in self.network.unplugged)
         isolated = len(down) == len(self.links)
         self._member(node, node.member.carrier(self.now, self.wall, down, isolated=isolated))
+
+
+def _world(configuration: Element) -> World:
+    """Return a world that knows of what there may be several."""
+    shared: set[str] = set()
+    most: dict[str, int] = {}
+    for clone in compile_configuration(configuration)[0].resources:
+        if isinstance(clone, Clone) and not clone.globally_unique:
+            inner = clone.child.members if isinstance(clone.child, Group) else (clone.child,)
+            shared |= {primitive.id for primitive in inner}
+            most |= {primitive.id: clone.promoted_max for primitive in inner}
+    return World(frozenset(shared), most)
 
 
 def _replay(kept: effects.KeepInput) -> None:

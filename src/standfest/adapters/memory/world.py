@@ -6,7 +6,7 @@ invariants are checked against; a node that crashes loses what ran on it.
 
 import heapq
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from standfest.model.operations import ExitCode, Operation
@@ -16,30 +16,69 @@ from standfest.ports.agents import RunEnded, RunId
 MIN_RUN_MS, MAX_RUN_MS = 2, 80
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One notification that reached an instance: `occasion` is `pre` or `post`, `task` what for."""
+
+    at: Instant
+    node: str
+    resource: str
+    occasion: str
+    task: str
+    meta: tuple[tuple[str, str], ...]
+
+
 @dataclass(slots=True)
 class World:
-    """What really runs: resource -> nodes. `broken` are (node, resource) whose next start fails."""
+    """What really runs: resource -> nodes; `promoted`: the same for the promoted role.
 
+    shared: what may run on several nodes at once (anonymous clones); most_promoted: resource -> how
+    many instances may be promoted, 1 unless it says more. broken: (node, resource) whose next start
+    fails. dead: nodes without power. stops: how often something was stopped that ran.
+    """
+
+    shared: frozenset[str] = frozenset()
+    most_promoted: Mapping[str, int] = field(default_factory=dict)
     running: dict[str, set[str]] = field(default_factory=dict)
+    promoted: dict[str, set[str]] = field(default_factory=dict)
     broken: set[tuple[str, str]] = field(default_factory=set)
+    dead: set[str] = field(default_factory=set)
+    told: list[Told] = field(default_factory=list)
     starts: int = 0
+    stops: int = 0
 
     def on(self, resource: str) -> set[str]:
         """Return the nodes where a resource runs."""
         return self.running.setdefault(resource, set())
 
+    def promoted_on(self, resource: str) -> set[str]:
+        """Return the nodes where a resource is promoted."""
+        return self.promoted.setdefault(resource, set())
+
     def crash(self, node: str) -> None:
         """A node loses its power: nothing runs there any more."""
-        for nodes in self.running.values():
+        self.dead.add(node)
+        for nodes in (*self.running.values(), *self.promoted.values()):
             nodes.discard(node)
 
     def kill(self, resource: str, node: str) -> None:
         """A resource's process dies by itself."""
         self.on(resource).discard(node)
+        self.promoted_on(resource).discard(node)
 
     def doubles(self) -> list[str]:
-        """Return the resources that run on more than one node."""
-        return sorted(name for name, nodes in self.running.items() if len(nodes) > 1)
+        """Return what runs, or is promoted, on more nodes than it may."""
+        several = {
+            name
+            for name, nodes in self.running.items()
+            if len(nodes) > 1 and name not in self.shared
+        }
+        several |= {
+            name
+            for name, nodes in self.promoted.items()
+            if len(nodes) > self.most_promoted.get(name, 1)
+        }
+        return sorted(several)
 
 
 class MemoryAgentRunner:
@@ -80,16 +119,48 @@ class MemoryAgentRunner:
         return ended
 
     def _perform(self, operation: Operation) -> ExitCode:
-        nodes = self._world.on(operation.resource)
+        world, node, name = self._world, self._node, operation.resource
+        nodes, promoted = world.on(name), world.promoted_on(name)
         match operation.task:
             case "start":
-                if (self._node, operation.resource) in self._world.broken:
+                if (node, name) in world.broken:
                     return ExitCode.GENERIC
-                self._world.starts += 1
-                nodes.add(self._node)
-                return ExitCode.OK
+                world.starts += 1
+                nodes.add(node)
             case "stop":
-                nodes.discard(self._node)
-                return ExitCode.OK
+                world.stops += node in nodes
+                nodes.discard(node)
+                promoted.discard(node)
+            case "promote" | "demote" if node not in nodes:
+                return ExitCode.NOT_RUNNING
+            case "promote":
+                promoted.add(node)
+            case "demote":
+                promoted.discard(node)
+            case "migrate_to" if node in nodes:
+                target = dict(operation.meta)["migrate_target"]
+                if target in world.dead:
+                    return ExitCode.GENERIC
+                # The whole of it goes over in one instant; what is left to stop is empty.
+                nodes.discard(node)
+                nodes.add(target)
+            case "notify":
+                self._notify(operation)
             case _:
-                return ExitCode.OK if self._node in nodes else ExitCode.NOT_RUNNING
+                if node in promoted:
+                    return ExitCode.RUNNING_PROMOTED
+                return ExitCode.OK if node in nodes else ExitCode.NOT_RUNNING
+        return ExitCode.OK
+
+    def _notify(self, operation: Operation) -> None:
+        meta = dict(operation.meta)
+        self._world.told.append(
+            Told(
+                self._now(),
+                self._node,
+                operation.resource,
+                meta["notify_type"],
+                meta["notify_operation"],
+                operation.meta,
+            )
+        )

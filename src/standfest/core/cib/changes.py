@@ -10,10 +10,11 @@ from dataclasses import dataclass, replace
 
 from standfest.core.cib import edit
 from standfest.core.cib.document import Cib
-from standfest.core.cib.history import recorded
+from standfest.core.cib.history import cancelled, recorded
 from standfest.model.element import Element
 from standfest.model.operations import OperationResult
 from standfest.model.status import Join, NodeState, Status, Version
+from standfest.model.time import Duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,16 @@ class ForgetHistory:
 
     node: str
     resource: str
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetRecurring:
+    """A recurring operation was cancelled: what it said last counts no more."""
+
+    node: str
+    resource: str
+    task: str
+    interval: Duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,13 +110,21 @@ class ReplaceConfiguration:
     configuration: Element
 
 
-StatusChange = RecordResult | ForgetHistory | SetNodeState | SetTransientAttribute | SetQuorum
+StatusChange = (
+    RecordResult
+    | ForgetHistory
+    | ForgetRecurring
+    | SetNodeState
+    | SetTransientAttribute
+    | SetQuorum
+)
 ConfigurationChange = (
     SetNodeAttribute | SetResourceMeta | AddConstraint | RemoveConstraint | ReplaceConfiguration
 )
 Change = (
     RecordResult
     | ForgetHistory
+    | ForgetRecurring
     | SetNodeState
     | SetTransientAttribute
     | SetQuorum
@@ -176,6 +195,8 @@ def _status(status: Status, change: StatusChange) -> Status:
         case ForgetHistory(resource=resource):
             kept = tuple(entry for entry in state.history if resource and entry[0] != resource)
             after = replace(state, history=kept)
+        case ForgetRecurring(resource=resource, task=task, interval=interval):
+            after = replace(state, history=cancelled(state.history, resource, task, interval))
         case SetNodeState():
             after = replace(
                 state,

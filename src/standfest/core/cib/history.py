@@ -5,13 +5,14 @@ Source: facts/formats/CIB-STATUS.md sections 3 and 5.
 """
 
 from standfest.model.operations import OperationResult, OperationStatus
+from standfest.model.time import Duration
 
 History = tuple[tuple[str, tuple[OperationResult, ...]], ...]
 """Per resource, sorted by name, its entries with the oldest call first."""
 
 
 def recorded(history: History, result: OperationResult) -> History:
-    """Return the history after one more result; a successful stop ends recurring operations."""
+    """Return the history after one more result; a change of state ends recurring operations."""
     name = result.operation.resource
     if result.operation.task == "notify":
         return history  # it says nothing about the resource
@@ -20,12 +21,27 @@ def recorded(history: History, result: OperationResult) -> History:
     return tuple(sorted(entries.items()))
 
 
+def cancelled(history: History, name: str, task: str, interval: Duration) -> History:
+    """Return the history without what a cancelled operation said last, unless it failed."""
+    return tuple(
+        (
+            resource,
+            tuple(
+                entry
+                for entry in entries
+                if resource != name
+                or (entry.operation.task, entry.operation.interval) != (task, interval)
+                or _failed(entry)
+            ),
+        )
+        for resource, entries in history
+    )
+
+
 def _kept(
     entries: tuple[OperationResult, ...], result: OperationResult
 ) -> tuple[OperationResult, ...]:
     new = result.operation
-    # Recurring operations begin after a start and end with a stop: those from before are over.
-    over = new.task == "start" or (new.task == "stop" and result.succeeded)
     last_failure = max(
         (entry for entry in (*entries, result) if _failed(entry)),
         key=lambda entry: entry.call_id,
@@ -37,7 +53,7 @@ def _kept(
         replaced = (
             (bool(old.interval) == bool(new.interval) and not new.interval)
             or (old.task, old.interval) == (new.task, new.interval)
-            or (over and bool(old.interval))
+            or (result.ends_recurring and bool(old.interval))
         )
         if not replaced or entry is last_failure:
             kept.append(entry)

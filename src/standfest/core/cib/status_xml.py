@@ -89,7 +89,7 @@ def _lrm_resource(name: str, entries: tuple[OperationResult, ...]) -> Element:
 
 def resource_entries(name: str, entries: tuple[OperationResult, ...]) -> dict[str, OperationResult]:
     """Return id -> result: which `lrm_rsc_op` a resource's history amounts to."""
-    begun = max((e.call_id for e in entries if _ends_recurring(e)), default=-1)
+    begun = max((e.call_id for e in entries if e.ends_recurring), default=-1)
     latest: dict[str, OperationResult] = {}
     for entry in entries:
         for identifier in _entry_ids(name, entry):
@@ -98,12 +98,6 @@ def resource_entries(name: str, entries: tuple[OperationResult, ...]) -> dict[st
                 continue  # it does not run any more
             latest[identifier] = entry
     return latest
-
-
-def _ends_recurring(entry: OperationResult) -> bool:
-    """Return whether recurring operations from before this one are over."""
-    task = entry.operation.task
-    return task == "start" or (task == "stop" and entry.succeeded)
 
 
 def _entry_ids(name: str, entry: OperationResult) -> tuple[str, ...]:

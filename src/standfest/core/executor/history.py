@@ -27,7 +27,7 @@ class History:
         return self._call
 
     def record(self, result: OperationResult) -> None:
-        """Remember a result; a successful stop ends what recurring operations said."""
+        """Remember a result; a change of state ends what recurring ones said."""
         operation = result.operation
         name = operation.resource
         if operation.task == "notify":
@@ -38,7 +38,7 @@ class History:
             recurring[operation.task, operation.interval] = result
         else:
             self._last[name] = result
-            if operation.task == "stop" and result.succeeded:
+            if result.ends_recurring:
                 self._recurring.pop(name, None)
         probe = operation.task == "monitor" and not operation.interval
         if not result.succeeded and not probe:

@@ -10,6 +10,7 @@ from standfest.config.cib import compile_configuration
 from standfest.core.cib.changes import (
     Change,
     ForgetHistory,
+    ForgetRecurring,
     RecordResult,
     SetNodeState,
     SetQuorum,
@@ -37,11 +38,13 @@ from standfest.model.status import NodeState, Status
 from standfest.model.time import Instant, earliest, seconds
 from standfest.runtime.cluster import inputs, links, protocol
 from standfest.runtime.cluster.effects import KeepInput, Level, MemberEffect, Save, Send, note
-from standfest.runtime.cluster.failures import failure_changes
+from standfest.runtime.cluster.failures import failure_changes, forget_failures
 from standfest.runtime.cluster.requests import changes_for, members
 from standfest.runtime.cluster.settings import JOIN_TIMEOUT, ClusterSettings
 
 Effects = list[MemberEffect]
+MAX_REPEATS = 10
+"""How often the same may be decided in one instant before it counts as going in circles."""
 
 
 class Coordinator:
@@ -69,6 +72,8 @@ class Coordinator:
         self._compiled: tuple[Element, Configuration] | None = None
         self._effective: tuple[Element, bool, Element] | None = None
         self._unfenced: set[str] = set()
+        self._decided: tuple[Instant, tuple[str, ...]] = (0, ())
+        self._repeats = 0
 
     # --- who is there ---------------------------------------------------------------------------
 
@@ -344,6 +349,11 @@ class Coordinator:
             return [*lamented, *self._rest(), kept]
         self._number += 1
         self._executed = 0
+        # What ends in the same instant and is then decided again would go on for ever.
+        self._repeats = self._repeats + 1 if self._decided == (now, plan.steps) else 0
+        self._decided = (now, plan.steps)
+        if self._repeats > MAX_REPEATS:
+            return [*lamented, note("no-progress", Level.ERROR, actions=len(plan.steps)), kept]
         effects: Effects = [
             *lamented,
             note(
@@ -376,6 +386,8 @@ class Coordinator:
                     effects.append(Send(node, protocol.Execute(self.term, operation)))
                 case Cancel(node=node, resource=resource, task=task, interval=interval):
                     self._executed += 1
+                    over = ForgetRecurring(node, resource, task, interval)
+                    effects += self._apply(now, wall, (over,), "")
                     effects.append(Send(node, protocol.Cancel(self.term, resource, task, interval)))
                 case Perform(action=action):
                     self._executed += 1
@@ -390,15 +402,8 @@ class Coordinator:
             effects = self._apply(now, wall, (ForgetHistory(action.node, action.resource),), "")
             effects.append(Send(action.node, protocol.Forget(self.term, action.resource)))
         elif action.task == "clear_failcount":
-            names = [
-                name
-                for name, _ in self._state(action.node).attributes
-                if name.startswith(
-                    (f"fail-count-{action.resource}#", f"last-failure-{action.resource}#")
-                )
-            ]
-            changes = tuple(SetTransientAttribute(action.node, name, None) for name in names)
-            effects = self._apply(now, wall, changes, "")
+            forgotten = forget_failures(self._state(action.node), action.resource)
+            effects = self._apply(now, wall, forgotten, "")
         return effects + self._commanded(now, wall, self._transition.on_done(now, action.id))
 
     def _finished(self, now: Instant, wall: int, finished: Finished) -> Effects:
@@ -414,16 +419,7 @@ class Coordinator:
         """Nothing is left to do: members that wait to leave and run nothing may."""
         effects: Effects = [note("resting", Level.DEBUG)]
         for node in list(self._departing):
-            state = self._state(node)
-            configuration = self._configuration()
-            ours = {
-                p.id
-                for p in configuration.primitives()
-                if p.options.is_managed and not p.options.maintenance
-            }
-            # Instances of globally unique clones have their number behind a colon.
-            names = [name for name, _ in state.history if name.partition(":")[0] in ours]
-            busy = [name for name in names if state.runs(name)]
+            busy = inputs.running(self._configuration(), self._state(node))
             if busy:
                 effects.append(
                     note("departure-blocked", Level.ERROR, node=node, resources=",".join(busy))

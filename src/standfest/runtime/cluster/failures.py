@@ -10,6 +10,16 @@ from standfest.model.status import NodeState
 from standfest.model.time import in_milliseconds
 
 
+def forget_failures(state: NodeState, resource: str) -> tuple[SetTransientAttribute, ...]:
+    """Return the changes after which a node counts no failure of a resource."""
+    prefixes = (f"fail-count-{resource}#", f"last-failure-{resource}#")
+    return tuple(
+        SetTransientAttribute(state.name, name, None)
+        for name, _ in state.attributes
+        if name.startswith(prefixes)
+    )
+
+
 def failure_changes(
     state: NodeState, result: OperationResult, wall: int, *, start_failure_is_fatal: bool
 ) -> tuple[SetTransientAttribute, ...]:

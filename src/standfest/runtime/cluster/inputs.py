@@ -68,6 +68,18 @@ def effective(
     return with_section(element, section.with_children((override, *kept)))
 
 
+def running(configuration: Configuration, state: NodeState) -> list[str]:
+    """Return what runs on a node that the cluster is to stop before the node may leave."""
+    ours = {
+        primitive.id
+        for primitive in configuration.primitives()
+        if primitive.options.is_managed and not primitive.options.maintenance
+    }
+    # Instances of globally unique clones have their number behind a colon.
+    names = [name for name, _ in state.history if name.partition(":")[0] in ours]
+    return [name for name in names if state.runs(name)]
+
+
 def recheck_after(interval: Duration, moment: int | None, wall: int) -> Duration:
     """Return how long a decision may stand, 0 for ever.
 

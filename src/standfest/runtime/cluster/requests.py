@@ -8,12 +8,12 @@ from standfest.core.cib.changes import (
     ForgetHistory,
     RemoveConstraint,
     SetNodeAttribute,
-    SetTransientAttribute,
 )
 from standfest.core.cib.document import Cib
 from standfest.model.configuration import Clone, Configuration, Group
 from standfest.model.element import Element
 from standfest.model.errors import OperationError
+from standfest.runtime.cluster.failures import forget_failures
 from standfest.runtime.cluster.protocol import Cleanup, Clear, Move, Request, Standby
 
 
@@ -113,9 +113,7 @@ def _cleanup(cib: Cib, resources: tuple[str, ...], node: str) -> Iterator[Change
             continue
         for resource in resources:
             yield ForgetHistory(state.name, resource)
-            for name, _ in state.attributes:
-                if name.startswith((f"fail-count-{resource}#", f"last-failure-{resource}#")):
-                    yield SetTransientAttribute(state.name, name, None)
+            yield from forget_failures(state, resource)
 
 
 def _known(kind: str, name: str, names: tuple[str, ...]) -> None:
