@@ -182,9 +182,9 @@ def quorum_policy(cluster: Cluster, resource: Resource) -> str:
 
 
 def active_somewhere(resource: Resource) -> bool:
-    """Return whether the resource (all of a group, any instance) is active on a clean node."""
+    """Return whether the resource (all of a group, any instance) is active, as far as is known."""
     if resource.kind is Kind.PRIMITIVE:
-        return any(node.online and not node.unclean for node in resource.running)
+        return any(node.online or node.unclean for node in resource.running)
     return any(active_somewhere(child) for child in resource.children)
 
 

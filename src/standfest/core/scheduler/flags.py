@@ -128,7 +128,9 @@ def restart(first: Action, then: Action) -> None:
     ):
         return
     if first.resource is not None and not first.resource.managed:
-        pass
+        if first.task == "stop" and not first.runnable and not same:
+            then.runnable = False  # it stays up, and with it what it needs
+            return
     elif first.runnable or not then.optional:
         first.optional = False
         first.reason = first.reason or then.reason

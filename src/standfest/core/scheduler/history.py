@@ -56,7 +56,7 @@ class History:
                     progress = True
         if cluster.options.fencing:
             for node, record in waiting:
-                remotes.derive_state(node)
+                remotes.derive_state(node, heard=True)
                 self._node(node, record)
         for container in cluster.stops_needed:
             # A bundle's connection can have failed before it was known where its container is.
@@ -67,7 +67,7 @@ class History:
             if connection is not None and node.shutdown:
                 connection.next_role = Role.STOPPED
             if node.is_remote and not node.unpacked:
-                remotes.derive_state(node)
+                remotes.derive_state(node, heard=False)
 
     # --- remote nodes ---------------------------------------------------------------------------
 
@@ -80,7 +80,7 @@ class History:
         else:
             ready = connection.role >= Role.STARTED
         if ready:
-            remotes.derive_state(node)
+            remotes.derive_state(node, heard=True)
         return ready
 
     # --- one node -------------------------------------------------------------------------------

@@ -290,7 +290,8 @@ def _remote_after(cluster: Cluster, node: Node, fenced: set[int]) -> str:
         kept = waiting and cluster.options.fencing and not node.remote_was_fenced
         unseen = node.index not in fenced and node.before == "unclean-offline"
         return "unclean-offline" if kept or (unseen and not node.is_guest) else "offline"
-    if connection.failed and not _Deeds(connection).start:
+    up = any(cluster.nodes[index].online for index in active)
+    if not up or (connection.failed and not _Deeds(connection).start):
         return "offline"
     if node.standby:
         return "standby"

@@ -135,7 +135,10 @@ def order_probes(cluster: Cluster) -> None:
                     if (then.optional and not then.print_always) or then.node is None:
                         continue
                     for first in probes:
-                        order_actions(first, then, int(R.ORDERED | R.UNRUNNABLE_FIRST_BLOCKS))
+                        # One that cannot be made now will be; it is not known to run meanwhile.
+                        waits = not first.runnable and not leaf.top.running
+                        blocks = R.UNRUNNABLE_FIRST_BLOCKS if waits else R.NONE
+                        order_actions(first, then, int(R.ORDERED | blocks))
 
 
 def _family(resource: Resource) -> str:

@@ -143,6 +143,10 @@ def _priority(cluster: Cluster, instance: Resource, place: Node | None) -> None:
         instance.promotion_priority = -INFINITY
         cluster.note_rank(instance, Cause.STOPPED, place, -INFINITY)
         return
+    if _stays_promoted(instance):
+        instance.promotion_priority = INFINITY  # it stays promoted, whatever others have
+        cluster.note_rank(instance, Cause.OTHER, place, INFINITY)
+        return
     if not all(leaf.compatible for leaf in leaves if leaf.next_role is not Role.STOPPED):
         instance.promotion_priority = -INFINITY
         cluster.note_rank(instance, Cause.OTHER, place, -INFINITY)
@@ -164,6 +168,12 @@ def _priority(cluster: Cluster, instance: Resource, place: Node | None) -> None:
             claim = target.promotion_priority
             cluster.note_rank(instance, Cause.COLOCATION, colocation, claim)
     instance.promotion_priority = target.promotion_priority
+
+
+def _stays_promoted(instance: Resource) -> bool:
+    """Return whether nobody demotes an instance: it has a role that others could have."""
+    promoted = colocate.role_of(instance, current=True) is Role.PROMOTED
+    return promoted and not all(leaf.managed for leaf in instance.primitives())
 
 
 def _sorted(cluster: Cluster, clone: Resource) -> list[Resource]:
@@ -192,7 +202,7 @@ def _sorted(cluster: Cluster, clone: Resource) -> list[Resource]:
             _note_claims(cluster, clone, Cause.WISH, colocation)
     for instance in clone.children:
         place = colocate.place_of(instance)
-        if place is not None and instance.sort_index >= 0:
+        if place is not None and instance.sort_index >= 0 and not _stays_promoted(instance):
             instance.sort_index = clone.allowed[place.index]
     clone.allowed = before
 

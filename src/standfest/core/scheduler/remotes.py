@@ -151,14 +151,17 @@ def refill(cluster: Cluster) -> None:
                 inner.container = container
 
 
-def derive_state(node: Node) -> None:
-    """Derive the state of the node behind a connection from the connection's (rule 10.4 h)."""
+def derive_state(node: Node, *, heard: bool) -> None:
+    """Derive the state of the node behind a connection from the connection's (rule 10.4 h).
+
+    heard: whether the node's own record counts.
+    """
     connection = node.connection
     node.pending = False
     if connection is None:
         return
     container = connection.container
-    if values.integer(node.attributes.get("shutdown"), 0) > 0:
+    if heard and values.integer(node.attributes.get("shutdown"), 0) > 0:
         node.shutdown = True
     started = connection.role is Role.STARTED
     node.online = node.online or started
@@ -177,7 +180,7 @@ def derive_state(node: Node) -> None:
     elif host is not None and not host.online and host.unclean:
         node.online = False
         node.remote_requires_reset = True
-    if node.record is not None and not connection.managed:
+    if heard and node.record is not None and not connection.managed:
         node.maintenance = True  # nobody would bring the connection back
     if node.remote_maintenance and "maintenance" not in node.attributes:
         node.maintenance = True
