@@ -259,7 +259,7 @@ def _decision(resource: Resource, places: tuple[Place, ...]) -> str:
 def _waiting(resource: Resource) -> str:
     """Return what a start that cannot happen waits for; empty if it can."""
     for action in resource.actions:
-        if action.task == "start" and not action.optional and not action.runnable:
+        if action.task == "start" and not action.optional and not outcome.happens(action):
             return action.reason or "something that it needs is not there"
     return ""
 

@@ -37,6 +37,7 @@ class Action:
         "interval",
         "key",
         "listed",
+        "looped",
         "meta",
         "migratable",
         "min_runnable",
@@ -81,6 +82,7 @@ class Action:
         self.before_by_action: dict[int, Link] = {}
         self.after: list[Link] = []
         self.listed = False
+        self.looped = False  # waits, directly or not, for itself: never begins
 
     def require(self) -> None:
         """Make it happen."""

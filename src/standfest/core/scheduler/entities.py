@@ -223,6 +223,7 @@ class Resource:
         "exclusive",
         "expired",
         "failed",
+        "failure_ignored",
         "failure_timeout",
         "fence_device",
         "fillers",
@@ -344,6 +345,7 @@ class Resource:
         self.running: list[Node] = []
         self.known_on: set[int] = set()
         self.failed = False
+        self.failure_ignored = False
         self.start_pending = False
         self.pending_task = ""
         self.pending_node: Node | None = None

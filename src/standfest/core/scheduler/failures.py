@@ -276,7 +276,7 @@ def _other_parameters(cluster: Cluster, resource: Resource, node: Node, entry: E
 
 def banned_by_failures(cluster: Cluster, resource: Resource, node: Node) -> int:
     """Return the fail count if it has reached migration-threshold on this node, else 0."""
-    if not resource.migration_threshold:
+    if not resource.migration_threshold or resource.failure_ignored:
         return 0
     count = 0
     leaves = resource.primitives() if resource.kind is not Kind.GROUP else [resource]

@@ -371,6 +371,7 @@ class History:
         reaction = failures.reaction(self.cluster, resource, entry)
         within = reaction is OnFail.RESTART_CONTAINER
         if reaction is OnFail.IGNORE or (within and entry.task == "stop"):
+            resource.failure_ignored = True
             expected = entry.expected if entry.expected >= 0 else 0
             self._succeeded(seen, entry, expected)
             if within and seen.on_fail <= OnFail.RESTART:
@@ -412,7 +413,10 @@ class History:
         later = reaction is OnFail.RESET_REMOTE and resource.reconnect_interval
         if reaction is OnFail.STOP or later:
             resource.next_role = Role.STOPPED
-            failures.ban_everywhere(self.cluster, resource, f"{entry.key} failed: stop")
+            # Instances of an anonymous clone are all the same thing: none may come up again.
+            alike = resource.clone is not None and not resource.clone.globally_unique
+            whole = resource.outermost if alike else resource
+            failures.ban_everywhere(self.cluster, whole, f"{entry.key} failed: stop")
 
     # --- conclusion for one node ----------------------------------------------------------------
 

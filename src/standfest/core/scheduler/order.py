@@ -103,7 +103,7 @@ def _needed(cluster: Cluster, resource: Resource, task: str) -> Action | None:
 
 
 def untangle(cluster: Cluster) -> None:
-    """Block what is on a loop of orderings, or behind one.
+    """Mark what is on a loop of orderings, or behind one: it is wanted, but never begins.
 
     Orderings that are only convenient (room on a node, a migration's turn) give way first.
     """
@@ -118,7 +118,7 @@ def untangle(cluster: Cluster) -> None:
             if soft and link.flags == Relation.ORDERED and link.action.id in looped:
                 link.flags = 0
     for number in _looped(cluster) if looped else ():
-        cluster.actions[number].runnable = False
+        cluster.actions[number].looped = True
         cluster.actions[number].reason = "orderings form a loop"
 
 
@@ -454,6 +454,7 @@ class Spread:
                     action.task == "monitor" and action.interval and action.expected != 7
                 ):
                     action.runnable = False
+                    self.block_dependents(action)
                 if action.task == "stop" and action.node is not None and leaf.managed:
                     action.optional = False
                 self.push(action)

@@ -46,7 +46,7 @@ def leaves_of(cluster: Cluster) -> list[Resource]:
 
 def happens(action: Action) -> bool:
     """Return whether an action is in the transition and can be executed."""
-    return not action.optional and action.runnable
+    return not action.optional and action.runnable and not action.looped
 
 
 def events(cluster: Cluster) -> list[Event]:
@@ -70,9 +70,9 @@ def events(cluster: Cluster) -> list[Event]:
 
 
 class _Deeds:
-    """The required actions of a resource, by task."""
+    """The required actions of a resource, by task; ended: only those that will have happened."""
 
-    def __init__(self, resource: Resource) -> None:
+    def __init__(self, resource: Resource, *, ended: bool = False) -> None:
         self.stop: list[Node] = []
         self.start: list[Node] = []
         self.promote: list[Node] = []
@@ -82,7 +82,7 @@ class _Deeds:
         self.blocked: list[Action] = []
         for action in resource.actions:
             node = action.node
-            if action.optional or node is None:
+            if action.optional or node is None or (ended and action.looped):
                 continue
             if not action.runnable:
                 self.blocked.append(action)
@@ -300,7 +300,7 @@ def _remote_after(cluster: Cluster, node: Node, fenced: set[int]) -> str:
 
 def _after(cluster: Cluster, leaf: Resource, fenced: set[int]) -> dict[int, Role]:
     active = {node.index: leaf.role for node in leaf.running if node.index not in fenced}
-    deeds = _Deeds(leaf)
+    deeds = _Deeds(leaf, ended=True)
     for node in deeds.demote:
         if node.index in active:
             active[node.index] = Role.UNPROMOTED
@@ -329,7 +329,7 @@ def graph(cluster: Cluster) -> tuple[list[dict[str, object]], list[tuple[int, in
 
     Milestones are left out; what they order stays ordered.
     """
-    chosen = [a for a in cluster.actions if happens(a) or (a.print_always and a.runnable)]
+    chosen = [a for a in cluster.actions if a.runnable and (not a.optional or a.print_always)]
     numbers: dict[int, int] = {}
     ops: list[dict[str, object]] = []
     for action in chosen:
