@@ -7,12 +7,13 @@ from standfest.core.scheduler import colocate, instances, remotes, utilization, 
 from standfest.core.scheduler.cluster import Cluster
 from standfest.core.scheduler.entities import Kind, Node, Resource, Role
 from standfest.core.scheduler.ledger import Cause
+from standfest.core.scheduler.running import current_node
 from standfest.model.scores import INFINITY
 
 
 def allocate(cluster: Cluster) -> None:
-    """Assign every resource to a node, or to none: connections first, then in document order."""
-    order = cluster.resources
+    """Assign every resource to a node, or to none: connections first, then by priority."""
+    order = sorted(cluster.resources, key=lambda resource: -resource.priority)
     if cluster.options.placement != "default":
         order = utilization.assignment_order(cluster)
     cluster.assignment_order = order
@@ -136,14 +137,16 @@ def _colocated(cluster: Cluster, resource: Resource) -> None:
 def sorted_nodes(cluster: Cluster, resource: Resource) -> list[tuple[int, Node]]:
     """Return (score, node), best first (rule 2.7); unusable nodes count as -INFINITY."""
     strategy = cluster.options.placement
-    active = resource.running[0] if resource.running else None
+    active = current_node(resource)
     if strategy == "balanced":
         return utilization.sorted_by_capacity(cluster, resource, active)
     counted = strategy != "minimal"
     found = []
     for score, node in zip(resource.allowed, cluster.nodes, strict=True):
         weight = score if node.usable else -INFINITY
-        key = (-weight, node.count if counted else 0, node is not active, node.index)
+        # Packing heeds neither how full a node is nor where the resource is.
+        fullness, elsewhere = (node.count, node is not active) if counted else (0, False)
+        key = (-weight, fullness, elsewhere, node.index)
         found.append((key, weight, node))
     found.sort(key=_key)
     return [(weight, node) for _, weight, node in found]
@@ -155,7 +158,7 @@ def _key(item: tuple[tuple[int, int, bool, int], int, Node]) -> tuple[int, int, 
 
 def _best(cluster: Cluster, resource: Resource, prefer: Node | None, stop_if_fail: bool) -> None:
     if cluster.options.placement != "default":
-        utilization.ban_insufficient(cluster, resource)
+        prefer = utilization.ban_insufficient(cluster, resource) or prefer
         cluster.note(resource, Cause.CAPACITY)
     if cluster.options.placement == "default" and prefer is None:
         score, chosen = _quick(cluster, resource)
@@ -175,7 +178,7 @@ def _best(cluster: Cluster, resource: Resource, prefer: Node | None, stop_if_fai
                 return
     unique = resource.clone is not None and resource.clone.globally_unique
     if score > 0 and not unique and resource.running and chosen.usable:
-        current = resource.running[0]
+        current = current_node(resource) or chosen
         if current is not chosen and current.usable and resource.allowed[current.index] == score:
             chosen = current
     place(cluster, resource, chosen, force=False, stop_if_fail=stop_if_fail)
@@ -183,7 +186,7 @@ def _best(cluster: Cluster, resource: Resource, prefer: Node | None, stop_if_fai
 
 def _quick(cluster: Cluster, resource: Resource) -> tuple[int, Node | None]:
     """Return the best score and node without sorting all of them."""
-    active = resource.running[0] if resource.running else None
+    active = current_node(resource)
     best: Node | None = None
     weight = 0
     for score, node in zip(resource.allowed, cluster.nodes, strict=True):

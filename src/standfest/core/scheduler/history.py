@@ -237,6 +237,8 @@ class History:
         expired = failures.expired(seen, entry)
         status, code = self._remapped(seen, entry)
         if expired and status not in (DONE, PENDING):
+            if entry.task == "monitor" and not entry.interval:
+                seen.probe_pending = True  # so nothing is known here: it is asked again
             return
         if expired and status == DONE and entry.expected not in (-1, code) and entry.interval:
             return
@@ -406,8 +408,8 @@ class History:
             else:
                 resource.role = Role.UNPROMOTED
         probe = entry.task == "monitor" and not entry.interval
-        if probe and code == 5:
-            resource.role = Role.STOPPED
+        if probe and code in (2, 5):
+            resource.role = Role.STOPPED  # it could not even be asked, so it cannot be there
         elif resource.role < Role.STARTED:
             _activate(resource)
         later = reaction is OnFail.RESET_REMOTE and resource.reconnect_interval

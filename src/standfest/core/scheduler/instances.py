@@ -66,8 +66,7 @@ class _Order:
         if not instance.running:
             return None
         node = instance.running[0]
-        table = instance.parent.allowed if instance.parent is not None else instance.allowed
-        return node if table[node.index] >= 0 else None
+        return node if instance.allowed[node.index] >= 0 else None
 
     def _crowd(self, instance: Resource, node: Node) -> int:
         clone = instance.parent
@@ -101,16 +100,16 @@ def distribute(
     available = [n for n in cluster.nodes if n.usable and clone.allowed[n.index] >= 0]
     best = max(1, most // len(available)) if available else 1
     assigned = 0
-    left = len(available)
     for instance in instances:
         if assigned >= most:
             break
         if not instance.unassigned:
             continue
         stay = _stays(clone, instance, best)
-        if stay is not None and _early(cluster, clone, instance, stay, most_per_node, left):
+        if stay is not None and _early(
+            cluster, clone, instance, stay, most_per_node, most - assigned
+        ):
             assigned += 1
-            left -= 1
     for instance in instances:
         if not instance.unassigned:
             continue
@@ -146,17 +145,18 @@ def _early(  # noqa: PLR0917 (a leaf)
     instance: Resource,
     stay: Node,
     most_per_node: int,
-    available: int,
+    left: int,
 ) -> bool:
     """Try to keep an instance where it is.
 
-    If it would rather be elsewhere, that place is left for another instance and it is tried again.
+    If it would rather be elsewhere, that place is left for another of the `left` instances that
+    have no place yet, and it is tried again.
     """
     before = _tables(instance)
     marks = cluster.ledger.marks(instance) if cluster.ledger is not None else []
     reserved: list[int] = []
     kept = False
-    while len(reserved) < max(1, available):
+    while len(reserved) < left:
         chosen = _one(cluster, clone, instance, stay, most_per_node, trial=True)
         if chosen is stay:
             kept = True

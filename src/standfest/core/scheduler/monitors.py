@@ -3,6 +3,7 @@
 Source: facts/formats/SCHEDULER-SPEC.md rows 7.9, 10.4 d, 11.4.
 """
 
+from standfest.core.scheduler import values
 from standfest.core.scheduler.actions import Action, find, make, order_actions
 from standfest.core.scheduler.cluster import Cluster, Relation
 from standfest.core.scheduler.entities import Node, OperationConfig, Resource, Role
@@ -29,6 +30,8 @@ def recurring(cluster: Cluster, resource: Resource) -> None:
         if not config.enabled:
             continue
         role = ROLES.get(config.role.lower(), Role.UNKNOWN)
+        if role is Role.STOPPED and resource.clone is not None and not resource.globally_unique:
+            continue  # instances are alike: none can be missed on a node where another may run
         if role is Role.STOPPED:
             _stopped(cluster, resource, config)
         elif active:
@@ -41,9 +44,18 @@ def _maintained(cluster: Cluster, resource: Resource) -> None:
     """Cancel recurring operations on what an administrator works on."""
     if resource.maintenance:
         for index, record in resource.history.items():
+            node = cluster.nodes[index]
+            if not (node.maintenance or (node.usable and _set_aside(cluster, resource))):
+                continue  # standby and leaving nodes: it will be decided when they are back
             for entry in record.entries:
                 if entry.interval and entry.exit_code != 193 and not entry.failed:
-                    _cancel(cluster, resource, entry.task, entry.interval, cluster.nodes[index])
+                    _cancel(cluster, resource, entry.task, entry.interval, node)
+
+
+def _set_aside(cluster: Cluster, resource: Resource) -> bool:
+    """Return whether a resource is in maintenance on every node, not only on some."""
+    asked = values.boolean(resource.meta.get("maintenance"), False)
+    return asked or cluster.options.maintenance_mode
 
 
 def _active(
@@ -58,8 +70,10 @@ def _active(
         wanted is Role.STARTED and resource.next_role is Role.UNPROMOTED
     ):
         if node.index in recorded:
-            cancel = _cancel(cluster, resource, *key, node)
             change = find(resource, "promote" if wanted is Role.UNPROMOTED else "demote", node)
+            if change is not None and not change.runnable:
+                return  # it keeps the role that it has
+            cancel = _cancel(cluster, resource, *key, node)
             if change is not None and cancel is not None:
                 order_actions(cancel, change, int(R.ORDERED))
         return
@@ -138,7 +152,7 @@ def _cancel_unknown(cluster: Cluster, resource: Resource) -> None:
         if node is not resource.assigned or resource.next_role <= Role.STOPPED:
             continue
         for entry in record.entries:
-            if not entry.interval or entry.failed:
+            if not entry.interval:
                 continue
             known = any(
                 config.name == entry.task and config.interval == entry.interval and config.enabled

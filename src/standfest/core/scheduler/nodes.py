@@ -269,11 +269,9 @@ def _health(cluster: Cluster, node: Node) -> None:
         return
     colours = cluster.options.health_scores
     total = cluster.options.health_base if strategy == "progressive" else 0
-    worst = 0
     for name, value in node.attributes.items():
         if not name.startswith("#health"):
             continue
         score = colours[value] if value in colours else values.score(value, 0)
         total = add_scores(total, score)
-        worst = min(worst, score)
-    node.health = total if strategy == "progressive" else worst
+    node.health = total

@@ -87,7 +87,9 @@ def _link(cluster: Cluster, order: Order) -> None:
         if order.first is not None and order.first is order.then and first.how == "dangling":
             flags &= ~(FIRST_IMPLIES_THEN)
         for then in thens:
-            order_actions(first, then, flags)
+            apart = first.node and then.node and first.node is not then.node
+            if not (flags & SAME_NODE and apart):
+                order_actions(first, then, flags)
 
 
 def _needed(cluster: Cluster, resource: Resource, task: str) -> Action | None:
@@ -175,6 +177,16 @@ def _looped(cluster: Cluster) -> set[int]:
     return set(waits)
 
 
+def _where(then: Action) -> Node | None:
+    """Return the node on which an action, or a group's milestone, is about what happens."""
+    group = then.resource
+    if then.node is not None or group is None or group.kind is not Kind.GROUP:
+        return then.node
+    if BEGUN.get(then.task, then.task) in ("start", "promote"):
+        return group.assigned
+    return group.running[0] if group.running else None
+
+
 class Spread:
     """Carries "required" and "runnable" along the links until nothing changes any more."""
 
@@ -244,9 +256,6 @@ class Spread:
 
     def _one(self, then: Action, link: Link) -> None:
         first = link.action
-        if link.flags & SAME_NODE and first.node and then.node and first.node is not then.node:
-            link.flags = 0
-            return
         if link.flags & CANCELS and first.resource is not None and not then.optional:
             first.optional = True
             if first.task.startswith("reload"):
@@ -259,7 +268,7 @@ class Spread:
                     self.push(then)
                 link.flags = int(Relation.NONE)
                 return
-        flags = flags_of(first, then.node)
+        flags = flags_of(first, _where(then))
         changed = self._apply(first, then, flags, link)
         if changed & FIRST:
             for other in first.after:

@@ -77,18 +77,16 @@ def _first_of_its_kind(resource: Resource, node: Node) -> bool:
     """Return whether this instance is the one to ask on this node: one will do for all."""
     clone = resource.clone
     assert clone is not None, "checked by the caller"
-    chosen: Resource | None = None
-    for instance in clone.children:
-        for leaf in instance.primitives():
-            if leaf.base != resource.base:
-                continue
-            if node.index in leaf.known_on:
-                return False
-            if leaf.assigned is node:
-                return leaf is resource
-            if chosen is None:
-                chosen = leaf
-    return chosen is resource
+    alike = [
+        leaf
+        for instance in clone.children
+        for leaf in instance.primitives()
+        if leaf.base == resource.base
+    ]
+    if any(node.index in leaf.known_on for leaf in alike):
+        return False  # whichever instance it was: anonymous ones are alike
+    placed = next((leaf for leaf in alike if leaf.assigned is node), alike[0])
+    return placed is resource
 
 
 def _clear(cluster: Cluster, resource: Resource) -> None:

@@ -126,7 +126,7 @@ def _member_after(cluster: Cluster, group: Resource, previous: Resource, member:
 
 def _clone(cluster: Cluster, clone: Resource) -> None:
     _around(cluster, clone)
-    previous: Resource | None = None
+    before: list[Resource] = []  # not only the one before: it may have nothing to do
     for instance in sorted(clone.children, key=lambda child: child.instance):
         internal(cluster, instance)
         flags = BEGIN | R.UNRUNNABLE_FIRST_BLOCKS
@@ -139,13 +139,13 @@ def _clone(cluster: Cluster, clone: Resource) -> None:
             relate(cluster, instance, "promote", clone, "promoted", END)
             relate(cluster, clone, "demote", instance, "demote", BEGIN)
             relate(cluster, instance, "demote", clone, "demoted", END)
-        if clone.ordered and previous is not None:
-            relate(cluster, previous, "start", instance, "start", R.ORDERED)
-            relate(cluster, instance, "stop", previous, "stop", R.ORDERED)
+        for other in before if clone.ordered else ():
+            relate(cluster, other, "start", instance, "start", R.ORDERED)
+            relate(cluster, instance, "stop", other, "stop", R.ORDERED)
             if clone.promotable:
-                relate(cluster, previous, "promote", instance, "promote", R.ORDERED)
-                relate(cluster, instance, "demote", previous, "demote", R.ORDERED)
-        previous = instance
+                relate(cluster, other, "promote", instance, "promote", R.ORDERED)
+                relate(cluster, instance, "demote", other, "demote", R.ORDERED)
+        before.append(instance)
 
 
 def _bundle(cluster: Cluster, bundle: Resource, inner: Resource) -> None:

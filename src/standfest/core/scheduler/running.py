@@ -28,6 +28,17 @@ def add_running(cluster: Cluster, resource: Resource, node: Node, *, failed: boo
         add_running(cluster, resource.parent, node, failed=False)
 
 
+def current_node(resource: Resource) -> Node | None:
+    """Return the node that counts as the one where a resource is, of several perhaps.
+
+    That is the source of a migration that is half way, else the first that is there and clean.
+    """
+    if resource.partial_source is not None and resource.partial_source in resource.running:
+        return resource.partial_source
+    clean = [node for node in resource.running if node.online and not node.unclean]
+    return next(iter(clean or resource.running), None)
+
+
 def _multiple(resource: Resource) -> None:
     if resource.multiple_active == "stop_only":
         resource.next_role = Role.STOPPED

@@ -223,7 +223,6 @@ def may_migrate(cluster: Cluster, resource: Resource, current: Node) -> bool:
         and not current.unclean
         and resource.assigned is not None
         and resource.assigned.usable
-        and resource.clone is None
     )
 
 

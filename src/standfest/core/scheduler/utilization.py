@@ -88,6 +88,8 @@ def _together(resource: Resource) -> list[Resource]:
         if one is None or one in found:
             continue
         found.append(one)
+        if one.kind in (Kind.CLONE, Kind.BUNDLE):
+            continue  # it is on several nodes: who goes with it need not be together
         waiting += [c.primary for c in colocate.colocations_of(one) if c.score >= INFINITY]
         waiting += [c.dependent for c in colocate.dependents_of(one) if c.score >= INFINITY]
     return found
@@ -97,11 +99,15 @@ def _in_group(resource: Resource) -> bool:
     return resource.parent is not None and resource.parent.kind is Kind.GROUP
 
 
-def ban_insufficient(cluster: Cluster, resource: Resource) -> None:
-    """Forbid nodes without room: for all that belongs together where any node has that much."""
+def ban_insufficient(cluster: Cluster, resource: Resource) -> Node | None:
+    """Forbid nodes without room: for all that belongs together where any node has that much.
+
+    Where none has, returns the node that has most, which is preferred among equals.
+    """
     own = needed(resource) if not _in_group(resource) else dict(resource.utilization)
     together: dict[str, int] = {}
     any_free = False
+    parts = 0
     for one in _together(resource):
         if one.kind in (Kind.CLONE, Kind.BUNDLE):
             continue
@@ -110,18 +116,21 @@ def ban_insufficient(cluster: Cluster, resource: Resource) -> None:
         for leaf in one.primitives():
             if leaf.unassigned or leaf is resource:
                 any_free = True
+                parts += 1
                 for name, value in leaf.utilization.items():
                     together[name] = together.get(name, 0) + value
     table = resource.allowed
-    fits_all = [
-        node
-        for node in cluster.nodes
-        if node.usable and table[node.index] >= 0 and _fits(together, node)
-    ]
+    usable = [node for node in cluster.nodes if node.usable and table[node.index] >= 0]
+    fits_all = any(_fits(together, node) for node in usable)
+    most: Node | None = None
+    if not fits_all and parts > 1:
+        for node in usable:
+            most = node if most is None or _capacity(node, most) > 0 else most
     wanted = together if any_free and fits_all else own
-    for node in cluster.nodes:
-        if node.usable and table[node.index] >= 0 and not _fits(wanted, node):
+    for node in usable:
+        if not _fits(wanted, node):
             table[node.index] = -INFINITY
+    return most
 
 
 def _fits(use: dict[str, int], node: Node) -> bool:
