@@ -11,6 +11,7 @@ from standfest.core.scheduler import (
     digests,
     fence,
     links,
+    loops,
     notify,
     order,
     outcome,
@@ -147,7 +148,7 @@ def notifications(cluster: Cluster) -> None:
 
 def untangle(cluster: Cluster) -> None:
     """Keep actions from being begun that wait, directly or not, for themselves (rule 8.8)."""
-    order.untangle(cluster)
+    loops.untangle(cluster)
 
 
 STAGES = (
