@@ -10,6 +10,7 @@ from standfest import __version__
 
 VERBS = {
     "agent": ("standfest.agents.front", "Run a built-in resource agent, or list them."),
+    "check": ("standfest.cli.check", "Say whether configuration files can be used."),
     "drill": (
         "standfest.cli.drill",
         "Build the installation in namespaces and break it on purpose.",

@@ -1,0 +1,87 @@
+"""`standfest check FILE...`: whether files can be used, and what is wrong with them."""
+
+import json
+import os
+import platform
+import sys
+from pathlib import Path
+
+import click
+
+from standfest.analysis.filecheck import Checked, check
+from standfest.config.keepalived.source import Setting
+from standfest.config.keepalived.write import write
+from standfest.daemons.included import DiskFiles, text_of
+from standfest.model.errors import ConfigError, Finding, Severity
+
+
+@click.command(name="check")
+@click.argument("paths", metavar="FILE...", nargs=-1, required=True, type=click.Path())
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+@click.option(
+    "--print",
+    "as_text",
+    is_flag=True,
+    help="Print keepalived.conf with everything expanded, passwords too; findings go to stderr.",
+)
+@click.option(
+    "-i",
+    "--config-id",
+    default="",
+    metavar="ID",
+    help="What @ID lines of keepalived.conf are for; the host's name by default.",
+)
+def command(paths: tuple[str, ...], config_id: str, *, as_json: bool, as_text: bool) -> None:
+    """Check configuration files; several keepalived.conf are directors of one service.
+
+    Exit status 0: all are usable, perhaps with warnings; 1: an error refuses one of them.
+    """
+    texts: list[tuple[str, str]] = []
+    unread: list[Finding] = []
+    for path in paths:
+        try:
+            texts.append((path, text_of(Path(path))))
+        except ConfigError as error:
+            unread += error.findings
+    identity = config_id or platform.node().partition(".")[0]
+    setting = Setting(identity, dict(os.environ))
+    checked = check(texts, setting, DiskFiles())
+    findings = (*unread, *checked.findings)
+    usable = checked.usable and not unread
+    if as_json:
+        click.echo(json.dumps(document(checked, findings, usable=usable), indent=2))
+    else:
+        for finding in findings:
+            click.echo(finding, err=as_text)
+        click.echo(summary(len(paths), findings), err=as_text)
+    if as_text:
+        click.echo("\n".join(write(parsed.statements) for parsed in checked.directors), nl=False)
+    sys.exit(0 if usable else 1)
+
+
+def document(checked: Checked, findings: tuple[Finding, ...], *, usable: bool) -> dict[str, object]:
+    """Return what `--json` prints."""
+    return {
+        "usable": usable,
+        "files": [{"file": path, "kind": kind.value} for path, kind in checked.kinds],
+        "findings": [
+            {
+                "file": found.path,
+                "line": found.line,
+                "severity": found.severity.value,
+                "problem": found.problem,
+                "expected": found.expected,
+            }
+            for found in findings
+        ],
+    }
+
+
+def summary(files: int, findings: tuple[Finding, ...]) -> str:
+    """Return the last line: how many findings, and what they come to."""
+    errors = sum(found.severity is Severity.ERROR for found in findings)
+    warnings = len(findings) - errors
+    verdict = "not usable" if errors else "usable"
+    counts = [(files, "file"), (errors, "error"), (warnings, "warning")]
+    words = [f"{count} {what}{'' if count == 1 else 's'}" for count, what in counts]
+    return f"{words[0]}: {words[1]}, {words[2]}: {verdict}"

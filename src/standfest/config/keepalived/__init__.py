@@ -1,0 +1,1 @@
+"""The language of keepalived.conf: text -> lines -> tree -> checked entries -> settings."""
