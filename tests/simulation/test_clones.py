@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from standfest.config.cib import load
 from standfest.model.settings import HeartbeatSettings
 from standfest.model.time import milliseconds, seconds
-from standfest.runtime.cluster.protocol import Standby
+from standfest.monitor.text import render
+from standfest.runtime.cluster.protocol import Cleanup, Clear, Move, Standby
+from standfest.runtime.cluster.report import report
 from standfest.sim.cluster import SimCluster
 
 OPTIONS = """<crm_config><cluster_property_set id="o">
@@ -317,3 +319,158 @@ def test_sets_start_and_stop_in_their_order_and_stay_together(seed: int) -> None
     assert wrong == []
     quiet(sim)
     assert sim.doubles == []
+
+
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=10, deadline=None)
+def test_the_promoted_role_is_moved_and_comes_back(seed: int) -> None:
+    sim = cluster(seed, "abc", clone(dummy("db"), promotable="true"), prefer(a=30, b=20, c=10))
+    sim.run_until(promoted(sim, "a"), at_most=seconds(1))
+    quiet(sim)
+    sim.ask("b", Move("db", "c"))
+    sim.run_until(promoted(sim, "c"), at_most=seconds(1))
+    quiet(sim)
+    sim.ask("b", Move("all", ""))  # away from where it is
+    sim.run_until(promoted(sim, "a"), at_most=seconds(1))
+    quiet(sim)
+    sim.ask("b", Clear("all"))
+    quiet(sim)
+    assert sim.world.promoted_on("db") == {"a"}
+    assert (sim.world.starts, sim.world.stops) == (3, 0)
+    assert [(a.accepted, a.text) for a in sim.nodes["b"].answers] == [
+        (True, "all's promoted role goes to c and stays there"),
+        (True, "all's promoted role leaves c until it is cleared"),
+        (True, "all may run anywhere again"),
+    ]
+    assert sim.doubles == []
+
+
+@given(seed=st.integers(0, 2**32), whole=st.booleans())
+@settings(max_examples=10, deadline=None)
+def test_a_unique_instance_that_failed_to_start_is_cleaned_by_its_number(
+    seed: int, whole: bool
+) -> None:
+    values = {"globally_unique": "true", "clone_max": "2"}
+    sim = cluster(seed, "ab", clone(dummy("db"), **values))
+    sim.world.broken |= {("a", "db:0"), ("a", "db:1")}
+    sim.run_for(seconds(3))
+    running = [name for name in ("db:0", "db:1") if sim.world.on(name)]
+    assert len(running) == 1  # one on b; a may have none, and b has one place
+    sim.world.broken.clear()
+    for name in ["all"] if whole else ["db:0", "db:1"]:
+        sim.ask("b", Cleanup(name, "a"))
+    sim.run_until(
+        lambda: all(len(sim.world.on(name)) == 1 for name in ("db:0", "db:1")), at_most=seconds(1)
+    )
+    quiet(sim)
+    assert sim.doubles == []
+
+
+# --- what administrators see ----------------------------------------------------------------------
+
+
+def status(sim: SimCluster, node: str = "a") -> list[str]:
+    member = sim.nodes[node].member
+    assert member is not None
+    return render(report(member, "status")).splitlines()
+
+
+def resources_shown(sim: SimCluster) -> list[str]:
+    lines = status(sim)
+    began = lines.index("Resources:") + 1
+    return [line.rstrip() for line in lines[began:] if line.startswith("  ")]
+
+
+def test_the_status_tells_every_instance_its_node_and_role() -> None:
+    sim = cluster(1, "abc", clone(dummy("db"), promotable="true"), prefer(a=30, b=20, c=10))
+    sim.run_until(promoted(sim, "a"), at_most=seconds(1))
+    quiet(sim)
+    assert resources_shown(sim) == [
+        "  all (clone, promotable)",
+        "    db                   Promoted on a, Unpromoted on b and c ocf:x:Dummy",
+    ]
+    sim.crash("b")
+    sim.run_for(seconds(2))
+    assert resources_shown(sim)[1] == (
+        "    db                   Promoted on a, Unpromoted on c ocf:x:Dummy"
+    )
+
+
+def test_the_status_tells_unique_instances_by_their_number() -> None:
+    values = {"globally_unique": "true", "clone_max": "2", "clone_node_max": "2"}
+    template = '<template id="t" class="ocf" provider="x" type="Dummy"/>'
+    inner = '<group id="g"><primitive id="db" template="t"/></group>'
+    sim = cluster(1, "ab", template + clone(inner, **values))
+    sim.run_for(seconds(2))
+    assert resources_shown(sim) == [
+        "  all (clone, globally unique)",
+        "    g:0 (group)",
+        "      db:0                 a                    ocf:x:Dummy",
+        "    g:1 (group)",
+        "      db:1                 b                    ocf:x:Dummy",
+    ]
+
+
+def test_the_status_tells_what_is_not_touched_and_why() -> None:
+    resources = (
+        dummy("one", extra=meta("one", is_managed="false"))
+        + dummy("two", extra=meta("two", maintenance="true"))
+        + dummy("three", extra=meta("three", target_role="Stopped"))
+        + '<primitive id="four" class="ocf" provider="x" type="Dummy"><operations>'
+        '<op id="four-m" name="monitor" interval="1s" on-fail="block"/></operations></primitive>'
+    )
+    sim = cluster(1, "a", resources)
+    sim.run_for(seconds(12))  # a lone node waits initdead, 10 s
+    sim.world.kill("four", "a")
+    sim.run_for(seconds(3))
+    assert resources_shown(sim)[:4] == [
+        "  one                  stopped              ocf:x:Dummy  (unmanaged)",
+        "  two                  stopped              ocf:x:Dummy  (maintenance)",
+        "  three                stopped              ocf:x:Dummy  (disabled)",
+        "  four                 stopped              ocf:x:Dummy  "
+        "(blocked on a: clean up when it is in order)",
+    ]
+
+
+@given(seed=st.integers(0, 2**32), data=st.data())
+@settings(max_examples=25, deadline=None)
+def test_whatever_happens_there_is_one_promoted_and_in_the_end_all_is_well(
+    seed: int, data: st.DataObject
+) -> None:
+    values = {"promotable": "true", "notify": "true", "interleave": "true"}
+    inner = f'<group id="g">{dummy("db")}{dummy("web")}</group>'
+    sim = cluster(seed, "abc", clone(inner, **values), prefer(a=30, b=20, c=10))
+    down: dict[str, str] = {}
+    faults = st.tuples(
+        st.sampled_from([5, 40, 100, 300, 1_000, 3_000]),
+        st.sampled_from("abc"),
+        st.sampled_from(["crash", "kill", "process", "back"]),
+    )
+    for wait, node, fault in data.draw(st.lists(faults, max_size=8)):
+        sim.run_for(milliseconds(wait))
+        if fault == "process":
+            sim.world.kill("db", node)
+        elif fault == "back":
+            _bring_back(sim, node, down.pop(node, ""))
+        elif fault == "crash" and down.get(node) != "crash":
+            sim.crash(node)
+            down[node] = fault
+        elif fault == "kill" and node not in down:
+            sim.kill_cluster_daemon(node)
+            down[node] = fault
+    for node, fault in sorted(down.items()):
+        _bring_back(sim, node, fault)
+    sim.run_for(seconds(15))
+    sim.ask("a", Cleanup("all", ""))
+    sim.run_for(seconds(10))
+    for name in ("db", "web"):
+        assert (sim.world.on(name), sim.world.promoted_on(name)) == ({"a", "b", "c"}, {"a"})
+    quiet(sim)
+    assert sim.doubles == []
+
+
+def _bring_back(sim: SimCluster, node: str, fault: str) -> None:
+    if fault == "crash":
+        sim.power_on(node)
+    elif fault == "kill":
+        sim.restart_cluster_daemon(node)

@@ -18,6 +18,8 @@ def _lines(report: Report) -> Iterator[str]:
     yield f"Coordinator: {coordinator}, partition {quorum}, CIB {report['version']}"
     if not report["synchronised"]:
         yield f"{report['node']} has not joined the coordinator yet: what follows may be old"
+    if report["maintenance"]:
+        yield "Maintenance mode: the cluster touches nothing"
     yield ""
     yield "Nodes:"
     for node in report["nodes"]:
@@ -45,22 +47,44 @@ def _lines(report: Report) -> Iterator[str]:
             )
 
 
-def _resource(resource: Report, indent: str) -> Iterator[str]:
+def _resource(resource: Report, indent: str, *, promotable: bool = False) -> Iterator[str]:
     if "group" in resource:
         yield f"{indent}{resource['id']} (group)"
         for member in resource["group"]:
-            yield from _resource(member, indent + "  ")
+            yield from _resource(member, indent + "  ", promotable=promotable)
         return
     if "clone" in resource:
-        yield f"{indent}{resource['id']} (clone: not scheduled yet)"
-        yield from _resource(resource["clone"], indent + "  ")
+        kinds = [kind for kind in ("promotable", "globally_unique") if resource[kind]]
+        words = ", ".join(["clone", *(kind.replace("_", " ") for kind in kinds)])
+        yield f"{indent}{resource['id']} ({words})"
+        for inner in resource["clone"]:
+            yield from _resource(inner, indent + "  ", promotable=resource["promotable"])
         return
-    where = " and ".join(resource["nodes"]) or "stopped"
-    flags = [] if resource["managed"] else ["unmanaged"]
+    where = _places(resource) if promotable else " and ".join(resource["nodes"])
+    flags = _flags(resource)
+    tail = f"  ({', '.join(flags)})" if flags else ""
+    yield f"{indent}{resource['id']:<20} {where or 'stopped':<20} {resource['agent']}{tail}"
+
+
+def _places(resource: Report) -> str:
+    promoted = resource["promoted"]
+    others = [node for node in resource["nodes"] if node not in promoted]
+    roles = (("Promoted", promoted), ("Unpromoted", others))
+    return ", ".join(f"{role} on {' and '.join(nodes)}" for role, nodes in roles if nodes)
+
+
+def _flags(resource: Report) -> list[str]:
+    flags = []
+    if resource["maintenance"]:
+        flags.append("maintenance")
+    elif not resource["managed"]:
+        flags.append("unmanaged")
     if resource["target_role"] == "Stopped":
         flags.append("disabled")
-    tail = f"  ({', '.join(flags)})" if flags else ""
-    yield f"{indent}{resource['id']:<20} {where:<20} {resource['agent']}{tail}"
+    elif resource["target_role"] == "Unpromoted":
+        flags.append("not to be promoted")
+    flags += [f"blocked on {node}: clean up when it is in order" for node in resource["blocked"]]
+    return flags
 
 
 def render_links(report: Report) -> str:

@@ -39,7 +39,7 @@ from standfest.model.time import Instant, earliest, seconds
 from standfest.runtime.cluster import inputs, links, protocol
 from standfest.runtime.cluster.effects import KeepInput, Level, MemberEffect, Save, Send, note
 from standfest.runtime.cluster.failures import failure_changes, forget_failures
-from standfest.runtime.cluster.requests import changes_for, members
+from standfest.runtime.cluster.requests import changes_for, histories
 from standfest.runtime.cluster.settings import JOIN_TIMEOUT, ClusterSettings
 
 Effects = list[MemberEffect]
@@ -264,9 +264,8 @@ class Coordinator:
         configuration = self._configuration()
         request = message.request
         try:
-            changes, text = changes_for(
-                request, self.replica.cib, configuration, self.settings.nodes
-            )
+            known = self.replica.cib
+            changes, text = changes_for(request, known, configuration, self.settings.nodes)
             before = self.replica.cib.version
             effects: Effects = [note("request", request=type(request).__name__, text=text)]
             if isinstance(request, protocol.Standby):
@@ -283,7 +282,7 @@ class Coordinator:
             self._asked.setdefault(after, []).append((node, message.id, text))
             effects += self._replicated(proposed)
         if isinstance(request, protocol.Cleanup):
-            for resource in members(configuration, request.resource):
+            for resource in histories(configuration, known.status, request.resource):
                 where = [request.node] if request.node else sorted(self.joined)
                 effects += [Send(n, protocol.Forget(self.term, resource)) for n in where]
         return effects + self._consider(now, wall, type(request).__name__.lower())

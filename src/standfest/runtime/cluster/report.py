@@ -1,12 +1,15 @@
 """What a member tells administrators: a plain structure for text, JSON and the lab alike."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from standfest.config.cib import compile_configuration
-from standfest.model.configuration import Clone, Group, Primitive, Resource
-from standfest.model.operations import OperationStatus
+from standfest.model.configuration import Clone, Group, OnFail, Primitive, Resource
+from standfest.model.operations import OperationResult, OperationStatus
 from standfest.model.status import Status
 from standfest.runtime.cluster.member import ClusterMember
+
+_TRUE = ("on", "true", "yes", "y", "1")
 
 
 def report(member: ClusterMember, what: str) -> dict[str, Any]:
@@ -22,46 +25,103 @@ def report(member: ClusterMember, what: str) -> dict[str, Any]:
     if what == "cib":
         return base
     configuration, _ = compile_configuration(cib.configuration)
-    standby = {
-        entry.name
-        for entry in configuration.nodes
-        if dict(entry.attributes).get("standby") in ("on", "true", "yes", "1")
-    }
+    stated = {entry.name: dict(entry.attributes) for entry in configuration.nodes}
     return {
         **base,
-        "nodes": [_node(member, name, standby) for name in member.settings.nodes],
+        "maintenance": configuration.options.maintenance_mode,
+        "nodes": [_node(member, name, stated.get(name, {})) for name in member.settings.nodes],
         "resources": [_resource(cib.status, resource) for resource in configuration.resources],
         "failures": _failures(cib.status),
     }
 
 
-def _node(member: ClusterMember, name: str, standby: set[str]) -> dict[str, Any]:
+def _node(member: ClusterMember, name: str, stated: Mapping[str, str]) -> dict[str, Any]:
+    """Return one node; stated: its permanent attributes, which the transient ones override."""
     state = member.cib.status.node(name)
+    attributes = dict(state.attributes) if state else {}
+    known = {**stated, **attributes}
     if state is None or not state.in_membership:
         status = "offline"
     elif not state.online:
         status = "pending"
     else:
-        status = "standby" if name in standby else "online"
-    attributes = dict(state.attributes) if state else {}
+        wished = (word for word in ("maintenance", "standby") if known.get(word, "") in _TRUE)
+        status = next(wished, "online")
     return {"name": name, "status": status, "attributes": attributes}
 
 
 def _resource(status: Status, resource: Resource) -> dict[str, Any]:
     match resource:
         case Primitive():
+            return _primitive(status, resource, "")
+        case Group():
+            return _group(status, resource, "")
+        case Clone():
             return {
                 "id": resource.id,
-                "agent": str(resource.agent),
-                "nodes": [state.name for state in status.nodes if state.runs(resource.id)],
-                "managed": resource.options.is_managed,
-                "target_role": resource.options.target_role.value,
+                "promotable": resource.promotable,
+                "globally_unique": resource.globally_unique,
+                "clone": [
+                    _inner(status, resource.child, suffix) for suffix in _suffixes(status, resource)
+                ],
             }
-        case Group():
-            members = [_resource(status, member) for member in resource.members]
-            return {"id": resource.id, "group": members}
-        case Clone():
-            return {"id": resource.id, "clone": _resource(status, resource.child)}
+
+
+def _inner(status: Status, child: Primitive | Group, suffix: str) -> dict[str, Any]:
+    if isinstance(child, Group):
+        return _group(status, child, suffix)
+    return _primitive(status, child, suffix)
+
+
+def _suffixes(status: Status, clone: Clone) -> list[str]:
+    """Return what tells the instances apart: nothing, or the numbers that any node has run."""
+    if not clone.globally_unique:
+        return [""]
+    inner = clone.child.members if isinstance(clone.child, Group) else (clone.child,)
+    ours = {primitive.id for primitive in inner}
+    names = (name.rpartition(":") for state in status.nodes for name, _ in state.history)
+    numbers = {number for base, _, number in names if base in ours}
+    return [f":{n}" for n in sorted(numbers, key=lambda n: (len(n), n))] or [""]
+
+
+def _group(status: Status, group: Group, suffix: str) -> dict[str, Any]:
+    members = [_primitive(status, member, suffix) for member in group.members]
+    return {"id": group.id + suffix, "group": members}
+
+
+def _primitive(status: Status, primitive: Primitive, suffix: str) -> dict[str, Any]:
+    """Return where it is active and promoted; anonymous instances are together under one name."""
+    name, options = primitive.id + suffix, primitive.options
+    there = [state for state in status.nodes if state.in_membership]
+    active = [state for state in there if state.runs(name)]
+    return {
+        "id": name,
+        "agent": str(primitive.agent),
+        "nodes": [state.name for state in active],
+        "promoted": [state.name for state in active if state.promoted(name)],
+        "blocked": [state.name for state in there if _blocked(primitive, state.of(name))],
+        "managed": options.is_managed,
+        "maintenance": options.maintenance,
+        "target_role": options.target_role.value,
+    }
+
+
+def _blocked(primitive: Primitive, history: tuple[OperationResult, ...]) -> bool:
+    """Return whether a failure that nobody may repair but an administrator is on record."""
+    stated = {(entry.name, entry.interval): entry.on_fail for entry in primitive.operations}
+    for entry in history:
+        operation = entry.operation
+        # Without fencing a resource that did not stop can only be left alone.
+        default = OnFail.BLOCK if operation.task == "stop" else None
+        reaction = stated.get((operation.task, operation.interval)) or default
+        if _failed(entry) and reaction is OnFail.BLOCK:
+            return True
+    return False
+
+
+def _failed(entry: OperationResult) -> bool:
+    probe = entry.operation.task == "monitor" and not entry.operation.interval
+    return entry.status is not OperationStatus.PENDING and not entry.succeeded and not probe
 
 
 def _failures(status: Status) -> list[dict[str, Any]]:
@@ -79,7 +139,5 @@ def _failures(status: Status) -> list[dict[str, Any]]:
         for state in status.nodes
         for name, entries in state.history
         for entry in entries
-        if entry.status is not OperationStatus.PENDING
-        and not entry.succeeded
-        and not (entry.operation.task == "monitor" and not entry.operation.interval)
+        if _failed(entry)
     ]

@@ -10,9 +10,10 @@ from standfest.core.cib.changes import (
     SetNodeAttribute,
 )
 from standfest.core.cib.document import Cib
-from standfest.model.configuration import Clone, Configuration, Group
+from standfest.model.configuration import Clone, Configuration, Group, Resource
 from standfest.model.element import Element
 from standfest.model.errors import OperationError
+from standfest.model.status import NodeState, Status
 from standfest.runtime.cluster.failures import forget_failures
 from standfest.runtime.cluster.protocol import Cleanup, Clear, Move, Request, Standby
 
@@ -31,67 +32,77 @@ def changes_for(
             text = f"{node} goes into standby" if on else f"{node} takes part again"
             return (SetNodeAttribute(node, "standby", value),), text
         case Move(resource, node):
-            return _move(_whole(configuration, resource), node, cib, configuration, nodes)
+            return _move(resource, node, cib, configuration, nodes)
         case Clear(resource):
-            whole = _whole(configuration, resource)
+            whole = _found(configuration, resource)[0].id
             gone = tuple(RemoveConstraint(name) for name in _moves(cib, whole))
             return gone, f"{whole} may run anywhere again" if gone else f"{whole} was not moved"
         case Cleanup(resource, node):
             if node:
                 _known("node", node, nodes)
-            cleaned = tuple(_cleanup(cib, members(configuration, resource), node))
+            names = histories(configuration, cib.status, resource)
+            cleaned = tuple(_cleanup(cib, names, node))
             return cleaned, f"failures of {resource} are forgotten"
 
 
-def members(configuration: Configuration, resource: str) -> tuple[str, ...]:
-    """Return the primitives that a resource id stands for; raises OperationError if unknown."""
+def histories(configuration: Configuration, status: Status, resource: str) -> tuple[str, ...]:
+    """Return under which names operations of a resource, or of what is in it, are recorded.
+
+    Instances of globally unique clones are `ID:NUMBER`, as far as any node knows of them; a number
+    may also be asked for. Raises OperationError if the resource is unknown.
+    """
+    _, names = _found(configuration, resource)
+    recorded = {name for state in status.nodes for name, _ in state.history}
+    numbered = {name for name in recorded if name.rpartition(":")[0] in names}
+    return (*names, *sorted(numbered))
+
+
+def _found(configuration: Configuration, resource: str) -> tuple[Resource, tuple[str, ...]]:
+    """Return the outermost resource around one, and the primitives that the id stands for."""
     for top in configuration.resources:
         inner = top.child if isinstance(top, Clone) else top
         primitives = inner.members if isinstance(inner, Group) else (inner,)
         names = tuple(primitive.id for primitive in primitives)
         if resource in (top.id, inner.id):
-            return names
-        if resource in names:
-            return (resource,)
+            return top, names
+        unique = isinstance(top, Clone) and top.globally_unique
+        if resource in names or (unique and resource.rpartition(":")[0] in names):
+            return top, (resource,)
     known = [resource.id for resource in configuration.resources]
     raise OperationError(f"no resource {resource}; expected one of: {', '.join(known) or 'none'}")
-
-
-def _whole(configuration: Configuration, resource: str) -> str:
-    """Return the resource that moves as one: the group or clone around a member."""
-    members(configuration, resource)
-    for top in configuration.resources:
-        inner = top.child if isinstance(top, Clone) else top
-        primitives = inner.members if isinstance(inner, Group) else (inner,)
-        if resource in {top.id, inner.id, *(primitive.id for primitive in primitives)}:
-            return top.id
-    raise AssertionError("members() has found it")
 
 
 def _move(
     resource: str, node: str, cib: Cib, configuration: Configuration, nodes: tuple[str, ...]
 ) -> tuple[tuple[Change, ...], str]:
-    before = tuple(RemoveConstraint(name) for name in _moves(cib, resource))
+    """Move the resource with all around it; of a promotable clone, the promoted role."""
+    top, _ = _found(configuration, resource)
+    whole = top.id
+    promotable = isinstance(top, Clone) and top.promotable
+    role = "Promoted" if promotable else "Started"
+    what = f"{whole}'s promoted role" if promotable else whole
+    before = tuple(RemoveConstraint(name) for name in _moves(cib, whole))
     if node:
         _known("node", node, nodes)
-        prefer = _location(f"cli-prefer-{resource}", resource, node, "INFINITY")
-        return (*before, AddConstraint(prefer)), f"{resource} goes to {node} and stays there"
-    inside = members(configuration, resource)
-    here = [s.name for s in cib.status.nodes if any(s.runs(name) for name in inside)]
+        prefer = _location(f"cli-prefer-{whole}", whole, role, node, "INFINITY")
+        return (*before, AddConstraint(prefer)), f"{what} goes to {node} and stays there"
+    names = histories(configuration, cib.status, whole)
+    active = NodeState.promoted if promotable else NodeState.runs
+    here = [state.name for state in cib.status.nodes if any(active(state, n) for n in names)]
     if len(here) != 1:
         where = " and ".join(here) or "no node"
-        raise OperationError(f"{resource} runs on {where}; expected one node, or name the target")
-    ban = _location(f"cli-ban-{resource}-on-{here[0]}", resource, here[0], "-INFINITY")
-    return (*before, AddConstraint(ban)), f"{resource} leaves {here[0]} until it is cleared"
+        raise OperationError(f"{what} is on {where}; expected one node, or name the target")
+    ban = _location(f"cli-ban-{whole}-on-{here[0]}", whole, role, here[0], "-INFINITY")
+    return (*before, AddConstraint(ban)), f"{what} leaves {here[0]} until it is cleared"
 
 
-def _location(identifier: str, resource: str, node: str, score: str) -> Element:
+def _location(identifier: str, resource: str, role: str, node: str, score: str) -> Element:
     return Element(
         "rsc_location",
         (
             ("id", identifier),
             ("rsc", resource),
-            ("role", "Started"),
+            ("role", role),
             ("node", node),
             ("score", score),
         ),
