@@ -1,0 +1,44 @@
+"""What a data plane must offer: read what is forwarded, change it, count it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from standfest.model.forwarding import Change, Counters, DestinationKey, ServiceKey, Table
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a backend can do on this machine, found by trying.
+
+    methods: of NAT, DR and TUN; schedulers: by name; counted: whether schedulers by connections
+    (lc, wlc, ...) are exact.
+    """
+
+    methods: frozenset[str]
+    schedulers: frozenset[str]
+    ipv6: bool
+    persistence: bool
+    sync: bool
+    counted: bool
+
+
+class BalancerBackend(Protocol):
+    """One data plane. Every call raises OperationError when the kernel refuses."""
+
+    name: str
+
+    def capabilities(self) -> Capabilities:
+        """Return what it can do here."""
+
+    def read(self) -> Table:
+        """Return what is forwarded now: a daemon that starts again adopts it."""
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Make the changes, in order; all or nothing where the kernel can."""
+
+    def counters(self) -> Mapping[tuple[ServiceKey, DestinationKey], Counters]:
+        """Return what every server has carried, and its connections now."""
+
+    def close(self, *, keep: bool) -> None:
+        """Let go; keep: what is forwarded goes on (an upgrade), else it is removed."""
