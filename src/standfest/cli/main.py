@@ -11,6 +11,7 @@ from standfest import __version__
 VERBS = {
     "agent": ("standfest.agents.front", "Run a built-in resource agent, or list them."),
     "check": ("standfest.cli.check", "Say whether configuration files can be used."),
+    "director": ("standfest.cli.director", "Run the virtual routers of a keepalived.conf."),
     "drill": (
         "standfest.cli.drill",
         "Build the installation in namespaces and break it on purpose.",
@@ -20,6 +21,7 @@ VERBS = {
     "run": ("standfest.cli.run", "Run this node's daemons in the foreground."),
     "simulate": ("standfest.cli.simulate", "Show what the cluster would do with a CIB."),
     "status": ("standfest.cli.status", "Show nodes, resources and failures."),
+    "vrrp": ("standfest.cli.vrrp", "Show the virtual routers of the running director."),
     "why": ("standfest.cli.why", "Say why a resource is where it is, or does not run."),
 }
 """Verb -> (module with a click command named `command`, one-line help)."""

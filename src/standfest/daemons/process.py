@@ -8,6 +8,7 @@ import signal
 import socket
 
 PR_SET_PDEATHSIG = 1
+PR_SET_NAME = 15
 MCL_CURRENT = 1
 MCL_FUTURE = 2
 REALTIME_PRIORITY = 20
@@ -35,6 +36,12 @@ def become_realtime() -> list[str]:
     if libc.mlockall(MCL_CURRENT) != 0:
         failed.append(f"locked memory: {os.strerror(ctypes.get_errno())}")
     return failed
+
+
+def name_process(name: str) -> None:
+    """Give this process a name of its own in `ps`: at most 15 bytes. Source: prctl(2)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(PR_SET_NAME, ctypes.c_char_p(name.encode()[:15]), 0, 0, 0)
 
 
 def settle_memory() -> None:

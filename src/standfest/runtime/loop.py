@@ -6,6 +6,7 @@ selectors rather than asyncio: 10 MB less in each daemon (docs/adr/0007).
 """
 
 import os
+import select
 import selectors
 import signal
 import time
@@ -24,18 +25,19 @@ class Loop:
     """Calls handlers of readable and writable descriptors, and one timer."""
 
     def __init__(
-        self, deadline: Callable[[], Instant | None], on_timer: Callable[[], None]
+        self,
+        deadline: Callable[[], Instant | None],
+        on_timer: Callable[[], None],
+        *,
+        clock: Callable[[], Instant] = time.monotonic_ns,
     ) -> None:
+        """Prepare; clock: nanoseconds that never go back, `now` to whoever asks the loop."""
+        self.now = clock
         self._selector = selectors.DefaultSelector()
         self._deadline = deadline
         self._on_timer = on_timer
         self._running = True
         self._signals: dict[int, Callable[[], None]] = {}
-
-    @staticmethod
-    def now() -> Instant:
-        """Return the monotonic clock; it stands still while the machine is suspended."""
-        return time.monotonic_ns()
 
     @staticmethod
     def wall() -> int:
@@ -56,7 +58,7 @@ class Loop:
         if fileno in self._selector.get_map():
             self._selector.unregister(fileno)
 
-    def on_signal(self, number: signal.Signals, handler: Callable[[], None]) -> None:
+    def on_signal(self, number: int, handler: Callable[[], None]) -> None:
         """Call `handler` from the loop, not from the signal, when the signal arrives."""
         if not self._signals:
             receive, send = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -69,15 +71,23 @@ class Loop:
         """End `run` after the handler that is being called."""
         self._running = False
 
+    def release(self) -> None:
+        """Let go of everything, in a fork that will have a loop of its own."""
+        self._selector.close()
+        if self._signals:
+            signal.set_wakeup_fd(-1)
+        for number in self._signals:
+            signal.signal(number, signal.SIG_DFL)
+
     def run(self) -> None:
         """Serve descriptors and the timer until `stop`."""
         while self._running:
             at = self._deadline()
             wait = IDLE_WAIT_S
             if at is not None:
-                wait = max(0.0, (at - time.monotonic_ns()) / NANOSECONDS_PER_SECOND)
+                wait = max(0.0, (at - self.now()) / NANOSECONDS_PER_SECOND)
             self._serve(min(wait, IDLE_WAIT_S))
-            if at is not None and time.monotonic_ns() >= at:
+            if at is not None and self.now() >= at:
                 # What has arrived while we slept too long counts before its absence is judged.
                 for _ in range(MAX_CATCH_UP):
                     if not self._serve(0):
@@ -86,7 +96,10 @@ class Loop:
 
     def _serve(self, wait_s: float) -> bool:
         """Wait for descriptors, call their handlers; return whether any was ready."""
-        ready = self._selector.select(wait_s)
+        # epoll counts milliseconds and rounds up: at an advert interval of 10 ms that is a lot.
+        if wait_s > 0 and not select.select([self._selector], (), (), wait_s)[0]:
+            return False
+        ready = self._selector.select(0)
         for key, events in ready:
             key.data(events)
         return bool(ready)

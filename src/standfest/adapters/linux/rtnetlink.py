@@ -48,7 +48,7 @@ class RouteNetlink:
     def links(self) -> list[Link]:
         """Return all interfaces."""
         body = struct.pack("=BBHiII", 0, 0, 0, 0, 0, 0)
-        return [_link(answer) for answer in self._ask(RTM_GETLINK, F_DUMP, body, "links")]
+        return [_link(answer) for answer in self.request(RTM_GETLINK, F_DUMP, body, "links")]
 
     def link(self, device: str) -> Link | None:
         """Return one interface, or None."""
@@ -57,17 +57,17 @@ class RouteNetlink:
     def link_up(self, device: str) -> None:
         """Bring an interface up."""
         body = struct.pack("=BBHiII", 0, 0, 0, self._index(device), IFF_UP, IFF_UP)
-        self._ask(RTM_NEWLINK, F_ACK, body, f"bring {device} up")
+        self.request(RTM_NEWLINK, F_ACK, body, f"bring {device} up")
 
     def addresses(self) -> list[Address]:
         """Return all IPv4 and IPv6 addresses."""
         names = {link.index: link.name for link in self.links()}
         body = struct.pack("=BBBBI", 0, 0, 0, 0, 0)
         found = []
-        for answer in self._ask(RTM_GETADDR, F_DUMP, body, "addresses"):
+        for answer in self.request(RTM_GETADDR, F_DUMP, body, "addresses"):
             _, prefix, _, _, index = struct.unpack_from("=BBBBI", answer)
-            attributes = dict(_attributes(answer[8:]))
-            raw = attributes.get(IFA_LOCAL) or attributes.get(IFA_ADDRESS, b"")
+            values = dict(attributes(answer[8:]))
+            raw = values.get(IFA_LOCAL) or values.get(IFA_ADDRESS, b"")
             if len(raw) in (4, 16):
                 ip = str(ipaddress.ip_address(raw))
                 found.append(Address(names.get(index, str(index)), ip, prefix))
@@ -77,25 +77,25 @@ class RouteNetlink:
         """Add an address with its broadcast; IPv6 without duplicate address detection."""
         body = self._address(device, ip, prefix)
         what = f"add {ip}/{prefix} to {device}"
-        self._ask(RTM_NEWADDR, F_ACK | F_CREATE, body, what, ignore=EEXIST)
+        self.request(RTM_NEWADDR, F_ACK | F_CREATE, body, what, ignore=EEXIST)
 
     def delete_address(self, device: str, ip: str, prefix: int) -> None:
         """Delete an address."""
         body = self._address(device, ip, prefix)
         what = f"delete {ip}/{prefix} from {device}"
-        self._ask(RTM_DELADDR, F_ACK, body, what, ignore=EADDRNOTAVAIL)
+        self.request(RTM_DELADDR, F_ACK, body, what, ignore=EADDRNOTAVAIL)
 
     def default_route(self) -> tuple[str, str] | None:
         """Return (gateway, device) of the IPv4 default route in the main table."""
         names = {link.index: link.name for link in self.links()}
         body = struct.pack("=BBBBBBBBI", socket.AF_INET, 0, 0, 0, 0, 0, 0, 0, 0)
-        for answer in self._ask(RTM_GETROUTE, F_DUMP, body, "routes"):
+        for answer in self.request(RTM_GETROUTE, F_DUMP, body, "routes"):
             _, length, _, _, table, _, _, kind, _ = struct.unpack_from("=BBBBBBBBI", answer)
-            attributes = dict(_attributes(answer[12:]))
-            gateway = attributes.get(RTA_GATEWAY)
+            values = dict(attributes(answer[12:]))
+            gateway = values.get(RTA_GATEWAY)
             if length or table != RT_TABLE_MAIN or kind != RTN_UNICAST or gateway is None:
                 continue
-            index = struct.unpack("=i", attributes.get(RTA_OIF, b"\0\0\0\0"))[0]
+            index = struct.unpack("=i", values.get(RTA_OIF, b"\0\0\0\0"))[0]
             return socket.inet_ntoa(gateway), names.get(index, str(index))
         return None
 
@@ -103,12 +103,12 @@ class RouteNetlink:
         """Replace the default route."""
         body = self._route(gateway, device)
         what = f"default route by {gateway}"
-        self._ask(RTM_NEWROUTE, F_ACK | F_CREATE | F_REPLACE, body, what)
+        self.request(RTM_NEWROUTE, F_ACK | F_CREATE | F_REPLACE, body, what)
 
     def delete_default_route(self, gateway: str, device: str) -> None:
         """Delete this default route."""
         body = self._route(gateway, device)
-        self._ask(RTM_DELROUTE, F_ACK, body, f"default route by {gateway}", ignore=ESRCH)
+        self.request(RTM_DELROUTE, F_ACK, body, f"default route by {gateway}", ignore=ESRCH)
 
     def _index(self, device: str) -> int:
         try:
@@ -122,27 +122,29 @@ class RouteNetlink:
         family = socket.AF_INET6 if six else socket.AF_INET
         flags = IFA_F_NODAD if six else 0
         body = struct.pack("=BBBBI", family, prefix, flags, 0, self._index(device))
-        body += _attribute(IFA_LOCAL, address.packed) + _attribute(IFA_ADDRESS, address.packed)
+        body += attribute(IFA_LOCAL, address.packed) + attribute(IFA_ADDRESS, address.packed)
         if not six and prefix < 31:
             network = ipaddress.ip_network(f"{ip}/{prefix}", strict=False)
-            body += _attribute(IFA_BROADCAST, network.broadcast_address.packed)
+            body += attribute(IFA_BROADCAST, network.broadcast_address.packed)
         return body
 
     def _route(self, gateway: str, device: str) -> bytes:
         body = struct.pack(
             "=BBBBBBBBI", socket.AF_INET, 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, 0, RTN_UNICAST, 0
         )
-        body += _attribute(RTA_GATEWAY, socket.inet_aton(gateway))
-        return body + _attribute(RTA_OIF, struct.pack("=i", self._index(device)))
+        body += attribute(RTA_GATEWAY, socket.inet_aton(gateway))
+        return body + attribute(RTA_OIF, struct.pack("=i", self._index(device)))
 
-    def _ask(self, kind: int, flags: int, body: bytes, what: str, ignore: int = 0) -> list[bytes]:
+    def request(
+        self, kind: int, flags: int, body: bytes, what: str, ignore: int = 0
+    ) -> list[bytes]:
         """Send a request and return the bodies of the answers; raises OperationError."""
         self._sequence += 1
         header = HEADER.pack(HEADER.size + len(body), kind, flags | F_REQUEST, self._sequence, 0)
         self._socket.send(header + body)
         answers: list[bytes] = []
         while len(answers) < MAX_ANSWERS:
-            for answer_kind, sequence, answer in _messages(self._socket.recv(RECEIVE_BYTES)):
+            for answer_kind, sequence, answer in messages(self._socket.recv(RECEIVE_BYTES)):
                 if sequence != self._sequence:
                     continue
                 if answer_kind == NLMSG_DONE:
@@ -179,18 +181,20 @@ class LinkEvents:
 
 def _link(answer: bytes) -> Link:
     _, _, _, index, flags, _ = struct.unpack_from("=BBHiII", answer)
-    attributes = dict(_attributes(answer[16:]))
-    name = attributes.get(IFLA_IFNAME, b"").rstrip(b"\0").decode(errors="replace")
-    mac = attributes.get(IFLA_ADDRESS, b"")
+    values = dict(attributes(answer[16:]))
+    name = values.get(IFLA_IFNAME, b"").rstrip(b"\0").decode(errors="replace")
+    mac = values.get(IFLA_ADDRESS, b"")
     return Link(name, index, bool(flags & IFF_UP), bool(flags & IFF_LOWER_UP), mac)
 
 
-def _attribute(kind: int, value: bytes) -> bytes:
+def attribute(kind: int, value: bytes) -> bytes:
+    """Return one attribute, padded."""
     length = 4 + len(value)
     return struct.pack("=HH", length, kind) + value + b"\0" * (-length % 4)
 
 
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
+def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield (kind, value) of a message's attributes; the first that does not fit is the end."""
     while len(data) >= 4:
         length, kind = struct.unpack_from("=HH", data)
         if not 4 <= length <= len(data):
@@ -199,7 +203,8 @@ def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
         data = data[(length + 3) & ~3 :]
 
 
-def _messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+def messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """Yield (kind, sequence, body) of the messages of one datagram."""
     while len(data) >= HEADER.size:
         length, kind, _, sequence, _ = HEADER.unpack_from(data)
         if not HEADER.size <= length <= len(data):

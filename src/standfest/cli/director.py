@@ -1,0 +1,46 @@
+"""`standfest director FILE`: a redundant director as keepalived.conf describes it."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from standfest.model.errors import ConfigError
+
+EXIT_CONFIGURATION = 78  # EX_CONFIG, sysexits.h
+
+
+@click.command(name="director")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--check", is_flag=True, help="Only check the file.")
+@click.option("--pid-file", type=click.Path(path_type=Path), help="Write the process id there.")
+@click.option("--name", default="", help="Tell directors in one network namespace apart.")
+def command(file: Path, check: bool, pid_file: Path | None, name: str) -> None:
+    """Run the virtual routers of a keepalived.conf in the foreground, until SIGTERM.
+
+    SIGHUP reads the file again; SIGUSR1 and SIGUSR2 dump state and statistics as keepalived does.
+    """
+    if check:
+        sys.exit(_check(file))
+    words = [sys.executable, "-m", "standfest.daemons.director.main", str(file)]
+    if pid_file is not None:
+        words += ["--pid-file", str(pid_file)]
+    if name:
+        words += ["--name", name]
+    os.execv(sys.executable, words)  # a fresh, small process: what this one imported is gone
+
+
+def _check(file: Path) -> int:
+    """Print what is to be said of a file; return the exit status."""
+    from standfest.daemons.director.settings import read_file  # noqa: PLC0415  not to run it
+
+    try:
+        _, findings = read_file(str(file))
+    except ConfigError as error:
+        for finding in error.findings:
+            click.echo(str(finding), err=True)
+        return EXIT_CONFIGURATION
+    for finding in findings:
+        click.echo(str(finding), err=True)
+    return 0
