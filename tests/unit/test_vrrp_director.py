@@ -113,7 +113,13 @@ def test_stop_lets_go_resigns_tells_and_closes() -> None:
     assert made.deadline() is None
 
 
+def test_our_vrid_on_our_interface_is_taken() -> None:
+    """9568-7.1-6, 3768-7.1-5."""
+    assert dropped(started(one()).on_advertisement(1, heard(200))) == []
+
+
 def test_an_unknown_vrid_an_unknown_interface_and_another_family_are_dropped() -> None:
+    """9568-7.1-6, 3768-7.1-5."""
     made = started(one())
     for arrival in (
         heard(200, vrid=52),
@@ -150,20 +156,30 @@ def test_the_source_is_the_first_address_that_is_not_virtual() -> None:
 
 
 def test_ipv6_speaks_from_a_link_local_address() -> None:
-    """9568-5.1.2.1-1: a wide address alone is no source."""
+    """9568-5.1.2.1-1: not from a wide one, nor from the virtual one."""
     vip = VirtualAddress(IPv6Address("fe80::100"), 64)
     made = Director(DirectorSettings(instances=(one(family=Family.IPV6, addresses=(vip,)),)))
     wide, local = IPv6Address("fd00::5"), IPv6Address("fe80::5")
-    made.on_interface(0, InterfaceReport("eth0", True, (wide,)))
-    assert made.status()[0].faults == ("interface eth0 has no IPv6 address",)
     made.on_interface(0, InterfaceReport("eth0", True, (wide, vip.ip, local)))
     assert made.status()[0].source == local.packed
 
 
+def test_a_wide_address_alone_is_no_source_for_ipv6() -> None:
+    """9568-5.1.2.1-1."""
+    vip = VirtualAddress(IPv6Address("fe80::100"), 64)
+    made = Director(DirectorSettings(instances=(one(family=Family.IPV6, addresses=(vip,)),)))
+    made.on_interface(0, InterfaceReport("eth0", True, (IPv6Address("fd00::5"),)))
+    assert made.status()[0].faults == ("interface eth0 has no IPv6 address",)
+
+
 def test_ipv4_speaks_from_the_primary_address() -> None:
-    """9568-5.1.1.1-1, 3768-5.2.1-1: none is a fault."""
+    """9568-5.1.1.1-1, 3768-5.2.1-1."""
+    assert started(one()).status()[0].source == OWN.packed
+
+
+def test_without_an_ipv4_address_nothing_is_sent() -> None:
+    """9568-5.1.1.1-1, 3768-5.2.1-1: it is a fault."""
     made = started(one())
-    assert made.status()[0].source == OWN.packed
     effects = made.on_interface(1, InterfaceReport("eth0", True, ()))
     assert told(effects) == ["gw FAULT"]
     assert made.status()[0].faults == ("interface eth0 has no IPv4 address",)

@@ -80,7 +80,7 @@ def test_the_down_interval(version: int, priority: int, interval: int, expected:
 
 
 def test_an_owner_is_active_at_once() -> None:
-    """9568-6.4.1-1, 3768-6.4.1-1."""
+    """9568-6.4.1-1, 9568-6.4.1-4, 3768-6.4.1-1."""
     instance = Instance(settings(priority=255, initial_state=InitialState.MASTER))
     effects = instance.start(0)
     assert kinds(effects) == ["SendAdvertisement", "AddAddresses", "Announce", "Notify"]
@@ -103,7 +103,7 @@ def test_becoming_active_announces_every_address() -> None:
 
 
 def test_listening_announces_nothing() -> None:
-    """9568-6.4.1-2, 9568-6.4.1-3, 9568-6.4.2-6."""
+    """9568-6.4.1-2, 9568-6.4.1-3."""
     assert announced(Instance(settings()).start(0)) == []
 
 
@@ -111,9 +111,10 @@ def test_listening_announces_nothing() -> None:
 
 
 def test_a_backup_has_none_of_the_addresses() -> None:
-    """9568-6.4.2-1, 9568-6.4.2-2, 9568-6.4.2-4, 3768-6.4.2-1, 3768-6.4.2-2: what is not on an
+    """What is not on an interface is neither answered for by ARP or ND nor accepted.
 
-    interface is neither answered for by ARP or ND nor accepted.
+    9568-6.4.2-1, 9568-6.4.2-2, 9568-6.4.2-4, 9568-6.4.3-1, 3768-6.4.2-1, 3768-6.4.2-2,
+    3768-6.4.3-1.
     """
     instance = active()
     effects = instance.on_advertisement(1, heard(200))
@@ -122,12 +123,16 @@ def test_a_backup_has_none_of_the_addresses() -> None:
 
 
 def test_an_active_has_all_of_the_addresses() -> None:
-    """9568-6.4.2-1, 9568-6.4.2-2, 9568-6.4.3-1, 3768-6.4.2-1, 3768-6.4.3-1."""
+    """What is on an interface is answered for and accepted.
+
+    9568-6.4.2-1, 9568-6.4.2-2, 9568-6.4.2-4, 9568-6.4.3-1, 3768-6.4.2-1, 3768-6.4.2-2,
+    3768-6.4.3-1.
+    """
     assert added(backup().on_timer(3_609_375_000)) == ["10.77.0.100"]
 
 
 def test_a_stopped_backup_is_silent() -> None:
-    """9568-6.4.2-5, 3768-6.4.2-4."""
+    """9568-6.4.2-5, 9568-6.4.3-3, 3768-6.4.2-4, 3768-6.4.3-4."""
     instance = backup()
     assert instance.stop(1) == []
     assert instance.state == Initialize()
@@ -144,22 +149,30 @@ def test_the_down_timer_makes_it_active() -> None:
 
 
 def test_before_the_down_timer_nothing_happens() -> None:
-    """9568-6.4.2-6, 3768-6.4.2-5."""
+    """9568-6.4.2-6, 9568-6.1-2, 3768-6.4.2-5, 3768-6.1-2."""
     instance = backup()
     assert instance.on_timer(3_609_374_999) == []
     assert isinstance(instance.state, Backup)
 
 
 def test_a_resigning_active_leaves_the_skew_time() -> None:
-    """9568-6.4.2-7, 3768-6.4.2-6: 156/256 s."""
+    """9568-6.4.2-7, 9568-6.4.3-5, 3768-6.4.2-6, 3768-6.4.3-6: 156/256 s, and no answer."""
     instance = backup()
     assert instance.on_advertisement(seconds(1), heard(0)) == []
     assert instance.deadline() == 1_609_375_000
 
 
+def test_before_the_skew_time_a_resignation_makes_nobody_active() -> None:
+    """9568-6.1-1, 3768-6.1-1."""
+    instance = backup()
+    instance.on_advertisement(seconds(1), heard(0))
+    assert instance.on_timer(1_609_374_999) == []
+    assert sent(instance.on_timer(1_609_375_000)) == [100]
+
+
 @pytest.mark.parametrize("priority", [100, 101, 255])
 def test_an_equal_or_higher_priority_starts_the_timer_anew(priority: int) -> None:
-    """9568-6.4.2-8, 3768-6.4.2-7: from 1 s on."""
+    """9568-6.4.2-8, 9568-6.4.2-9, 3768-6.4.2-7, 3768-6.4.2-8: from 1 s on."""
     instance = backup()
     instance.on_advertisement(seconds(1), heard(priority))
     assert instance.deadline() == 4_609_375_000
@@ -173,7 +186,10 @@ def test_without_preemption_any_priority_does() -> None:
 
 
 def test_a_lower_priority_is_discarded() -> None:
-    """9568-6.4.2-9, 9568-6.4.2-7, 3768-6.4.2-8: the timer keeps running, its expiry preempts."""
+    """The timer keeps running, and its expiry preempts.
+
+    9568-6.4.2-7, 9568-6.4.2-8, 9568-6.4.2-9, 3768-6.4.2-6, 3768-6.4.2-7, 3768-6.4.2-8.
+    """
     instance = backup()
     instance.on_advertisement(seconds(1), heard(99, interval=seconds(2)))
     assert instance.state == Backup(seconds(1), 3_609_375_000)
@@ -192,20 +208,20 @@ def test_the_active_ones_interval_is_adopted() -> None:
 
 
 def test_an_owner_accepts_packets_whatever_accept_mode_says() -> None:
-    """9568-6.4.3-2, 3768-6.4.3-2."""
+    """9568-6.4.3-2, 3768-6.4.3-2, 3768-6.4.3-3."""
     effects = Instance(settings(priority=255, accept=False)).promote(0)
     assert [e.accept for e in effects if isinstance(e, AddAddresses)] == [True]
 
 
 def test_accept_mode_decides_for_everybody_else() -> None:
-    """9568-6.4.3-2, 3768-6.4.3-2: False drops packets to the addresses."""
+    """9568-6.4.3-2, 3768-6.4.3-2, 3768-6.4.3-3: False drops packets to the addresses."""
     for accept in (True, False):
         effects = Instance(settings(accept=accept)).promote(0)
         assert [e.accept for e in effects if isinstance(e, AddAddresses)] == [accept]
 
 
 def test_a_stopped_active_resigns() -> None:
-    """9568-6.4.3-3, 3768-6.4.3-4: priority 0, after the addresses are gone."""
+    """9568-6.4.3-3, 9568-6.4.2-5, 3768-6.4.3-4, 3768-6.4.2-4: 0, after the addresses are gone."""
     instance = active()
     effects = instance.stop(1)
     assert kinds(effects) == ["RemoveAddresses", "SendAdvertisement"]
@@ -214,12 +230,16 @@ def test_a_stopped_active_resigns() -> None:
 
 
 def test_an_active_advertises_every_interval() -> None:
-    """9568-6.4.3-4, 3768-6.4.3-5: and not before."""
+    """9568-6.4.3-4, 3768-6.4.3-5."""
     instance = active(garp=replace(settings().garp, delay=0))
-    assert instance.on_timer(seconds(1) - 1) == []
     assert [at for at, effects in until(instance, seconds(5)) if sent(effects)] == [
         seconds(n) for n in range(1, 6)
     ]
+
+
+def test_an_active_does_not_advertise_before_its_interval_has_passed() -> None:
+    """9568-6.4.3-4, 3768-6.4.3-5."""
+    assert active().on_timer(seconds(1) - 1) == []
 
 
 def test_a_resignation_is_answered_at_once() -> None:
@@ -230,7 +250,7 @@ def test_a_resignation_is_answered_at_once() -> None:
 
 
 def test_a_higher_priority_is_yielded_to() -> None:
-    """9568-6.4.3-6, 3768-6.4.3-7."""
+    """9568-6.4.3-6, 9568-6.4.3-7, 3768-6.4.3-7, 3768-6.4.3-8."""
     instance = active()
     effects = instance.on_advertisement(5, heard(101, interval=seconds(2)))
     assert kinds(effects) == ["RemoveAddresses", "Notify"]
@@ -252,7 +272,7 @@ def test_an_equal_priority_with_a_lower_address_is_not() -> None:
 
 
 def test_a_lower_priority_is_told_who_is_active() -> None:
-    """9568-6.4.3-7: an advertisement at once, for the sender and for the switches."""
+    """9568-6.4.3-6, 9568-6.4.3-7, 3768-6.4.3-7: at once, for the sender and for the switches."""
     instance = active()
     effects = instance.on_advertisement(5, heard(99))
     assert kinds(effects) == ["SendAdvertisement", "Announce"]
@@ -310,7 +330,7 @@ def test_another_authentication_type_is_discarded() -> None:
 
 
 def test_the_right_password_is_accepted_and_a_wrong_one_is_not() -> None:
-    """3768-7.1-7, 3768-5.3.6-2."""
+    """3768-7.1-7, 3768-5.3.6-2: one bit of the password differs."""
     instance = backup(version=2, authentication=PASS)
     right = heard(200, version=2, authentication_type=1, authentication=KEY)
     assert instance.on_advertisement(1, right) == []

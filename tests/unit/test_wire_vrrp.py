@@ -154,7 +154,7 @@ def test_a_complete_packet_is_accepted_whatever_follows_it() -> None:
 
 @pytest.mark.parametrize("size", range(20))
 def test_every_shorter_packet_is_refused(size: int) -> None:
-    """9568-7.1-4, 3768-7.1-3: a version 2 packet of one address has 20 bytes, version 3 has 12."""
+    """9568-7.1-4, 3768-7.1-3, 3768-5.3-1: version 2 with one address has 20 bytes, version 3 12."""
     assert refusal(message(V2)[:size]) == "short"
     if size < 12:
         assert refusal(message(V3)[:size]) == "short"
@@ -193,18 +193,33 @@ def test_ipv6_without_a_pseudo_header_is_refused() -> None:
     assert refusal(bytes(data), destination=GROUP_SIX) == "checksum"
 
 
-def test_vrid_0_is_refused_and_1_to_255_are_not() -> None:
+def test_an_ipv6_list_is_not_taken_for_an_ipv4_one() -> None:
+    """9568-5.2.9-1: one address has 16 bytes, and 12 bytes hold none."""
+    assert refusal(message(V6)[:12], destination=GROUP_SIX) == "short"
+    assert decode(message(V6), destination=GROUP_SIX).address_list()[0].version == 6
+
+
+def test_vrid_0_is_refused() -> None:
     """9568-5.2.3-1, 3768-5.3.3-1."""
     assert refusal(message(V3, byte1=0)) == "vrid"
+
+
+def test_vrids_1_to_255_are_accepted() -> None:
+    """9568-5.2.3-1, 3768-5.3.3-1."""
     assert decode(message(V3, byte1=1)).vrid == 1
     assert decode(message(V3, byte1=255)).vrid == 255
 
 
-def test_protocol_112_and_nothing_else() -> None:
+def test_protocol_112_is_vrrp() -> None:
     """9568-5.1.1.4-1, 3768-5.2.4-1."""
+    packet = bytes.fromhex("45c0002000010000ff70") + b"\0\0" + THERE + GROUP + message(V3)
+    assert vrrp.decode_ipv4_packet(packet, "eth0").advertisement == V3
+
+
+def test_another_protocol_is_refused() -> None:
+    """9568-5.1.1.4-1, 3768-5.2.4-1: 17 is UDP."""
     packet = bytearray(bytes.fromhex("45c0002000010000ff70") + b"\0\0" + THERE + GROUP)
     packet += message(V3)
-    assert vrrp.decode_ipv4_packet(bytes(packet), "eth0").advertisement == V3
     packet[9] = 17
     with pytest.raises(WireError, match="protocol 17"):
         vrrp.decode_ipv4_packet(bytes(packet), "eth0")
@@ -232,9 +247,15 @@ def test_a_broken_ip_header_is_refused(change: dict[int, int], reason: str) -> N
 
 
 def test_the_virtual_mac_names_family_and_vrid() -> None:
-    """9568-7.3-1: 00-00-5E-00-01-{VRID} and 00-00-5E-00-02-{VRID}."""
+    """9568-7.3-1, 3768-7.3-1: 00-00-5E-00-01-{VRID} and 00-00-5E-00-02-{VRID}."""
     assert vrrp.virtual_mac(Family.IPV4, 51).hex() == "00005e000133"
     assert vrrp.virtual_mac(Family.IPV6, 255).hex() == "00005e0002ff"
+
+
+def test_no_two_virtual_routers_share_a_virtual_mac() -> None:
+    """9568-7.3-1, 3768-7.3-1: 2 families x 255 VRIDs."""
+    macs = {vrrp.virtual_mac(family, vrid) for family in Family for vrid in range(1, 256)}
+    assert len(macs) == 510
 
 
 def test_multicast_groups_have_their_ethernet_addresses() -> None:
