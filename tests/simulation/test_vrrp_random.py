@@ -131,10 +131,13 @@ def fault(rng: random.Random, lan: Lan, scenario: Scenario) -> None:
             lan.link(name, interface, up=True)
 
 
-def check_steady(lan: Lan, scenario: Scenario) -> None:
+def check_groups(lan: Lan) -> None:
+    """Hold that each router has the addresses of all members of its group, or of none."""
     for router in lan.routers.values():
-        if scenario.grouped:
-            assert bool(router.owned.get("gw")) == bool(router.owned.get("nat")), router.name
+        assert bool(router.owned.get("gw")) == bool(router.owned.get("nat")), router.name
+
+
+def check_steady(lan: Lan, scenario: Scenario) -> None:
     owners = set(lan.active())
     for component in components(lan, "eth0"):
         here = owners & set(component)
@@ -148,6 +151,8 @@ def run(seed: int) -> None:
     rng = random.Random(seed)
     scenario = scenario_of(rng)
     lan = lan_of(rng, scenario)
+    if scenario.grouped:
+        lan.watch(lambda: check_groups(lan))
     for _ in range(6):
         weather, lan.weather = lan.weather, replace(lan.weather, loss=0.0)
         lan.run_for(scenario.patience)
