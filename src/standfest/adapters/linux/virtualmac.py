@@ -25,7 +25,7 @@ F_EXCL = 0x200
 IFF_UP = 0x1
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_LINK, IFLA_LINKINFO = 1, 3, 5, 18
 IFLA_INFO_KIND, IFLA_INFO_DATA = 1, 2
-IFLA_MACVLAN_MODE, MACVLAN_MODE_PRIVATE = 1, 1
+IFLA_MACVLAN_MODE, MACVLAN_MODE_BRIDGE = 1, 4
 IFLA_IPVLAN_MODE, IFLA_IPVLAN_FLAGS, IPVLAN_MODE_L2 = 1, 2, 0
 IPVLAN_FLAGS = {"bridge": 0, "private": 1, "vepa": 2}
 ENODEV = 19
@@ -94,7 +94,9 @@ def _creation(wanted: VirtualLink) -> bytes:
         raise OperationError(f"no network interface {wanted.base}") from error
     if wanted.mac is not None:
         kind = b"macvlan"
-        data = attribute(IFLA_MACVLAN_MODE, struct.pack("=I", MACVLAN_MODE_PRIVATE))
+        # Not private: such a macvlan swallows what comes in with its own MAC as the source, and
+        # with that the adverts of a peer, which has the same virtual MAC.
+        data = attribute(IFLA_MACVLAN_MODE, struct.pack("=I", MACVLAN_MODE_BRIDGE))
     else:
         kind = b"ipvlan"
         flags = IPVLAN_FLAGS[wanted.ipvlan_mode]
