@@ -316,6 +316,34 @@ def test_weight_0_is_a_matter_of_fault(reverse: bool, up: bool, state: str) -> N
     assert states(made) == [state]
 
 
+@pytest.mark.parametrize(
+    ("weight", "up", "priority", "state"),
+    [
+        (0, True, 100, "BACKUP"),
+        (0, False, 100, "FAULT"),
+        (-30, False, 70, "BACKUP"),
+        (30, True, 130, "BACKUP"),
+    ],
+)
+def test_a_tracked_interface_is_a_fault_or_a_weight(
+    weight: int, up: bool, priority: int, state: str
+) -> None:
+    made = started(one(tracks=(Track(TrackKind.INTERFACE, "eth2", weight),)))
+    made.on_interface(1, InterfaceReport("eth2", up))
+    assert (made.status()[0].priority, states(made)) == (priority, [state])
+
+
+def test_a_lost_neighbour_of_bfd_makes_its_director_let_go_at_once() -> None:
+    """Sub-second: no interval passes between the session's end and the resignation."""
+    made = started(one(tracks=(Track(TrackKind.BFD, "b"),)))
+    made.on_bfd(1, "b", up=True)
+    until(made, EXPIRY + 1)
+    assert states(made) == ["MASTER"]
+    effects = made.on_bfd(EXPIRY + 2, "b", up=False)
+    assert kinds(effects) == ["RemoveAddresses", "SendAdvertisement", "Notify"]
+    assert (sent(effects), told(effects)) == ([0], ["gw FAULT"])
+
+
 def test_an_owners_priority_cannot_be_moved() -> None:
     """9568-5.2.4-1, 3768-5.3.4-1."""
     made = started(one(priority=255, tracks=(Track(TrackKind.BFD, "b", -20),)))
