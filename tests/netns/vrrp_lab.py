@@ -11,13 +11,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 SOURCE = str(Path(__file__).parents[2] / "src")
 LOOK_S = 0.005
+ONE_SEGMENT = (("10.77.0.@/24", "fd00:77::@/64"),)
 
 
 def why_not(*programs: str) -> str:
@@ -105,10 +106,13 @@ class Node:
 
 
 class Lan:
-    """A bridge with two machines; 10.77.0.1 and .2, fd00:77::1 and ::2."""
+    """Two machines with a bridge for each of their interfaces, eth0 and perhaps eth1.
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
+    `segments` has for each interface the addresses with @ for the machine's number.
+    """
+
+    def __init__(self, directory: Path, segments: Sequence[Sequence[str]]) -> None:
+        self.directory, self.segments = directory, segments
         tag = f"sfv{os.getpid()}"
         self.switch = f"{tag}-switch"
         self.first = Node(f"{tag}-1", directory / "1")
@@ -117,29 +121,36 @@ class Lan:
 
     def build(self) -> None:
         """Make the namespaces and their cables."""
-        ip("netns", "add", self.switch)
-        ip("-n", self.switch, "link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
-        ip("-n", self.switch, "link", "set", "br0", "up")
-        for number, node in enumerate(self.nodes, 1):
-            ip("netns", "add", node.namespace)
-            end = ("type", "veth", "peer", "name", "eth0", "netns", node.namespace)
-            ip("-n", self.switch, "link", "add", f"port{number}", *end)
-            ip("-n", self.switch, "link", "set", f"port{number}", "master", "br0", "up")
-            ip("-n", node.namespace, "link", "set", "lo", "up")
-            ip("-n", node.namespace, "link", "set", "eth0", "up")
-            for address in (f"10.77.0.{number}/24", f"fd00:77::{number}/64"):
-                no_dad = ("nodad",) if ":" in address else ()
-                ip("-n", node.namespace, "address", "add", address, "dev", "eth0", *no_dad)
+        for name in (self.switch, *(node.namespace for node in self.nodes)):
+            ip("netns", "add", name)
+            ip("-n", name, "link", "set", "lo", "up")
+        for segment, addresses in enumerate(self.segments):
+            bridge = ("type", "bridge", "mcast_snooping", "0")
+            ip("-n", self.switch, "link", "add", f"br{segment}", *bridge)
+            ip("-n", self.switch, "link", "set", f"br{segment}", "up")
+            for number in (1, 2):
+                self._connect(number, segment, addresses)
         settled = until(lambda: not self._tentative(), 5)
         assert settled, "link-local addresses stay tentative"
+
+    def _connect(self, number: int, segment: int, addresses: Sequence[str]) -> None:
+        node, port = self.nodes[number - 1], f"port{number}-{segment}"
+        end = ("type", "veth", "peer", "name", f"eth{segment}", "netns", node.namespace)
+        ip("-n", self.switch, "link", "add", port, *end)
+        ip("-n", self.switch, "link", "set", port, "master", f"br{segment}", "up")
+        ip("-n", node.namespace, "link", "set", f"eth{segment}", "up")
+        for address in addresses:
+            no_dad = ("nodad",) if ":" in address else ()
+            words = ("address", "add", address.replace("@", str(number)), "dev", f"eth{segment}")
+            ip("-n", node.namespace, *words, *no_dad)
 
     def _tentative(self) -> bool:
         shown = [ip("-n", node.namespace, "address", "show", "tentative") for node in self.nodes]
         return any("inet6" in text for text in shown)
 
-    def cut(self, node: Node, *, cut: bool = True) -> None:
+    def cut(self, node: Node, segment: int = 0, *, cut: bool = True) -> None:
         """Pull a node's cable at the switch, or put it back."""
-        port = f"port{self.nodes.index(node) + 1}"
+        port = f"port{self.nodes.index(node) + 1}-{segment}"
         ip("-n", self.switch, "link", "set", port, "down" if cut else "up")
 
     def owners(self, address: str) -> list[int]:
@@ -186,9 +197,9 @@ class Lan:
 
 
 @contextmanager
-def lan(directory: Path) -> Iterator[Lan]:
+def lan(directory: Path, segments: Sequence[Sequence[str]] = ONE_SEGMENT) -> Iterator[Lan]:
     """Give a LAN for as long as it is needed."""
-    made = Lan(directory)
+    made = Lan(directory, segments)
     try:
         made.build()
         yield made
