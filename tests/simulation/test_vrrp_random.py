@@ -175,6 +175,32 @@ def test_hunt_for_two_owners(seed: int) -> None:
     run(seed)
 
 
+def test_groups_whose_members_win_crosswise_settle() -> None:
+    """Each router is better on one segment; both begin in the same moment, packets take 1 ms."""
+    lan = Lan(random.Random(1), Weather(0.0, milliseconds(1), milliseconds(1)))
+    for name, priorities in {"r0": (160, 150), "r1": (150, 160)}.items():
+        members = tuple(
+            InstanceSettings(
+                name=member,
+                interface=INTERFACES[member],
+                vrid=vrid,
+                version=3,
+                priority=priority,
+                addresses=(VirtualAddress(VIPS[member], 24),),
+            )
+            for vrid, (member, priority) in enumerate(zip(VIPS, priorities, strict=True), start=51)
+        )
+        groups = (SyncGroup("both", ("gw", "nat")),)
+        lan.router(name, DirectorSettings(instances=members, sync_groups=groups))
+    # 3 s + 106/256 s; both take over, each yields to the other after 1 ms. The lower address waits
+    # an interval longer the second time, so r1 is alone by 3.42 s + 3 s + 1 s at the latest.
+    lan.run_for(seconds(8))
+    assert (lan.active("gw"), lan.active("nat")) == (["r1"], ["r1"])
+    told = [len(router.told) for router in lan.routers.values()]
+    lan.run_for(seconds(60))
+    assert [len(router.told) for router in lan.routers.values()] == told
+
+
 class Overlap:
     """Measures for how long two routers own an instance at the same time."""
 

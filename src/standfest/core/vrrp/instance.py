@@ -53,6 +53,7 @@ class Instance:
         self.state: State = Initialize()
         self.priority = settings.priority
         self.source = settings.source.packed if settings.source else b""
+        self.yielded_to = b""
         self.counters = Counters()
         self._judge = Judge(settings)
         self._announcements = Announcements(settings.garp)
@@ -133,7 +134,7 @@ class Instance:
     def promote(self, now: Instant) -> Effects:
         """Become Active: say so, take the addresses, tell the neighbours."""
         self.counters.became_active += 1
-        self._stubborn = (b"", 0)
+        self._stubborn, self.yielded_to = (b"", 0), b""
         self._missing, self._restore_at = (), None
         effects: Effects = [self._advertise(now)]
         effects += moves.take(self.settings)
@@ -143,11 +144,15 @@ class Instance:
             effects.append(Announce(self.settings.name, everything, self.settings.garp.repeat))
         return [*effects, self._notify()]
 
-    def demote(self, now: Instant) -> Effects:
-        """Our group is no longer Active: leave, and tell whoever waits for us."""
+    def demote(self, now: Instant, *, extra_intervals: int = 0) -> Effects:
+        """Our group is no longer Active: leave, and tell whoever waits for us.
+
+        extra_intervals: how much longer than a down interval we wait.
+        """
         effects = self._resign() if self.is_active else []
         was_active = self.is_active
-        self.state = self._backup(now, self.settings.advert_interval)
+        interval = self.settings.advert_interval
+        self.state = self._backup(now + extra_intervals * interval, interval)
         return [*effects, self._notify()] if was_active else effects
 
     def set_priority(self, now: Instant, priority: int) -> Effects:
@@ -293,6 +298,7 @@ class Instance:
             told.priority == self.priority and arrival.source > self.source
         )
         if higher:
+            self.yielded_to = arrival.source
             return self._yield(now, told.interval)
         if told.priority == PRIORITY_OWNER:
             return self._warner.about_router(Warned.OWNER_CONFLICT, arrival.source)

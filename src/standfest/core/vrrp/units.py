@@ -78,9 +78,12 @@ class Unit:
             return []
         effects: Effects = []
         if _others_must_leave(before, moved.state):
+            # Two groups of which each wins on another segment send each other away, and would do
+            # so for ever: the one with the lower address waits so long that the other is first.
+            extra = 1 if moved.yielded_to > moved.source else 0
             for member in self.members:
                 if member.is_active:
-                    effects += member.demote(now)
+                    effects += member.demote(now, extra_intervals=extra)
         return effects + self.settle(now)
 
     def tell(self) -> Effects:
