@@ -11,7 +11,7 @@ from standfest.config.keepalived.directors import compare
 from standfest.config.keepalived.load import read
 from standfest.config.keepalived.parse import Parsed
 from standfest.config.keepalived.source import Files, Report, Setting
-from standfest.model.errors import ConfigError, Finding, Severity
+from standfest.model.errors import ConfigError, Finding
 
 
 class Kind(Enum):
@@ -46,7 +46,7 @@ class Checked:
     @property
     def usable(self) -> bool:
         """Return whether nothing refuses a file."""
-        return all(found.severity is not Severity.ERROR for found in self.findings)
+        return not any(found.refuses for found in self.findings)
 
 
 def kind_of(path: str, text: str) -> Kind:

@@ -34,7 +34,7 @@ from standfest.model.errors import ConfigError, Finding, Severity
 def command(paths: tuple[str, ...], config_id: str, *, as_json: bool, as_text: bool) -> None:
     """Check configuration files; several keepalived.conf are directors of one service.
 
-    Exit status 0: all are usable, perhaps with warnings; 1: an error refuses one of them.
+    Exit status 0: all are usable, perhaps with warnings and tolerated errors; 1: one is refused.
     """
     texts: list[tuple[str, str]] = []
     unread: list[Finding] = []
@@ -69,6 +69,7 @@ def document(checked: Checked, findings: tuple[Finding, ...], *, usable: bool) -
                 "file": found.path,
                 "line": found.line,
                 "severity": found.severity.value,
+                "tolerated": found.tolerated,
                 "problem": found.problem,
                 "expected": found.expected,
             }
@@ -81,7 +82,7 @@ def summary(files: int, findings: tuple[Finding, ...]) -> str:
     """Return the last line: how many findings, and what they come to."""
     errors = sum(found.severity is Severity.ERROR for found in findings)
     warnings = len(findings) - errors
-    verdict = "not usable" if errors else "usable"
+    verdict = "not usable" if any(found.refuses for found in findings) else "usable"
     counts = [(files, "file"), (errors, "error"), (warnings, "warning")]
     words = [f"{count} {what}{'' if count == 1 else 's'}" for count, what in counts]
     return f"{words[0]}: {words[1]}, {words[2]}: {verdict}"

@@ -30,19 +30,30 @@ class Severity(Enum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class Finding:
-    """One observation about an operator's file; line 0 means the whole file."""
+    """One observation about an operator's file; line 0 means the whole file.
+
+    tolerated: an error that does not keep the file from being used, since a running installation
+    may have it.
+    """
 
     path: str
     line: int
     problem: str
     expected: str = ""
     severity: Severity = Severity.ERROR
+    tolerated: bool = False
+
+    @property
+    def refuses(self) -> bool:
+        """Return whether the file cannot be used because of this."""
+        return self.severity is Severity.ERROR and not self.tolerated
 
     def __str__(self) -> str:
         """Return the one line an operator reads: where, what is there, what was expected."""
         where = f"{self.path}:{self.line}" if self.line else self.path
         tail = f"; expected {self.expected}" if self.expected else ""
-        mark = "" if self.severity is Severity.ERROR else "warning: "
+        mark = "tolerated: " if self.tolerated else ""
+        mark = mark if self.severity is Severity.ERROR else "warning: "
         return f"{where}: {mark}{self.problem}{tail}"
 
 

@@ -170,7 +170,7 @@ def _shown_words(keyword: str, words: Sequence[str]) -> str:
 def _remark(statement: Statement, keyword: Keyword, report: Report) -> None:
     if keyword.instead:
         problem = f'"{statement.keyword}" is an old name'
-        report.warn(statement.origin, problem, f'"{keyword.instead}"')
+        report.tolerate(statement.origin, problem, f'"{keyword.instead}"')
     if keyword.since:
         problem = f'"{statement.keyword}" is known from keepalived {keyword.since} on'
         report.warn(statement.origin, problem)

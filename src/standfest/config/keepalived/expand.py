@@ -93,7 +93,7 @@ class Expander:
     def _backslash(self, raw: str, origin: Origin) -> None:
         if raw.rstrip().endswith("\\") and raw.lstrip().startswith(("!", "#")):
             problem = "a comment ends with a backslash, which keepalived 2.2.7 takes for a keyword"
-            self._report.warn(origin, problem)
+            self._report.error(origin, problem, "no backslash")
 
     @staticmethod
     def _is_definition(head: str) -> bool:

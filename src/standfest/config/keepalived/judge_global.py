@@ -81,11 +81,11 @@ def routes(root: Entry, report: Report) -> None:
         assert isinstance(route, Route), "the block lists routes"
         words = _text(line)
         if "gw" in words:
-            report.warn(line.origin, '"gw" is an old word', '"via"')
+            report.tolerate(line.origin, '"gw" is an old word', '"via"')
         main = words[: words.index("nexthop")] if "nexthop" in words else words
         if route.track and not _LOOSE & set(main):
             problem = f"a route to {shown(_target(words))} without an interface is not watched"
-            report.warn(line.origin, problem, "dev, or no_track")
+            report.tolerate(line.origin, problem, "dev, or no_track")
         for word, value in pairwise(words):
             if word in _PROTOCOLS and value not in _KEEPALIVED_PROTOCOL and route.track:
                 problem = f"a route of protocol {shown(value)} cannot be watched"
@@ -107,7 +107,7 @@ def rules(root: Entry, report: Report) -> None:
     preferences = {"preference", "priority", "pref", "order"}
     for line in (line for block in blocks for line in block.entries):
         if not preferences & set(_text(line)):
-            report.warn(line.origin, "a rule without preference gets any", "preference N")
+            report.tolerate(line.origin, "a rule without preference gets any", "preference N")
 
 
 def garp_groups(root: Entry, report: Report) -> None:

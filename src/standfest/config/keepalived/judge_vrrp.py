@@ -184,7 +184,7 @@ def first_address(root: Entry, report: Report) -> None:
 
 
 def passwords(root: Entry, report: Report) -> None:
-    """Warn of passwords that are cut, that are not used, or that are missing."""
+    """Say which passwords are too long, are not used, or are missing."""
     for instance in instances(root):
         block = instance.last("authentication")
         if block is None:
@@ -193,8 +193,10 @@ def passwords(root: Entry, report: Report) -> None:
         if password is not None:
             size = len(password.name.encode())
             if size > PASSWORD_CHARACTERS:
-                problem = f"auth_pass has {size} characters, the first {PASSWORD_CHARACTERS} count"
-                report.warn(password.origin, problem)
+                problem = f"auth_pass has {size} characters, of which keepalived uses the first"
+                expected = f"{PASSWORD_CHARACTERS} at most, e.g. just these"
+                # The protocol has no room for more, and both sides cut it alike: it runs.
+                report.tolerate(password.origin, f"{problem} {PASSWORD_CHARACTERS}", expected)
         if version(root, instance) == 3 and block.has("auth_type", "auth_pass"):
             problem = "VRRPv3 has no passwords: authentication is ignored"
             report.warn(block.origin, problem)
@@ -305,7 +307,7 @@ def unicast(root: Entry, report: Report) -> None:
         hidden = instance.has("use_vmac") and not instance.has("vmac_xmit_base")
         if hidden and (peers or instance.has(*_UNICAST)):
             problem = "use_vmac with unicast sends from the interface below"
-            report.warn(instance.statement.end, problem, '"vmac_xmit_base"')
+            report.tolerate(instance.statement.end, problem, '"vmac_xmit_base"')
         if instance.has("use_vmac") and (entry := instance.last("promote_secondaries")):
             report.warn(entry.origin, "promote_secondaries is always set on a VMAC")
 

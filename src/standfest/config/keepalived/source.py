@@ -96,6 +96,10 @@ class Report:
         """Note something that refuses the file."""
         self._add(Finding(origin.path, origin.line, problem, expected))
 
+    def tolerate(self, origin: Origin, problem: str, expected: str = "") -> None:
+        """Note a mistake that running installations have, and live with."""
+        self._add(Finding(origin.path, origin.line, problem, expected, tolerated=True))
+
     def warn(self, origin: Origin, problem: str, expected: str = "") -> None:
         """Note something that the operator should know."""
         self._add(Finding(origin.path, origin.line, problem, expected, Severity.WARNING))
@@ -112,7 +116,7 @@ class Report:
     @property
     def errors(self) -> tuple[Finding, ...]:
         """Return what makes the files unusable."""
-        return tuple(found for found in self.findings if found.severity is Severity.ERROR)
+        return tuple(found for found in self.findings if found.refuses)
 
 
 class TooMuchError(Exception):
