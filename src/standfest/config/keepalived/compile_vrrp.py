@@ -83,8 +83,8 @@ def tracks(holder: Entry, weights: Weights) -> tuple[Track, ...]:
     return tuple(found)
 
 
-def notify(block: Entry) -> NotifyCommands:
-    """Return what is run at changes."""
+def notify(block: Entry, *, priority_changes: bool) -> NotifyCommands:
+    """Return what is run at changes; priority_changes: what holds for all instances."""
     return NotifyCommands(
         master=command(block, "notify_master"),
         backup=command(block, "notify_backup"),
@@ -94,7 +94,7 @@ def notify(block: Entry) -> NotifyCommands:
         any=command(block, "notify"),
         master_rx_lower_priority=command(block, "notify_master_rx_lower_pri"),
         deleted_state=block.has("notify_deleted"),
-        priority_changes=switched(block, False, "notify_priority_changes"),
+        priority_changes=switched(block, priority_changes, "notify_priority_changes"),
     )
 
 
@@ -213,7 +213,7 @@ def instance(
         track_primary=not block.has("dont_track_primary"),
         linkbeat_polling=block.has("linkbeat_use_polling") or settings.linkbeat_polling,
         tracks=tracks(block, weights),
-        notify=notify(block),
+        notify=notify(block, priority_changes=settings.notify_priority_changes),
         smtp_alert=switched(block, mail, "smtp_alert"),
         receive_buffer_bytes=value(block, 0, "kernel_rx_buf_size"),
         debug=value(block, 0, "debug"),
@@ -255,7 +255,7 @@ def sync_groups(root: Entry) -> tuple[SyncGroup, ...]:
                 members=members,
                 tracks=depends,
                 tracking_weight=block.has("sync_group_tracking_weight"),
-                notify=notify(block),
+                notify=notify(block, priority_changes=False),
                 smtp_alert=switched(block, mail, "smtp_alert"),
             )
         )

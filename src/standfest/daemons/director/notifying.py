@@ -47,9 +47,7 @@ class Notifier:
         """Tell everybody who wants to know, in this order: log, FIFOs, scripts, mail."""
         self._words.say(_line(told))
         who = (told.subject, told.name)
-        if self._has_fifo and (
-            told.state not in PRIORITY_CHANGES or self._globals.notify_priority_changes
-        ):
+        if self._has_fifo:
             self._fifo(f'{told.subject.value} "{told.name}" {told.state.value} {told.priority}')
         self._run_scripts(told, self._notify.get(who, NotifyCommands()))
         wanted = told.state in MAILED and (
