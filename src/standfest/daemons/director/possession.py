@@ -23,8 +23,9 @@ from standfest.model.vrrp import InstanceSettings, VirtualAddress
 QUICKEST_PRIORITY = 254
 SHORTEST_LEASE_S = 3
 """The kernel counts seconds, and a loaded machine may be late by one."""
-RENEWALS = 3
-"""How many adverts' worth of renewals a lease lasts."""
+RENEWALS = 5
+"""Renewals in a lease. A lease lasts 3 adverts or longer, rounded up to seconds: a fifth is less
+than the time between two adverts, so that it is at least 3 adverts away at each of them."""
 SUCCESSOR_SLACK: Duration = milliseconds(100)
 
 
@@ -163,5 +164,8 @@ def successor_wait(settings: InstanceSettings) -> Duration:
 
 
 def lease_seconds(settings: InstanceSettings) -> int:
-    """Return the lifetime of addresses: as long as the others wait, in whole seconds."""
-    return max(SHORTEST_LEASE_S, patience(settings) // NANOSECONDS_PER_SECOND)
+    """Return the lifetime of addresses: as long as the others wait, in whole seconds.
+
+    Rounded up, so that the guard comes before the kernel: it leaves no client without an answer.
+    """
+    return max(SHORTEST_LEASE_S, -(-patience(settings) // NANOSECONDS_PER_SECOND))
