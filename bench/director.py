@@ -29,15 +29,17 @@ INTERVALS = (("2", "1"), ("3", "0.1"), ("3", "0.01"))  # version, advert_int
 MANY = 255
 RIG_LIMIT_S = 900
 
+ADDRESSING = ((), ("--unicast",), ("--vmac",), ("--v6",))
 CELLS = tuple(
-    ("--version", version, "--advert", interval, "--fault", fault)
+    (
+        *("--version", "3" if addressing == ("--v6",) else version),
+        *("--advert", interval, "--fault", fault, *addressing),
+    )
+    for addressing in ADDRESSING
     for version, interval in INTERVALS
-    for fault in ("crash", "term", "kill9")
-) + tuple(
-    ("--version", "3", "--advert", "0.1", "--fault", fault, option)
-    for option in ("--unicast", "--vmac", "--v6")
     for fault in ("crash", "term")
 )
+"""IPv6 has version 3 only; the rig's crash is a dead machine, term an orderly stop."""
 
 
 def rig(product: str, *words: str) -> Iterator[dict[str, Any]]:

@@ -12,13 +12,20 @@ import signal
 import time
 from collections.abc import Callable
 
-from standfest.model.time import NANOSECONDS_PER_SECOND, Instant
+from standfest.model.time import NANOSECONDS_PER_SECOND, Duration, Instant, milliseconds
 
 IDLE_WAIT_S = 3600.0
 """How long to sleep when nothing is due; any descriptor ends it."""
 
 MAX_CATCH_UP = 1000
 """Rounds of descriptors that may pass before a timer that is due."""
+IN_TIME: Duration = milliseconds(1)
+"""So late is every timer: nothing had arrived when the wait ended, and nothing is looked for."""
+
+FEW = 32
+"""So many descriptors are asked one by one in a single call: with few, epoll costs more."""
+MAX_SELECTABLE = 1024  # FD_SETSIZE, select(2)
+READ_WRITE = selectors.EVENT_READ | selectors.EVENT_WRITE
 
 
 class Loop:
@@ -38,6 +45,10 @@ class Loop:
         self._on_timer = on_timer
         self._running = True
         self._signals: dict[int, Callable[[], None]] = {}
+        self._handlers: dict[int, Callable[[int], None]] = {}
+        self._readers: list[int] = []
+        self._writers: list[int] = []
+        self._few = self._stale = True
 
     @staticmethod
     def wall() -> int:
@@ -52,11 +63,23 @@ class Loop:
             self._selector.modify(fileno, events, on_ready)
         else:
             self._selector.register(fileno, events, on_ready)
+        self._stale = True
 
     def forget(self, fileno: int) -> None:
         """Watch the descriptor no longer; unknown ones are ignored."""
         if fileno in self._selector.get_map():
             self._selector.unregister(fileno)
+            self._stale = True
+
+    def _arrange(self) -> None:
+        """Prepare what `select` is asked, where it can be asked."""
+        self._stale = False
+        keys = self._selector.get_map().values()
+        self._few = len(keys) <= FEW and all(key.fd < MAX_SELECTABLE for key in keys)
+        if self._few:
+            self._handlers = {key.fd: key.data for key in keys}
+            self._readers = [key.fd for key in keys if key.events & selectors.EVENT_READ]
+            self._writers = [key.fd for key in keys if key.events & selectors.EVENT_WRITE]
 
     def on_signal(self, number: int, handler: Callable[[], None]) -> None:
         """Call `handler` from the loop, not from the signal, when the signal arrives."""
@@ -86,23 +109,50 @@ class Loop:
             wait = IDLE_WAIT_S
             if at is not None:
                 wait = max(0.0, (at - self.now()) / NANOSECONDS_PER_SECOND)
-            self._serve(min(wait, IDLE_WAIT_S))
-            if at is not None and self.now() >= at:
+            served = self._serve(min(wait, IDLE_WAIT_S))
+            late = self.now() - at if at is not None else -1
+            if late >= 0:
                 # What has arrived while we slept too long counts before its absence is judged.
-                for _ in range(MAX_CATCH_UP):
+                rounds = MAX_CATCH_UP if served or late > IN_TIME else 0
+                for _ in range(rounds):
                     if not self._serve(0):
                         break
                 self._on_timer()
 
     def _serve(self, wait_s: float) -> bool:
         """Wait for descriptors, call their handlers; return whether any was ready."""
+        if self._stale:
+            self._arrange()
+        if self._few:
+            try:
+                readable, writable, _ = select.select(self._readers, self._writers, (), wait_s)
+            except OSError:
+                self._few = False  # one was closed without a word: epoll forgets those
+            else:
+                return self._call(readable, writable)
         # epoll counts milliseconds and rounds up: at an advert interval of 10 ms that is a lot.
         if wait_s > 0 and not select.select([self._selector], (), (), wait_s)[0]:
             return False
         ready = self._selector.select(0)
         for key, events in ready:
-            key.data(events)
+            if not self._stale or self._is_same(key.fd, key.data):
+                key.data(events)
         return bool(ready)
+
+    def _call(self, readable: list[int], writable: list[int]) -> bool:
+        handlers = self._handlers
+        ready = readable + [fileno for fileno in writable if fileno not in readable]
+        for fileno in ready:
+            events = selectors.EVENT_READ if fileno in readable else 0
+            events |= selectors.EVENT_WRITE if fileno in writable else 0
+            if not self._stale or self._is_same(fileno, handlers[fileno]):
+                handlers[fileno](events)
+        return bool(ready)
+
+    def _is_same(self, fileno: int, handler: Callable[[int], None]) -> bool:
+        """Return whether a handler of this round has not forgotten the descriptor."""
+        key = self._selector.get_map().get(fileno)
+        return key is not None and key.data is handler
 
     def _deliver(self, receive: int) -> None:
         for number in os.read(receive, 4096):

@@ -14,7 +14,7 @@ from standfest.adapters.linux import virtualmac
 from standfest.adapters.linux.rtnetlink import RouteNetlink
 from standfest.adapters.linux.virtualmac import BaseSysctls, VirtualLink
 from standfest.adapters.linux.vrrplink import PROTOCOL_AUTHENTICATION, PROTOCOL_VRRP, Ear, Mouth
-from standfest.adapters.linux.vrrppath import Path, decode, decode_sealed
+from standfest.adapters.linux.vrrppath import Hearing, Path, decode_sealed
 from standfest.model.advertisement import Arrival
 from standfest.model.errors import OperationError, WireError
 from standfest.model.vrrp import AuthenticationType, Family, InstanceSettings, IPAddress
@@ -70,6 +70,7 @@ class _SharedEar:
     vrids: set[int] = field(default_factory=set)
     users: set[str] = field(default_factory=set)
     keys: dict[int, bytes] = field(default_factory=dict)
+    hearing: Hearing = field(default_factory=Hearing)
 
 
 class Network:
@@ -235,12 +236,14 @@ class Network:
                 self._on_refusal(key[0], error)
                 continue
             self._on_arrival(arrival)
+            if len(shared.vrids) == 1:
+                return  # hardly ever a second one: the loop comes back for it
 
     @staticmethod
     def _decode(key: EarKey, shared: _SharedEar, packet: bytes) -> Arrival:
         interface, version, protocol = key
         if protocol == PROTOCOL_VRRP:
-            return decode(packet, interface, version)
+            return shared.hearing.decode(packet, interface, version)
         assert protocol == PROTOCOL_AUTHENTICATION
         failure = WireError("authentication-header", "no instance here has one")
         for password in shared.keys.values():
