@@ -6,6 +6,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import Protocol
 
 from standfest.model.balancing import Checker
+from standfest.model.time import Instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,11 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a probe ended; reason: one line of what was found, weight: what a dynamic one says."""
+    """How a probe ended; reason: one line of what was found.
+
+    weight: what a dynamic checker says: a MISC_CHECK the server's weight, a FILE_CHECK what is
+    added to it.
+    """
 
     succeeded: bool
     reason: str
@@ -30,14 +35,38 @@ Report = Callable[[str, int, Outcome], None]
 """Called from the loop, never from `begin`: (checker, number of the probe, outcome)."""
 
 
+class Waiter(Protocol):
+    """What a prober needs of the loop: its clock, and calls when descriptors are ready."""
+
+    @property
+    def now(self) -> Callable[[], Instant]:
+        """The loop's clock."""
+
+    def watch(self, fileno: int, on_ready: Callable[[int], None], events: int = 1) -> None:
+        """Call `on_ready(events)` whenever the descriptor is ready."""
+
+    def forget(self, fileno: int) -> None:
+        """Watch the descriptor no longer."""
+
+
 class Prober(Protocol):
-    """Runs probes at the same time; none blocks. No answer in time is the caller's to notice."""
+    """Runs probes at the same time; none blocks.
+
+    A prober ends the phases of a dialogue that take too long, with a reason that says which; that
+    a probe as a whole took too long is the caller's to notice.
+    """
 
     def begin(self, name: str, number: int, target: Target) -> None:
         """Begin a probe; its end is reported with `name` and `number`."""
 
     def abandon(self, name: str, number: int) -> None:
         """End a probe without a report; one that has ended is ignored."""
+
+    def deadline(self) -> Instant | None:
+        """Return when `on_timer` is due; ask again after each `begin`."""
+
+    def on_timer(self, now: Instant) -> None:
+        """Report what has ended meanwhile, end what took too long."""
 
     def close(self) -> None:
         """End all probes."""
