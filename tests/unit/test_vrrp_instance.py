@@ -356,10 +356,12 @@ def test_a_strict_version_2_accepts_its_own_interval() -> None:
     assert instance.on_advertisement(1, heard(200, version=2)) == []
 
 
-def test_an_empty_address_list_is_ignored() -> None:
-    """9568-5.2.5-1."""
-    instance = backup()
-    assert dropped(instance.on_advertisement(1, heard(200, vips=()))) == ["addresses"]
+@pytest.mark.parametrize("version", [2, 3])
+def test_an_empty_address_list_is_ignored(version: int) -> None:
+    """9568-5.2.5-1; in version 2 as keepalived does."""
+    instance = backup(version=version)
+    empty = heard(200, version=version, vips=())
+    assert dropped(instance.on_advertisement(1, empty)) == ["addresses"]
 
 
 def test_a_list_of_one_address_is_not_ignored() -> None:

@@ -114,8 +114,10 @@ class Judge:
         theirs = frozenset(_split(told.addresses, self._size))
         if theirs == self._addresses:
             return BELIEVED
-        if not theirs and told.version == 3:
-            return Refusal.ADDRESSES  # RFC 9568 section 5.2.5
+        if not theirs:
+            # RFC 9568 section 5.2.5; obeying a router of version 2 that has none, either, would
+            # leave ours to nobody.
+            return Refusal.ADDRESSES
         # Lists that share nothing are two clusters with one VRID; obeying would cost us addresses
         # that nobody else has. Lists that overlap are one cluster, being changed node by node.
         if theirs and self._addresses and theirs.isdisjoint(self._addresses):
