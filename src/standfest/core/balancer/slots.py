@@ -60,7 +60,7 @@ def slots(scheduler: str, flags: Sequence[str], weights: Mapping[str, int]) -> S
         raise ValueError(f"scheduler {scheduler} needs the ipvs backend; expected e.g. {nearest}")
     if scheduler in ("sh", "mh") and {"sh-port", "mh-port"} & set(flags):
         choice = Choice.SOURCE_PORT
-    if scheduler == "rr":
+    if scheduler in ("rr", "lc"):
         weights = {name: 1 for name, weight in weights.items() if weight > 0}
     elif scheduler == "fo":
         best = max(weights.values(), default=0)
