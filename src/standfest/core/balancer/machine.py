@@ -38,10 +38,19 @@ class Balancer:
     def table(self) -> dict[ServiceKey, Service]:
         """Return everything that should be forwarded now."""
         found: dict[ServiceKey, Service] = {}
-        for pool, keys in zip(self.pools, self._keys, strict=True):
-            service = Service(options_of(pool.settings), pool.destinations())
-            found.update(dict.fromkeys(keys, service))
+        for number in range(len(self.pools)):
+            found.update(self.part(number))
         return found
+
+    def part(self, number: int) -> dict[ServiceKey, Service]:
+        """Return what should be forwarded for one pool."""
+        pool = self.pools[number]
+        service = Service(options_of(pool.settings), pool.destinations())
+        return dict.fromkeys(self._keys[number], service)
+
+    def keys_of(self, number: int) -> tuple[ServiceKey, ...]:
+        """Return everything that one pool is reached at."""
+        return self._keys[number]
 
     def keys(self) -> frozenset[ServiceKey]:
         """Return the services that are ours: what is removed when it is no longer wanted."""

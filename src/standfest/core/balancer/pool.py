@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from standfest.core.balancer.effects import Drained, PoolEffect, QuorumChanged, ServerChanged
-from standfest.model.balancing import RealServer, VirtualService
+from standfest.model.balancing import RealServer, SorryServer, VirtualService
 from standfest.model.forwarding import Destination, DestinationKey
 from standfest.model.time import Duration, Instant, earliest
 
@@ -58,8 +58,8 @@ class Pool:
     def inherit(self, before: "Pool") -> None:
         """Take over what is known of the servers that an earlier configuration had, too.
 
-        Checkers that are gone have no say any more; weights are the new configuration's, except
-        where a dynamic checker has found another one and the configured one is the same.
+        Weights are the new configuration's, except where a dynamic checker has found another one
+        and the configured one is the same. Whose checkers have changed is told by `retain`.
         """
         known = {(s.settings.ip, s.settings.port): s for s in before._servers}
         for state in self._servers:
@@ -99,6 +99,16 @@ class Pool:
         self._ramp(now, state)
         return [ServerChanged(self.number, server, state.up, reason), *self._count()]
 
+    def retain(self, server: int, checkers: Collection[str]) -> Effects:
+        """Checkers that a server no longer has have no say any more."""
+        state = self._servers[server]
+        before = state.up
+        state.failed = {name: why for name, why in state.failed.items() if name in checkers}
+        state.added = {name: more for name, more in state.added.items() if name in checkers}
+        if state.up == before:
+            return self._count()
+        return [ServerChanged(self.number, server, True, "not checked any more"), *self._count()]
+
     def weight_found(self, server: int, weight: int) -> Effects:
         """A dynamic checker says which weight the server should have."""
         self._servers[server].weight = weight
@@ -133,6 +143,15 @@ class Pool:
         state.drain_until = None
         return [Drained(self.number, server, active)]
 
+    def standing(self, server: int) -> tuple[int, int]:
+        """Return (weight that a server has now, weight that it is going to have)."""
+        state = self._servers[server]
+        return self._destination(state).weight, state.wanted
+
+    def weight(self) -> int:
+        """Return the weight that counts for the quorum."""
+        return sum(state.wanted for state in self._servers)
+
     def is_drained(self, server: int) -> bool:
         """Return whether an administrator keeps new connections off a server."""
         return self._servers[server].drained
@@ -146,25 +165,21 @@ class Pool:
     def destinations(self) -> dict[DestinationKey, Destination]:
         """Return what the service forwards to now; empty: refuse."""
         found: dict[DestinationKey, Destination] = {}
-        if self.quorate:
+        sorry = self.settings.sorry_server
+        if self.quorate or sorry is None:
+            # Too few are better than none when nobody stands in for them.
             for state in self._servers:
                 if state.up or state.settings.inhibit_on_failure:
-                    found[self._key(state.settings)] = self._destination(state)
+                    found[self.key(state.settings)] = self._destination(state)
+            if sorry is not None and sorry.inhibit:
+                found.setdefault(self._sorry_key(sorry), Destination(sorry.method, 0))
             return found
         for state in self._servers:  # inhibited servers keep what they have
             if state.settings.inhibit_on_failure:
-                found[self._key(state.settings)] = Destination(
+                found[self.key(state.settings)] = Destination(
                     state.settings.method, 0, *self._thresholds(state)
                 )
-        sorry = self.settings.sorry_server
-        if sorry is not None:
-            port = sorry.port or self._own_port()
-            found[DestinationKey(sorry.ip, port)] = Destination(sorry.method, 1)
-        elif not found:
-            # Too few are better than none when nobody stands in for them.
-            for state in self._servers:
-                if state.up:
-                    found[self._key(state.settings)] = self._destination(state)
+        found[self._sorry_key(sorry)] = Destination(sorry.method, 1)
         return found
 
     def deadline(self) -> Instant | None:
@@ -198,15 +213,19 @@ class Pool:
     def _thresholds(state: _Server) -> tuple[int, int]:
         return state.settings.upper_threshold, state.settings.lower_threshold
 
-    def _key(self, server: RealServer) -> DestinationKey:
+    def key(self, server: RealServer) -> DestinationKey:
+        """Return where a server of this service is forwarded to."""
         return DestinationKey(server.ip, server.port or self._own_port())
+
+    def _sorry_key(self, sorry: SorryServer) -> DestinationKey:
+        return DestinationKey(sorry.ip, sorry.port or self._own_port())
 
     def _own_port(self) -> int:
         return getattr(self.settings.service, "port", 0)
 
     def _count(self) -> Effects:
         """Compare the weight of all that is up with the quorum (keepalived.conf(5), `quorum`)."""
-        weight = sum(state.wanted for state in self._servers)
+        weight = self.weight()
         needed = self.settings.quorum
         if self.quorate and weight < needed - self.settings.hysteresis:
             self.quorate = False

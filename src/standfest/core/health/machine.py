@@ -6,7 +6,7 @@ the servers evenly, and slow answers do not thin them out. Source: keepalived.co
 """
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from standfest.core.health.effects import (
@@ -85,10 +85,13 @@ class Health:
 
     # --- inputs ---------------------------------------------------------------------------------
 
-    def configure(self, now: Instant, plans: Mapping[str, Plan]) -> Effects:
+    def configure(
+        self, now: Instant, plans: Mapping[str, Plan], down: Collection[str] = ()
+    ) -> Effects:
         """Take over a set of checkers; those that were there before with the same plan go on.
 
-        One with another plan keeps its verdict, and is probed at its new times.
+        One with another plan keeps its verdict, and is probed at its new times. down: new ones
+        whose servers count as failed already.
         """
         effects: Effects = []
         for name in [n for n in self._checkers if n not in plans]:
@@ -99,6 +102,7 @@ class Health:
             plan = plans[name]
             first = now + _spread(plan.warmup, position, len(fresh))
             self._checkers[name] = _Checker(plan, first)
+            self._checkers[name].up = not plan.alpha and name not in down
             heapq.heappush(self._heap, (first, name))
         for name, plan in plans.items():
             checker = self._checkers[name]
