@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from standfest.core.balancer import maglev
 from standfest.core.balancer.difference import apply, difference
-from standfest.core.balancer.slots import Choice, by_turn, slots
+from standfest.core.balancer.slots import by_turn, slots
 from standfest.model.balancing import Method, Protocol
 from standfest.model.forwarding import (
     AddDestination,
@@ -25,6 +25,7 @@ from standfest.model.forwarding import (
     Table,
     service_key,
 )
+from standfest.model.slots import Choice
 
 NAMES = [f"10.0.0.{number}:80" for number in range(1, 11)]
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from standfest.model.forwarding import Change, Counters, DestinationKey, ServiceKey, Table
+from standfest.model.slots import Slots
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,15 @@ class Capabilities:
     persistence: bool
     sync: bool
     counted: bool
+
+
+class Scheduling(Protocol):
+    """How a scheduler becomes a table of slots: a policy, handed to backends that only look up."""
+
+    def __call__(
+        self, scheduler: str, flags: Sequence[str], weights: Mapping[str, int], /
+    ) -> Slots:
+        """Return the table; raises ValueError naming the alternative to an unknown scheduler."""
 
 
 class BalancerBackend(Protocol):

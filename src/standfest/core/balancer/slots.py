@@ -5,32 +5,13 @@ facts/DATAPLANE.md sections 1.1 and 6.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import Enum
 from math import gcd
 
 from standfest.core.balancer import maglev
+from standfest.model.slots import Choice, Slots
 
 MAX_TURNS = 1021
 """Slots of a table that is filled by weights; finer weights than this are rounded."""
-
-
-class Choice(Enum):
-    """How a connection's slot is chosen."""
-
-    TURN = "turn"  # the next one
-    RANDOM = "random"
-    SOURCE = "source"  # by a hash of the client's address
-    SOURCE_PORT = "source-port"  # and its port
-    DESTINATION = "destination"  # by a hash of the address that it connects to
-
-
-@dataclass(frozen=True, slots=True)
-class Slots:
-    """A table: `owners[n]` answers slot n; empty: nobody does."""
-
-    choice: Choice
-    owners: tuple[str, ...]
 
 
 SUPPORTED = {
