@@ -57,12 +57,17 @@ class ServiceOptions:
     one_packet: bool = False
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class DestinationKey:
-    """One server of a service."""
+    """One server of a service, which may be of another family than its service."""
 
     address: IPAddress
     port: int
+
+    def __lt__(self, other: "DestinationKey") -> bool:
+        """Return the order: IPv4 before IPv6, then address, then port."""
+        mine = (self.address.version, int(self.address), self.port)
+        return mine < (other.address.version, int(other.address), other.port)
 
     def __str__(self) -> str:
         """Return `192.0.2.10:80`."""

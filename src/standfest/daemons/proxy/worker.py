@@ -1,0 +1,278 @@
+"""One process that carries connections: accepts, lets `dialer` find a server, lets `relay` carry.
+
+It knows what the front told it, and goes on without the front. All of its descriptors are in one
+epoll set; what ended in a round is closed after it, so that no event meets another's descriptor.
+"""
+
+import contextlib
+import errno
+import select
+import socket
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+
+from standfest.daemons.proxy import line
+from standfest.daemons.proxy.dialer import Dialer
+from standfest.daemons.proxy.orders import Client, Clients, Drain, Drop, Orders
+from standfest.daemons.proxy.relay import Relay
+from standfest.daemons.proxy.served import Served
+from standfest.daemons.proxy.tally import ACTIVE, CELLS, Tally
+from standfest.model.errors import WireError
+from standfest.model.time import (
+    NANOSECONDS_PER_SECOND,
+    Duration,
+    Instant,
+    milliseconds,
+    seconds,
+)
+from standfest.wire.proxycontrol import Configure, Done
+
+EVENTS = 512
+ACCEPTS = 64
+"""New connections of one service before others have their turn."""
+MAX_CLIENTS_LEFT = 50_000
+"""Persistent clients of a service that a successor is told of."""
+LOOK_EVERY: Duration = seconds(1)
+"""How often idle connections are looked for."""
+PAUSE: Duration = milliseconds(100)
+"""How long nothing is accepted after descriptors ran out."""
+DEFAULTS = Configure(idle_ms=900_000, half_closed_ms=120_000, datagram_ms=300_000, connect_ms=5_000)
+"""IPVS's timeouts, and how long a server may take to accept."""
+EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+class Worker:
+    """Carries connections until it is killed, or drains and has none left."""
+
+    def __init__(self, tallies: list[Tally], own: Tally, endpoint: socket.socket) -> None:
+        """Prepare; tallies: of all workers, `own` among them; endpoint: our end of the line."""
+        self._tallies = [tally.cells for tally in tallies]
+        self._epoll = select.epoll()
+        self._relay = Relay(self._epoll, own.cells)
+        count = self._count_alone if len(tallies) == 1 else self._count
+        self._dialer = Dialer(
+            self._epoll, self._relay, own.cells, count, service_of=self._service_of, say=self._say
+        )
+        self._served: dict[int, Served] = {}
+        self._listeners: dict[int, socket.socket] = {}
+        self._handlers: dict[int, Callable[[], None]] = {}
+        self._limits = DEFAULTS
+        self._draining = False
+        self._paused_until: Instant | None = None
+        self._look_at: Instant = 0
+        self._now: Instant = 0
+        self._said: dict[str, Instant] = {}
+        self._line, self._assembly = endpoint, line.Assembly()
+        self._watch(endpoint, self._on_line)
+        self.limit(DEFAULTS)
+
+    def run(self) -> None:
+        """Serve until drained."""
+        poll, flows, ends = self._epoll.poll, self._dialer.flows, self._relay.ends
+        relay, dialer, handlers = self._relay, self._dialer, self._handlers
+        others: list[Callable[[], None]] = []
+        while not self._draining or ends or flows:
+            ready = poll(self._wait_s(), EVENTS)
+            self._now = relay.now = dialer.now = time.monotonic_ns()
+            for fd, events in ready:
+                if (end := ends.get(fd)) is not None:
+                    relay.on_event(end, events)
+                elif (flow := flows.get(fd)) is not None:
+                    dialer.on_event(flow, events)
+                elif (handler := handlers.get(fd)) is not None:
+                    others.append(handler)
+            for handler in others:
+                handler()
+            others.clear()
+            if relay.again:
+                relay.resume()
+            self._on_time()
+            relay.bury()
+
+    # --- new connections ------------------------------------------------------------------------
+
+    def _accept(self, served: Served, listener: socket.socket) -> None:
+        admit, accept = self._dialer.admit, listener.accept
+        for _ in range(ACCEPTS):
+            try:
+                client, address = accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in EXHAUSTED:
+                    self._pause(error.strerror or "")
+                    return
+                continue  # this client is gone; accept(2), "Error handling"
+            admit(served, client, address)
+
+    def _pause(self, why: str) -> None:
+        """Accept nothing for a moment: what there is of descriptors is needed for who is in."""
+        self._say(f"cannot accept: {why}")
+        self._paused_until = self._now + PAUSE
+        for listener in self._listeners.values():
+            self._ignore(listener)
+
+    def _resume(self) -> None:
+        self._paused_until = None
+        for number, listener in self._listeners.items():
+            self._watch(listener, partial(self._accept, self._served[number], listener))
+
+    def _count_alone(self, server: int) -> int:
+        return int(self._tallies[0][CELLS * server + ACTIVE])
+
+    def _count(self, server: int) -> int:
+        at = CELLS * server + ACTIVE
+        return sum(cells[at] for cells in self._tallies)
+
+    def _service_of(self, server: int) -> Served | None:
+        return next((s for s in self._served.values() if server in s.addresses), None)
+
+    # --- what the front says --------------------------------------------------------------------
+
+    def _on_line(self) -> None:
+        try:
+            for _ in range(line.PACKETS):
+                said = self._assembly.take(self._line)
+                if said is not None:
+                    self._obey(said)
+        except BlockingIOError:
+            pass
+        except (OSError, WireError):
+            # The front is gone. Whoever comes after it brings workers of its own.
+            self._drain()
+            self._ignore(self._line)
+
+    def _obey(self, said: object) -> None:
+        answer: object = Done()
+        match said:
+            case Orders():
+                self.follow(said, self._assembly.listeners)
+            case Drop(servers):
+                self._drop(frozenset(servers))
+            case Clients(rows):
+                self._remember(rows)
+            case Drain():
+                answer = self._clients()
+                self._drain()
+            case _:
+                raise WireError("unknown-type", type(said).__name__)
+        self._line.setblocking(True)
+        line.send(self._line, answer)
+        self._line.setblocking(False)
+
+    def follow(self, orders: Orders, listeners: dict[int, socket.socket]) -> None:
+        """Do everything at once; listeners: those of new services, which are taken out."""
+        for serve in orders.serve:
+            if serve.number in self._served:
+                self._served[serve.number].update(serve)
+                continue
+            served = self._served[serve.number] = Served(serve)
+            listener = self._listeners[serve.number] = listeners.pop(serve.number)
+            self._watch(listener, partial(self._accept, served, listener))
+        for number in orders.cease.services:
+            self._served.pop(number).cease()
+            self._stop_listening(number)
+        self._drop(frozenset(orders.drop.servers))
+        self.limit(orders.limits)
+
+    def limit(self, limits: Configure) -> None:
+        """Set how long things may take; 0 leaves it."""
+        self._limits = Configure(
+            limits.idle_ms or self._limits.idle_ms,
+            limits.half_closed_ms or self._limits.half_closed_ms,
+            limits.datagram_ms or self._limits.datagram_ms,
+            limits.connect_ms or self._limits.connect_ms,
+        )
+        self._dialer.timeout = milliseconds(self._limits.connect_ms)
+
+    def _drop(self, servers: frozenset[int]) -> None:
+        if servers:
+            for flow in self._relay.flows():
+                if flow.number in servers:
+                    self._relay.abort(flow)
+            self._dialer.drop(servers)
+
+    def _clients(self) -> Clients:
+        rows = [
+            Client(served.number, f"{who:x}", server, left)
+            for served in self._served.values()
+            if served.clients is not None
+            for who, server, left in served.clients.dump(self._now, MAX_CLIENTS_LEFT)
+        ]
+        return Clients(tuple(rows))
+
+    def _remember(self, rows: tuple[Client, ...]) -> None:
+        found: dict[int, list[tuple[int, int, Duration]]] = {}
+        for row in rows:
+            found.setdefault(row.service, []).append((int(row.who, 16), row.server, row.left))
+        for number, known in found.items():
+            served = self._served.get(number)
+            if served is not None and served.clients is not None:
+                served.clients.restore(self._now, known)
+
+    def _drain(self) -> None:
+        self._draining = True
+        for number in list(self._listeners):
+            self._stop_listening(number)
+
+    def _stop_listening(self, number: int) -> None:
+        listener = self._listeners.pop(number, None)
+        if listener is not None:
+            self._ignore(listener)
+            self._relay.lay_out(listener)
+
+    # --- time -----------------------------------------------------------------------------------
+
+    def _wait_s(self) -> float:
+        if self._relay.again:
+            return 0.0
+        at = self._dialer.deadline()
+        due = self._look_at if at is None else min(at, self._look_at)
+        if self._paused_until is not None:
+            due = min(due, self._paused_until)
+        return max(0.0, (due - self._now) / NANOSECONDS_PER_SECOND)
+
+    def _on_time(self) -> None:
+        now = self._now
+        if self._paused_until is not None and self._paused_until <= now:
+            self._resume()
+        at = self._dialer.deadline()
+        if at is not None and at <= now:
+            self._dialer.on_time()
+        if self._look_at <= now:
+            self._look_at = now + LOOK_EVERY
+            self._end_idle(now)
+
+    def _end_idle(self, now: Instant) -> None:
+        """End connections of which nothing was heard for too long; forget clients."""
+        idle = now - milliseconds(self._limits.idle_ms)
+        half = now - milliseconds(self._limits.half_closed_ms)
+        for end in list(self._relay.ends.values()):
+            touched = end.flow.touched
+            if touched <= idle or (touched <= half and end.ended):
+                self._relay.abort(end.flow)
+        for served in self._served.values():
+            if served.clients is not None:
+                served.clients.forget_old(now)
+
+    # --- small things ---------------------------------------------------------------------------
+
+    def _watch(self, endpoint: socket.socket, handler: Callable[[], None]) -> None:
+        self._handlers[endpoint.fileno()] = handler
+        self._epoll.register(endpoint.fileno(), select.EPOLLIN)
+
+    def _ignore(self, endpoint: socket.socket) -> None:
+        if self._handlers.pop(endpoint.fileno(), None) is not None:
+            self._epoll.unregister(endpoint.fileno())
+
+    def _say(self, text: str) -> None:
+        """Write a line for the log, the same one at most once in a second."""
+        now = time.monotonic_ns()
+        if self._said.get(text, 0) <= now:
+            if len(self._said) > 1000:
+                self._said.clear()
+            self._said[text] = now + seconds(1)
+            with contextlib.suppress(OSError):
+                print(f"standfest proxy: {text}", file=sys.stderr, flush=True)
