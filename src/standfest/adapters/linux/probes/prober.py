@@ -1,0 +1,219 @@
+"""All probes of a director: each kind has its module, this one knows them and their ends."""
+
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from standfest.adapters.linux.probes import sockets
+from standfest.adapters.linux.probes.alarms import Alarms
+from standfest.adapters.linux.probes.datagram import (
+    DatagramProbe,
+    DnsExchange,
+    EchoExchange,
+    Exchange,
+    UdpExchange,
+    connection_of,
+    open_ping,
+)
+from standfest.adapters.linux.probes.known import file_outcome, session_outcome
+from standfest.adapters.linux.probes.mail import MailProbe
+from standfest.adapters.linux.probes.program import ProgramProbe
+from standfest.adapters.linux.probes.tcp import TcpProbes
+from standfest.adapters.linux.probes.web import Demands, WebProbe, demands_of
+from standfest.model.balancing import (
+    BfdCheck,
+    DnsCheck,
+    FileCheck,
+    HttpCheck,
+    MiscCheck,
+    PingCheck,
+    SmtpCheck,
+    TcpCheck,
+    TlsSettings,
+    UdpCheck,
+)
+from standfest.model.director import TrackFile
+from standfest.model.errors import OperationError
+from standfest.model.time import Instant, earliest
+from standfest.ports.probes import Outcome, Report, Target, Waiter
+
+if TYPE_CHECKING:
+    from standfest.adapters.linux.probes.tls import Secure
+
+
+class _Probe(Protocol):
+    def give_up(self) -> None: ...
+
+
+class Probes:
+    """The `Prober` of Linux.
+
+    tls: what SSL_GET shows; files: by name, for FILE_CHECK; own_name: for EHLO, "" the host's;
+    secure_scripts: `enable_script_security`.
+    """
+
+    def __init__(
+        self,
+        waiter: Waiter,
+        report: Report,
+        *,
+        tls: TlsSettings | None = None,
+        files: Mapping[str, TrackFile] | None = None,
+        own_name: str = "",
+        secure_scripts: bool = False,
+    ) -> None:
+        self._waiter, self._report = waiter, report
+        self._tls, self._own_name = tls, own_name or socket.gethostname()
+        self._secure_scripts = secure_scripts
+        self._files = dict(files or {})
+        self._sessions: dict[str, bool] = {}
+        self._alarms = Alarms()
+        self._tcp = TcpProbes(waiter, report, self._later)
+        self._running: dict[str, tuple[int, _Probe]] = {}
+        self._programs: set[ProgramProbe] = set()
+        self._contexts: dict[Demands, Secure] = {}
+        sockets.allow_many()
+
+    def reload(self, *, tls: TlsSettings | None, files: Mapping[str, TrackFile]) -> None:
+        """Take other settings for the probes that begin from now on; certificates are read anew."""
+        self._tls, self._files = tls, dict(files)
+        self._contexts.clear()
+
+    def session_changed(self, session: str, *, up: bool) -> None:
+        """A BFD session is up or down: what BFD_CHECK finds from now on."""
+        self._sessions[session] = up
+
+    def begin(self, name: str, number: int, target: Target) -> None:
+        """Begin a probe; its end is reported with `name` and `number`."""
+        if isinstance(target.checker, TcpCheck):
+            self._tcp.begin(name, number, target)
+            return
+        running = self._running.pop(name, None)
+        if running is not None:
+            running[1].give_up()
+        try:
+            self._start(name, number, target)
+        except OSError as error:
+            self._running.pop(name, None)
+            where = sockets.place(target.address, target.port)
+            outcome = Outcome(False, f"{where}: {sockets.words(error.errno)}")
+            self._answer(name, number, outcome)
+        except OperationError as error:
+            self._running.pop(name, None)
+            self._answer(name, number, Outcome(False, str(error)))
+
+    def abandon(self, name: str, number: int) -> None:
+        """End a probe without a report; one that has ended is ignored."""
+        running = self._running.get(name)
+        if running is not None and running[0] == number:
+            del self._running[name]
+            running[1].give_up()
+        else:
+            self._tcp.abandon(name, number)
+
+    def deadline(self) -> Instant | None:
+        """Return when `on_timer` is due."""
+        return earliest(self._tcp.deadline(), self._alarms.deadline())
+
+    def on_timer(self, now: Instant) -> None:
+        """Report what has ended meanwhile, end what took too long."""
+        self._tcp.on_timer(now)
+        self._alarms.on_timer(now)
+
+    def close(self) -> None:
+        """End all probes; programs are ended at once."""
+        self._tcp.close()
+        for _number, probe in self._running.values():
+            probe.give_up()
+        for program in list(self._programs):
+            program.kill()
+        self._running.clear()
+        self._alarms.clear()
+
+    # --- one probe ------------------------------------------------------------------------------
+
+    def _start(self, name: str, number: int, target: Target) -> None:
+        """Start a probe of any other kind; raises OSError, OperationError."""
+        on_end = partial(self._on_end, name, number)
+        match target.checker:
+            case HttpCheck() as checker:
+                secure = self._secure(checker)
+                web = WebProbe(self._waiter, self._alarms, target, secure, on_end)
+                self._running[name] = number, web
+                web.begin()
+            case SmtpCheck():
+                mail = MailProbe(self._waiter, self._alarms, target, self._own_name, on_end)
+                self._running[name] = number, mail
+                mail.begin()
+            case MiscCheck() as checker:
+                program = ProgramProbe(self._waiter, self._alarms, checker, on_end)
+                program.begin(secure=self._secure_scripts)
+                self._programs = {one for one in self._programs if one.is_running}
+                self._programs.add(program)
+                self._running[name] = number, program
+            case UdpCheck() as checker:
+                self._ask(name, number, target, UdpExchange(checker), on_end)
+            case DnsCheck() as checker:
+                self._ask(name, number, target, DnsExchange(checker), on_end)
+            case PingCheck() as checker:
+                made, raw = open_ping(target)
+                echo = EchoExchange(target.address.version, number, raw=raw)
+                ping = DatagramProbe(self._waiter, self._alarms, on_end)
+                self._running[name] = number, ping
+                ping.begin(made, replace(target, port=0), echo, checker.timing.timeout)
+            case FileCheck() as checker:
+                self._answer(name, number, file_outcome(checker, self._files))
+            case BfdCheck() as checker:
+                self._answer(name, number, session_outcome(checker, self._sessions))
+            case TcpCheck():
+                raise AssertionError("begin has sent it elsewhere")
+
+    def _ask(
+        self,
+        name: str,
+        number: int,
+        target: Target,
+        exchange: Exchange,
+        on_end: Callable[[Outcome], None],
+    ) -> None:
+        """Send a datagram; raises OSError."""
+        checker = target.checker
+        assert isinstance(checker, UdpCheck | DnsCheck), "whoever calls has looked"
+        made = sockets.open_socket(socket.SOCK_DGRAM, target.address, connection_of(target))
+        probe = DatagramProbe(self._waiter, self._alarms, on_end)
+        self._running[name] = number, probe
+        probe.begin(made, target, exchange, checker.timing.timeout)
+
+    def _answer(self, name: str, number: int, outcome: Outcome) -> None:
+        """Report what is known already, from the loop."""
+        self._later(partial(self._report, name, number, _in_one_line(outcome)))
+
+    def _on_end(self, name: str, number: int, outcome: Outcome) -> None:
+        running = self._running.get(name)
+        if running is not None and running[0] == number:
+            del self._running[name]
+            self._report(name, number, _in_one_line(outcome))
+
+    def _secure(self, checker: HttpCheck) -> "Secure | None":
+        """Return what makes TLS clients for a checker; those that ask alike share one."""
+        if not checker.tls:
+            return None
+        from standfest.adapters.linux.probes.tls import Secure  # noqa: PLC0415  4 MB
+
+        demands = demands_of(checker)
+        if demands not in self._contexts:
+            self._contexts[demands] = Secure(demands, self._tls)
+        return self._contexts[demands]
+
+    def _later(self, call: Callable[[], None]) -> None:
+        self._alarms.set(self._waiter.now(), call)
+
+
+def _in_one_line(outcome: Outcome) -> Outcome:
+    """Return the outcome with a reason that can stand in a log: settings may hold anything."""
+    if outcome.reason.isprintable():
+        return outcome
+    clean = "".join(char if char.isprintable() else "?" for char in outcome.reason)
+    return replace(outcome, reason=clean)

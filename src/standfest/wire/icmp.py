@@ -1,0 +1,40 @@
+"""ICMP echo, version 4 and 6. Source: RFC 792, RFC 4443 section 4."""
+
+import struct
+from typing import Final
+
+from standfest.model.errors import WireError
+from standfest.wire.checksum import internet_checksum
+
+ECHO: Final = {4: 8, 6: 128}
+ECHO_REPLY: Final = {4: 0, 6: 129}
+_ECHO: Final = struct.Struct("!BBHHH")
+_MAX_HEADER_WORDS: Final = 15
+
+
+def echo(version: int, identifier: int, sequence: int, data: bytes) -> bytes:
+    """Return an echo request; the kernel fills in ICMPv6's checksum, which needs the addresses."""
+    bare = _ECHO.pack(ECHO[version], 0, 0, identifier, sequence) + data
+    if version == 6:
+        return bare
+    return bare[:2] + internet_checksum(bare).to_bytes(2, "big") + bare[4:]
+
+
+def is_reply(version: int, message: bytes, sequence: int, data: bytes) -> bool:
+    """Return whether a message is the reply to our request; data: what only we have sent.
+
+    The identifier does not count: a kernel's ping socket puts its own in.
+    """
+    if len(message) < _ECHO.size:
+        return False
+    kind, code, _checksum, _identifier, number = _ECHO.unpack_from(message)
+    same = number == sequence and message[_ECHO.size :] == data
+    return bool(kind == ECHO_REPLY[version] and code == 0 and same)
+
+
+def without_ipv4_header(packet: bytes) -> bytes:
+    """Return what an IPv4 packet carries. Reasons of WireError: short."""
+    length = (packet[0] & _MAX_HEADER_WORDS) * 4 if packet else 0
+    if not packet or len(packet) < length or length < 20:
+        raise WireError("short", "no IPv4 packet")
+    return packet[length:]

@@ -1,0 +1,89 @@
+"""SMTP_CHECK against mail servers that are right, wrong, slow, hung, trickling and resetting."""
+
+import pytest
+from tests.unit.probing import (
+    Behaviour,
+    closed_port,
+    hangs,
+    replies,
+    resets,
+    server,
+    site,
+    trickles,
+)
+
+from standfest.model.balancing import Connection, SmtpCheck, Timing
+from standfest.model.time import milliseconds
+
+BRIEF = Timing(timeout=milliseconds(300))
+BANNER = b"220-mail.example.org ESMTP\r\n220 ready\r\n"
+EHLO = b"250-mail.example.org\r\n250 SIZE\r\n"
+BYE = b"221 bye\r\n"
+
+
+def check(behaviour: Behaviour) -> tuple[bool, str]:
+    with server(behaviour) as port, site() as bench:
+        outcome = bench.probe(SmtpCheck((Connection(port=port),), BRIEF), 25)
+        return outcome.succeeded, outcome.reason.replace(f":{port}", "")
+
+
+def test_a_mail_server_that_greets_and_takes_leave_is_good() -> None:
+    assert check(replies(BANNER, EHLO, BYE)) == (True, "greets by SMTP")
+
+
+def test_what_is_said_is_ehlo_with_our_name_and_quit() -> None:
+    seen: list[bytes] = []
+
+    def serve(connection):  # type: ignore[no-untyped-def]
+        for turn in (BANNER, EHLO, BYE):
+            connection.sendall(turn)
+            seen.append(connection.recv(1000))
+
+    assert check(serve)[0]
+    assert seen == [b"EHLO director\r\n", b"QUIT\r\n", b""]
+
+
+def test_a_server_that_knows_no_ehlo_is_asked_with_helo() -> None:
+    assert check(replies(BANNER, b"502 what?\r\n", EHLO, BYE))[0]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reason"),
+    [
+        (replies(b"554 go away\r\n"), 'the banner: "554 go away"; expected 220'),
+        (replies(b"HTTP/1.0 400\r\n"), 'the banner: "HTTP/1.0 400" is no SMTP answer'),
+        (
+            replies(BANNER, b"502 no\r\n", b"421 busy\r\n"),
+            'the answer to HELO: "421 busy"; expected 250',
+        ),
+        (replies(BANNER, EHLO, b"\xff\x00\r\n"), 'the answer to QUIT: "??" is no SMTP answer'),
+        (lambda _c: None, "the connection ended before the banner"),
+        (hangs, "127.0.0.1: the banner: not there within 0.3 s"),
+        (
+            trickles(BANNER, 0.03),
+            "127.0.0.1: the banner: not there within 0.3 s, a part of it came",
+        ),
+        (replies(b"220" + b"x" * 10_000), "127.0.0.1: the banner: a line longer than 4096 bytes"),
+        (replies(b"220-x\r\n" * 200), "127.0.0.1: the banner: too much comes"),
+    ],
+)
+def test_a_bad_server_is_bad_for_one_clear_reason(behaviour: Behaviour, reason: str) -> None:
+    assert check(behaviour) == (False, reason)
+
+
+def test_a_server_that_resets_is_bad() -> None:
+    def serve(connection):  # type: ignore[no-untyped-def]
+        connection.sendall(BANNER)
+        resets(connection)
+
+    assert check(serve) == (False, "127.0.0.1: the answer to ehlo: connection reset by peer")
+
+
+def test_every_host_is_greeted() -> None:
+    closed = closed_port()
+    with server(replies(BANNER, EHLO, BYE)) as port, site() as bench:
+        hosts = (Connection(port=port), Connection(port=closed))
+        outcome = bench.probe(SmtpCheck(hosts, BRIEF), 25)
+        assert outcome.reason == f"connecting to 127.0.0.1:{closed}: connection refused"
+        hosts = (Connection(port=port), Connection(port=port))
+        assert bench.probe(SmtpCheck(hosts, BRIEF), 25).succeeded
