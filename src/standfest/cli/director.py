@@ -8,6 +8,7 @@ import click
 
 from standfest.model.errors import ConfigError
 
+BACKEND = click.Choice(["auto", "ipvs", "nftables", "xdp", "proxy"])
 EXIT_CONFIGURATION = 78  # EX_CONFIG, sysexits.h
 
 
@@ -16,8 +17,9 @@ EXIT_CONFIGURATION = 78  # EX_CONFIG, sysexits.h
 @click.option("--check", is_flag=True, help="Only check the file.")
 @click.option("--pid-file", type=click.Path(path_type=Path), help="Write the process id there.")
 @click.option("--name", default="", help="Tell directors in one network namespace apart.")
-def command(file: Path, check: bool, pid_file: Path | None, name: str) -> None:
-    """Run the virtual routers of a keepalived.conf in the foreground, until SIGTERM.
+@click.option("--backend", type=BACKEND, default="auto", help="What forwards packets.")
+def command(file: Path, check: bool, pid_file: Path | None, name: str, backend: str) -> None:
+    """Run virtual routers and virtual servers of a keepalived.conf until SIGTERM.
 
     SIGHUP reads the file again; SIGUSR1 and SIGUSR2 dump state and statistics as keepalived does.
     """
@@ -28,6 +30,7 @@ def command(file: Path, check: bool, pid_file: Path | None, name: str) -> None:
         words += ["--pid-file", str(pid_file)]
     if name:
         words += ["--name", name]
+    words += ["--backend", backend]
     os.execv(sys.executable, words)  # a fresh, small process: what this one imported is gone
 
 

@@ -10,8 +10,12 @@ from standfest import __version__
 
 VERBS = {
     "agent": ("standfest.agents.front", "Run a built-in resource agent, or list them."),
+    "balance": ("standfest.cli.balance", "Balance alone, show the balancer, drain servers."),
     "check": ("standfest.cli.check", "Say whether configuration files can be used."),
-    "director": ("standfest.cli.director", "Run the virtual routers of a keepalived.conf."),
+    "director": (
+        "standfest.cli.director",
+        "Run the virtual routers and servers of a keepalived.conf.",
+    ),
     "drill": (
         "standfest.cli.drill",
         "Build the installation in namespaces and break it on purpose.",

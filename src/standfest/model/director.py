@@ -183,6 +183,7 @@ class GlobalSettings:
     startup_delay: Duration = 0
     notify_fifo: NotifyFifo | None = None
     vrrp_notify_fifo: NotifyFifo | None = None
+    lvs_notify_fifo: NotifyFifo | None = None
     notify_priority_changes: bool = False
     fifo_states_on_reload: bool = False
     script_user: str = ""

@@ -126,6 +126,7 @@ def global_settings(root: Entry) -> GlobalSettings:
         startup_delay=value(block, 0, "vrrp_startup_delay"),
         notify_fifo=fifo(block, ""),
         vrrp_notify_fifo=fifo(block, "vrrp_"),
+        lvs_notify_fifo=fifo(block, "lvs_"),
         notify_priority_changes=switched(block, False, "vrrp_notify_priority_changes"),
         fifo_states_on_reload=block.has("fifo_write_vrrp_states_on_reload"),
         script_user=user,

@@ -29,8 +29,11 @@ from standfest.core.vrrp.effects import (
     RunScript,
     SendAdvertisement,
     StopListening,
+    Subject,
+    Told,
     VrrpEffect,
 )
+from standfest.daemons.balancer import tidings
 from standfest.daemons.director import helper, reading, reports
 from standfest.daemons.director.announcing import AFTER_FIRST_ADVERT, Announcements
 from standfest.daemons.director.control import Control
@@ -53,6 +56,7 @@ from standfest.runtime.loop import Loop
 
 LOOK_AGAIN: Duration = seconds(1)
 """How often a missing address or interface is looked for, besides the kernel's events."""
+STATES = (Told.MASTER, Told.BACKUP, Told.FAULT, Told.STOP)
 
 
 def boot_time() -> Instant:
@@ -78,6 +82,7 @@ class Daemon:
         self._sensors = Sensors(self._loop, self._on_claim, self.words)
         self._events = AddressEvents()
         self._notifier = self._new_notifier()
+        self._balancer = tidings.Teller(inheritance.balancer)
         self._helper: helper.Line | None = None
         self._known: dict[str, int] = {}
         self._baseline: dict[str, dict[str, int]] = {}
@@ -99,6 +104,7 @@ class Daemon:
         self._loop.watch(self._events.fileno(), lambda _events: self._on_link_events())
         self._loop.watch(self._inheritance.news.fileno(), lambda _events: self._on_news())
         self._loop.watch(self._inheritance.guard.fileno(), lambda _events: self._on_guard())
+        self._loop.watch(self._balancer.fileno(), lambda _events: self._on_balancer())
         self.network.refresh()
         now = self._loop.now()
         self._report_interfaces(now)
@@ -243,6 +249,16 @@ class Daemon:
         if self._inheritance.guard_asks():
             self._possession.tell_guard_everything()
 
+    def _on_balancer(self) -> None:
+        """A balancer that has just been born wants to know which routers are active."""
+        if self._balancer.is_asked():
+            for one in self.machine.status():
+                self._balancer.tell(tidings.ROUTER, one.name, value=one.told is Told.MASTER)
+
+    def _tell_balancer(self, told: Notify) -> None:
+        if told.subject is Subject.INSTANCE and told.state in STATES:
+            self._balancer.tell(tidings.ROUTER, told.name, value=told.state is Told.MASTER)
+
     def _on_reports(self) -> None:
         assert self._helper is not None
         for kind, name, value in self._helper.reports():
@@ -323,6 +339,7 @@ class Daemon:
                 self._unopened.discard(name)
             case Notify():
                 self._notifier.tell(effect)
+                self._tell_balancer(effect)
             case RunScript(name):
                 if self._helper is not None:
                     self._helper.script(name)

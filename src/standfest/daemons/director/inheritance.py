@@ -23,7 +23,7 @@ class Inheritance:
     """What a director finds at its birth.
 
     settings: a file that holds what was read last. news: where later ones arrive, with a file each.
-    listener: where commands ask.
+    listener: where commands ask. balancer: who is told which routers are active.
     """
 
     settings: int
@@ -33,6 +33,7 @@ class Inheritance:
     listener: socket.socket
     words: socket.socket
     path: str
+    balancer: socket.socket
 
     def read_news(self) -> int | None:
         """Return the newest settings that have arrived, a file, or None."""

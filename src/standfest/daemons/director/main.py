@@ -47,15 +47,23 @@ def _answers(name: str) -> bool:
 
 
 def main() -> None:
-    """Run until SIGTERM; arguments: FILE, --pid-file PATH, --name NAME."""
+    """Run until SIGTERM; arguments: FILE, --pid-file PATH, --name NAME, --backend NAME."""
     words = dict(zip(sys.argv[2::2], sys.argv[3::2], strict=True))
     pid_file = words.get("--pid-file", "")
-    endpoint = listener(words.get("--name", ""))
+    name = words.get("--name", "")
+    endpoint = listener(name)
     if pid_file:
         with open(pid_file, "w", encoding="ascii") as stream:
             stream.write(f"{os.getpid()}\n")
     try:
-        status = Supervisor(os.path.abspath(sys.argv[1]), endpoint, director.direct).run()
+        supervisor = Supervisor(
+            os.path.abspath(sys.argv[1]),
+            endpoint,
+            director.direct,
+            backend=words.get("--backend", "auto"),
+            name=name,
+        )
+        status = supervisor.run()
     finally:
         if pid_file:
             os.unlink(pid_file)

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from functools import partial
 
 from standfest.adapters.linux.signs import SignsOfLife
+from standfest.daemons.balancer import control
+from standfest.daemons.balancer.keeper import Keeper
 from standfest.daemons.director import guard, holding, reading, words
 from standfest.daemons.director.inheritance import FORWARDED, SENTINEL, Inheritance
 from standfest.daemons.process import name_process, tell_systemd
@@ -31,7 +33,13 @@ class Supervisor:
     """Keeps guard and director alive until told to end."""
 
     def __init__(
-        self, path: str, listener: socket.socket, direct: Callable[[Inheritance], None]
+        self,
+        path: str,
+        listener: socket.socket,
+        direct: Callable[[Inheritance], None],
+        *,
+        backend: str = "auto",
+        name: str = "",
     ) -> None:
         self._path, self._listener, self._direct = path, listener, direct
         self._signs = SignsOfLife()
@@ -41,6 +49,14 @@ class Supervisor:
         self._to_guard_from_director, self._guard_end = holding.pair()
         self._guard_line, self._guard_supervisor_end = holding.pair()
         self._news, self._news_end = holding.pair()
+        self._balancer = Keeper(
+            self._loop,
+            self._speakers,
+            wanted=backend,
+            listen=lambda: control.listen(name),
+            alone=False,
+            on_refused=self._on_refused,
+        )
         self._reading: reading.Reading | None = None
         self._again = False
         self._settings = -1
@@ -92,8 +108,9 @@ class Supervisor:
         assert self._reading is not None
         self._loop.forget(self._reading.pidfd)
         settings, status = self._reading.result()
-        self._reading = None
+        assignment, self._reading = self._reading.assignment, None
         if settings >= 0:
+            self._balancer.assign(assignment)
             if self._settings >= 0:
                 os.close(self._settings)
             self._settings = settings
@@ -164,6 +181,7 @@ class Supervisor:
             self._listener,
             self._speakers,
             self._path,
+            self._balancer.states,
         )
         alive, sentinel = os.pipe()
         self._pid = os.fork()
@@ -193,7 +211,7 @@ class Supervisor:
         _, status = os.waitpid(self._pid, 0)
         self._dead, self._pid, self._kill_at = self._pid, 0, None
         if self._ending:
-            self._loop.stop()
+            self._balancer.end(self._loop.stop)  # until now, what arrived here was forwarded
             return
         code = os.waitstatus_to_exitcode(status)
         reason = signal.Signals(-code).name if code < 0 else f"status {code}"
@@ -225,6 +243,11 @@ class Supervisor:
         if self._pid:
             os.kill(self._pid, number)
 
+    def _on_refused(self) -> None:
+        """No backend can do what is wanted: an address here would lead nowhere."""
+        self.exit_status = reading.EXIT_CONFIGURATION
+        self._end()
+
     # --- the end --------------------------------------------------------------------------------
 
     def _end(self) -> None:
@@ -234,16 +257,17 @@ class Supervisor:
         self._restart_at = None
         tell_systemd("STOPPING=1")
         if not self._pid:
-            self._loop.stop()
+            self._balancer.end(self._loop.stop)
             return
         os.kill(self._pid, signal.SIGTERM)
         self._kill_at = self._loop.now() + END_TIMEOUT
 
     def _deadline(self) -> Instant | None:
-        return earliest(self._restart_at, self._kill_at)
+        return earliest(self._restart_at, self._kill_at, self._balancer.deadline())
 
     def _on_timer(self) -> None:
         now = self._loop.now()
+        self._balancer.on_timer(now)
         if self._kill_at is not None and self._kill_at <= now:
             self._kill_at = None
             os.kill(self._pid, signal.SIGKILL)  # what it still holds is the guard's matter

@@ -80,8 +80,9 @@ class Proxy:
             self._others.remove(successor)
             return
         self._control.close()
-        self._front.on_quiet = self._loop.stop
-        self._front.look_quiet()
+        self._front.crew.on_drained = self._loop.stop
+        if not self._front.crew.draining:
+            self._loop.stop()
 
     def _unneeded(self) -> None:
         self._control.unneeded()

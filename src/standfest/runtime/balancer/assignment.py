@@ -20,10 +20,8 @@ class Assignment:
     routers: tuple[tuple[str, int], ...] = ()
     slow_start: Duration = 0
 
-
-def assignment(
-    balancer: BalancerSettings, director: DirectorSettings, *, slow_start: Duration = 0
-) -> Assignment:
-    """Return the balancer's part of a configuration."""
-    routers = tuple((one.name, one.vrid) for one in director.instances)
-    return Assignment(balancer, director.globals, director.files, routers, slow_start)
+    @staticmethod
+    def of(balancer: BalancerSettings, director: DirectorSettings) -> "Assignment":
+        """Return the balancer's part of a configuration."""
+        routers = tuple((one.name, one.vrid) for one in director.instances)
+        return Assignment(balancer, director.globals, director.files, routers)

@@ -52,7 +52,7 @@ class Balancing:
         self.suspended: frozenset[str] = frozenset()  # services, by name
         self.keep = False
         self._actual: dict[ServiceKey, Service] = {}
-        self._ours: AbstractSet[ServiceKey] = frozenset()
+        self._ours: frozenset[ServiceKey] = frozenset()
         self._dirty: set[int] = set()
         self._pools_at: Instant | None = None
         self._retry_at: Instant | None = None
@@ -67,8 +67,9 @@ class Balancing:
     def start(self, now: Instant, actual: Table, ledger: Ledger) -> Effects:
         """Take over what the kernel has, and make it what it should be."""
         flush = self.assignment.balancer.flush_at_start
+        self.keep = ledger.keep
         self._actual = dict(actual)
-        self._ours = actual.keys() if flush else self.balancer.keys() | ledger.keys
+        self._ours = self.balancer.keys() | (frozenset(actual) if flush else ledger.keys)
         adopted = {} if flush else self._adopted(now, ledger)
         down = {
             name
@@ -77,6 +78,7 @@ class Balancing:
         }
         down |= {name for one in adopted.values() for _, name in one.down}
         found = self._begin_pools(down)
+        self.since = dict.fromkeys(places.places(self.balancer), now)
         effects = self._commit_all()
         effects += _probes(self.health.configure(now, self.checks.plans, down))
         for number, one in adopted.items():
@@ -92,14 +94,14 @@ class Balancing:
         self.assignment = assignment
         self.balancer = old.reload(assignment.balancer)
         self.checks = checks.Checks(assignment.balancer)
-        self._move(old)
+        self._move(now, old)
         found = self._retain(known)
         down = {name for name in checks.begins_down(self.checks.by_name) if name not in known}
         found += self._begin_pools(down)
         probes = _probes(self.health.configure(now, self.checks.plans, down))
-        self._ours |= self.balancer.keys()
+        # What was ours and could not be removed so far is ours still.
+        self._ours = self.balancer.keys() | (self._ours & self._actual.keys())
         effects = self._commit_all() + probes
-        self._ours = self.balancer.keys()
         told = {effect.service for effect in found}
         for number, pool in enumerate(self.balancer.pools):
             if naming.service_name(pool.settings) in before:
@@ -133,7 +135,7 @@ class Balancing:
     def ledger(self) -> Ledger:
         """Return what a successor has to know that the kernel does not say."""
         drained = frozenset(places.identity(self.balancer, place) for place in self.draining)
-        return Ledger(frozenset(self._ours), drained)
+        return Ledger(self._ours, drained, self.keep)
 
     # --- time and probes ------------------------------------------------------------------------
 
@@ -177,7 +179,7 @@ class Balancing:
 
     def target(self, name: str) -> Target:
         """Return what a checker probes."""
-        return checks.target_of(self.checks.by_name[name], self.assignment.balancer)
+        return checks.target_of(self.checks.by_name[name], self.assignment)
 
     def refused(self, now: Instant, reason: str, actual: Table) -> Effects:
         """The kernel has not made a change; actual: what it has now."""
@@ -306,12 +308,13 @@ class Balancing:
                 line += f"; {word}: {', '.join(some)}"
         return line
 
-    def _move(self, old: Balancer) -> None:
+    def _move(self, now: Instant, old: Balancer) -> None:
         """Find what is kept by position at its new one."""
         new = {places.identity(self.balancer, p): p for p in places.places(self.balancer)}
         moved = {p: new.get(places.identity(old, p)) for p in places.places(old)}
         since, draining = self.since, self.draining
-        self.since = {q: at for p, at in since.items() if (q := moved[p]) is not None}
+        self.since = dict.fromkeys(places.places(self.balancer), now)
+        self.since |= {q: at for p, at in since.items() if (q := moved[p]) is not None}
         self.draining = {q: end for p, end in draining.items() if (q := moved[p]) is not None}
 
     def _retain(self, known: AbstractSet[str]) -> list[PoolEffect]:

@@ -15,13 +15,13 @@ from standfest.model.balancing import (
     HttpCheck,
     MiscCheck,
     PingCheck,
-    RealServer,
     SmtpCheck,
     TcpCheck,
     UdpCheck,
 )
 from standfest.ports.probes import Target
 from standfest.runtime.balancer import naming
+from standfest.runtime.balancer.assignment import Assignment
 
 WORDS: dict[type[Checker], str] = {
     TcpCheck: "TCP_CHECK",
@@ -114,11 +114,15 @@ def _without_alpha(plan: Plan) -> Plan:
     return replace(plan, alpha=False)
 
 
-def target_of(check: Check, settings: BalancerSettings) -> Target:
-    """Return what a checker probes."""
-    service = settings.services[check.pool]
-    real: RealServer = service.servers[check.server]
-    return Target(check.checker, real.ip, real.port or naming.port_of(service))
+def target_of(check: Check, assignment: Assignment) -> Target:
+    """Return what a checker probes; a program runs as the user of all scripts if it names none."""
+    service = assignment.balancer.services[check.pool]
+    real = service.servers[check.server]
+    checker = check.checker
+    if isinstance(checker, MiscCheck) and not checker.command.user:
+        user, group = assignment.globals.script_user, assignment.globals.script_group
+        checker = replace(checker, command=replace(checker.command, user=user, group=group))
+    return Target(checker, real.ip, real.port or naming.port_of(service))
 
 
 def begins_down(checks: dict[str, Check]) -> Iterator[str]:
