@@ -59,6 +59,7 @@ class Node:
         path.write_text(configuration, encoding="utf-8")
         if product == "keepalived":
             pids = [f"--pid={self.directory}/k.pid", f"--vrrp_pid={self.directory}/v.pid"]
+            pids += ["-b", f"{self.directory}/b.pid"]
             command = ["keepalived", "-n", "-l", "-D", "-P", "-f", str(path), *pids]
         else:
             command = [sys.executable, "-m", "standfest.cli.main", "director", str(path)]

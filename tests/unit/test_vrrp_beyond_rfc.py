@@ -387,3 +387,43 @@ def test_counters_count() -> None:
 def test_milliseconds_count_like_seconds() -> None:
     """0.01 s: 30 ms + 156/256 of 10 ms."""
     assert backup(advert_interval=milliseconds(10)).deadline() == 36_093_750
+
+
+# --- BFD speaks for the Active that we obey (docs/adr/0017) --------------------------------------
+
+
+def test_a_lost_active_is_succeeded_after_the_skew() -> None:
+    """3 s + 0.609 s of silence would be borne; priority 100 at 1 s: (256 - 100) / 256 s."""
+    instance = backup()
+    instance.on_advertisement(seconds(1), heard(200))
+    assert instance.on_active_lost(seconds(2), BOB.packed) == []
+    assert instance.deadline() == seconds(2) + 609_375_000
+
+
+def test_another_lost_router_than_the_active_changes_nothing() -> None:
+    instance = backup()
+    instance.on_advertisement(seconds(1), heard(200))
+    assert instance.on_active_lost(seconds(2), CAROL.packed) == []
+    assert instance.deadline() == seconds(1) + 3_609_375_000
+
+
+def test_a_lost_active_that_is_silent_anyway_is_not_waited_for_longer() -> None:
+    instance = backup()
+    instance.on_advertisement(0, heard(200))
+    instance.on_active_lost(milliseconds(3_500), BOB.packed)
+    assert instance.deadline() == 3_609_375_000
+
+
+def test_an_active_that_speaks_again_before_the_skew_is_obeyed_as_before() -> None:
+    instance = backup()
+    instance.on_advertisement(0, heard(200))
+    instance.on_active_lost(seconds(1), BOB.packed)
+    instance.on_advertisement(milliseconds(1_500), heard(200))
+    assert instance.deadline() == milliseconds(1_500) + 3_609_375_000
+
+
+def test_an_active_does_not_mind_a_lost_backup() -> None:
+    instance = active()
+    before = instance.deadline()
+    assert instance.on_active_lost(milliseconds(500), BOB.packed) == []
+    assert instance.deadline() == before

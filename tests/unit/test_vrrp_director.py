@@ -29,6 +29,7 @@ from standfest.core.vrrp.director import Director
 from standfest.core.vrrp.effects import Listen, RunScript, StopListening
 from standfest.core.vrrp.timers import Timers
 from standfest.model.director import (
+    BfdInstance,
     DirectorSettings,
     GlobalSettings,
     InterfaceDelay,
@@ -342,6 +343,25 @@ def test_a_lost_neighbour_of_bfd_makes_its_director_let_go_at_once() -> None:
     effects = made.on_bfd(EXPIRY + 2, "b", up=False)
     assert kinds(effects) == ["RemoveAddresses", "SendAdvertisement", "Notify"]
     assert (sent(effects), told(effects)) == ([0], ["gw FAULT"])
+
+
+@pytest.mark.parametrize(
+    ("silent", "deadline"),
+    [
+        (True, 2_000_000_000 + 609_375_000),  # (256 - 100) / 256 of a second
+        (False, 1_000_000_000 + 3_609_375_000),  # taken down on purpose: VRRP says goodbye itself
+    ],
+)
+def test_whoever_tracks_the_session_with_its_active_follows_when_it_falls_silent(
+    silent: bool, deadline: int
+) -> None:
+    made = director(one(tracks=(Track(TrackKind.BFD, "b", -10),)), bfd=(BfdInstance("b", BOB),))
+    made.start(0)
+    made.on_bfd(1, "b", up=True)
+    made.on_advertisement(seconds(1), heard(200))
+    made.on_bfd(seconds(2), "b", up=False, silent=silent)
+    slower = 10 * 1_000_000_000 // 256  # the weight: priority 90 waits longer
+    assert made.deadline() == deadline + slower
 
 
 def test_an_owners_priority_cannot_be_moved() -> None:

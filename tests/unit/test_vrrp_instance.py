@@ -255,7 +255,13 @@ def test_a_higher_priority_is_yielded_to() -> None:
     effects = instance.on_advertisement(5, heard(101, interval=seconds(2)))
     assert kinds(effects) == ["RemoveAddresses", "Notify"]
     assert told(effects) == ["gw BACKUP"]
-    assert instance.state == Backup(seconds(2), 5 + 7_218_750_000)
+    heard_of = (BOB.packed, 101)
+    assert isinstance(instance.state, Backup)
+    assert (instance.state.heard_source, instance.state.heard_priority) == heard_of
+    assert (instance.state.active_interval, instance.state.down_at) == (
+        seconds(2),
+        5 + 7_218_750_000,
+    )
 
 
 def test_an_equal_priority_is_yielded_to_when_its_address_is_higher() -> None:

@@ -1,15 +1,25 @@
 """All BFD sessions of this node: whose packet it is, reload, the one deadline."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from standfest.core.bfd.effects import Dropped, Effects, Refusal
 from standfest.core.bfd.session import Random, Session
-from standfest.model.bfd import BfdPacket
+from standfest.model.bfd import BfdPacket, BfdState, Diagnostic
 from standfest.model.director import BfdInstance
 from standfest.model.time import Instant, earliest
 from standfest.model.vrrp import IPAddress
 
 MAX_DISCRIMINATOR = 2**32 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class SessionStatus:
+    """One session as people want to see it."""
+
+    settings: BfdInstance
+    state: BfdState
+    diagnostic: Diagnostic
 
 
 class Sessions:
@@ -62,6 +72,13 @@ class Sessions:
     def deadline(self) -> Instant | None:
         """Return when `on_timer` wants to be called."""
         return earliest(*(session.deadline() for session in self._sessions.values()))
+
+    def status(self) -> tuple[SessionStatus, ...]:
+        """Return all sessions in the order of the settings."""
+        return tuple(
+            SessionStatus(one.settings, one.state, one.diagnostic)
+            for one in self._sessions.values()
+        )
 
     def _make(self, settings: BfdInstance) -> Session:
         used = {session.discriminator for session in self._sessions.values()}

@@ -209,9 +209,19 @@ class Director:
         self._needs.tracked.set_value(name, value)
         return self._apply(now, self._needs.users(TrackKind.FILE, name))
 
-    def on_bfd(self, now: Instant, name: str, *, up: bool) -> Effects:
-        """Take a BFD session's state."""
-        return self._set_up(now, TrackKind.BFD, name, up)
+    def on_bfd(self, now: Instant, name: str, *, up: bool, silent: bool = False) -> Effects:
+        """Take a BFD session's state; silent: it was up, and its neighbour said nothing any more.
+
+        Whoever tracks it and obeys that neighbour need not wait for three of its adverts.
+        """
+        effects = self._set_up(now, TrackKind.BFD, name, up)
+        neighbors = [one.neighbor.packed for one in self.settings.bfd if one.name == name]
+        for neighbor in neighbors if silent and not up else ():
+            for unit in self._needs.users(TrackKind.BFD, name):
+                for member in unit.members:
+                    effects += member.on_active_lost(now, neighbor)
+                    self._note(now, member)
+        return effects
 
     # --- within: dependencies -------------------------------------------------------------------
 

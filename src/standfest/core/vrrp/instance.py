@@ -230,6 +230,17 @@ class Instance:
         effects: Effects = [Alert(self.settings.name, Warned.ADDRESS_REMOVED, address=ip)]
         return effects + (self._restore(now) if self._restore_at <= now else [])
 
+    def on_active_lost(self, now: Instant, source: bytes) -> Effects:
+        """BFD has lost a router: if it is the Active that we obey, that is as good as its goodbye.
+
+        Not at once but after the skew: a better Backup may have lost it, too (docs/adr/0017).
+        """
+        state = self.state
+        if isinstance(state, Backup) and state.heard_source == source and not state.ready:
+            soon = now + self._skew(state.active_interval)
+            self.state = replace(state, down_at=min(state.down_at, soon), defer_to=None)
+        return []
+
     def on_claim(self, ip: IPAddress, mac: bytes) -> Effects:
         """A neighbour says that one of our addresses is at its MAC: say that it is here."""
         everything = (*self.settings.addresses, *self.settings.excluded)
@@ -260,7 +271,7 @@ class Instance:
                 if told.version == 2
                 else (told.interval)
             )
-            heard = self._backup(now, interval)
+            heard = self._obey(now, interval, arrival)
             self.state = replace(heard, defer_to=arrival.source) if deferred else heard
             return []
         if settings.preempt_delay:
@@ -268,7 +279,7 @@ class Instance:
             if until is None:
                 until = now + settings.preempt_delay
             if now < until:
-                heard = self._backup(now, told.interval)
+                heard = self._obey(now, told.interval, arrival)
                 self.state = replace(heard, preempt_at=until)
         # Otherwise discard: our timer keeps running, and its expiry is the preemption.
         return []
@@ -288,6 +299,13 @@ class Instance:
     def _backup(self, now: Instant, active_interval: Duration) -> Backup:
         return Backup(active_interval, now + self._down(active_interval))
 
+    def _obey(self, now: Instant, active_interval: Duration, arrival: Arrival) -> Backup:
+        return replace(
+            self._backup(now, active_interval),
+            heard_source=arrival.source,
+            heard_priority=arrival.advertisement.priority,
+        )
+
     # --- Active (RFC 9568 section 6.4.3) --------------------------------------------------------
 
     def _active_hears(self, now: Instant, arrival: Arrival, verdict: Believed) -> Effects:
@@ -299,11 +317,11 @@ class Instance:
         )
         if higher:
             self.yielded_to = arrival.source
-            return self._yield(now, told.interval)
+            return self._yield(now, arrival)
         if told.priority == PRIORITY_OWNER:
             return self._warner.about_router(Warned.OWNER_CONFLICT, arrival.source)
         if verdict.mismatch is not None and self._is_stubborn(arrival.source):
-            effects = self._yield(now, told.interval)
+            effects = self._yield(now, arrival)
             assert isinstance(self.state, Backup)
             self.state = replace(self.state, defer_to=arrival.source)
             return [*effects, *self._warner.about_router(Warned.YIELDED, arrival.source)]
@@ -324,14 +342,15 @@ class Instance:
             effects.append(Notify(Subject.INSTANCE, settings.name, told, self.priority))
         return effects
 
-    def _yield(self, now: Instant, interval: Duration) -> Effects:
+    def _yield(self, now: Instant, arrival: Arrival) -> Effects:
         effects: Effects = []
+        interval = arrival.advertisement.interval
         if self.settings.higher_priority_send_advert:
             effects.append(self._advertise(now))
         effects += self._release()
         if self.settings.version == 2:
             interval = max(interval, self.settings.advert_interval)
-        self.state = self._backup(now, interval)
+        self.state = self._obey(now, interval, arrival)
         return [*effects, self._notify()]
 
     def _is_stubborn(self, source: bytes) -> bool:

@@ -24,6 +24,7 @@ class Backup:
     preempt_at: until then a lower-priority Active is left alone (`preempt_delay`).
     defer_to: a router that will not hear us because its settings differ: obeyed at any priority.
     listened: after a pause we have listened once more already.
+    heard_source, heard_priority: of the Active that we obey, b"" and 0 while there is none.
     """
 
     active_interval: Duration
@@ -32,6 +33,8 @@ class Backup:
     preempt_at: Instant | None = None
     defer_to: bytes | None = None
     listened: bool = False
+    heard_source: bytes = b""
+    heard_priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import signal
 import time
 from functools import partial
 from ipaddress import IPv4Address, IPv6Address
+from typing import TYPE_CHECKING
 
 from standfest.adapters.linux.addressevents import AddressEvents
 from standfest.core.vrrp.dependencies import InterfaceReport
@@ -54,6 +55,9 @@ from standfest.model.time import Duration, Instant, earliest, seconds
 from standfest.model.vrrp import Command, IPAddress, TrackKind
 from standfest.runtime.loop import Loop
 
+if TYPE_CHECKING:
+    from standfest.daemons.director.bfd import BfdSessions
+
 LOOK_AGAIN: Duration = seconds(1)
 """How often a missing address or interface is looked for, besides the kernel's events."""
 STATES = (Told.MASTER, Told.BACKUP, Told.FAULT, Told.STOP)
@@ -90,6 +94,7 @@ class Daemon:
         self._unopened: set[str] = set()
         self._look_again_at: Instant | None = None
         self._farewell: Farewell | None = None
+        self._bfd: BfdSessions | None = None
         self._instances = {one.name: one for one in self.settings.instances}
         self.control = Control(self._loop, inheritance.listener, self)
 
@@ -111,6 +116,7 @@ class Daemon:
         self._start_helper()
         self._sensors.watch(self.settings, self.network)
         self._perform(now, self.machine.start(now))
+        self._arrange_bfd(now)
         for trouble in prioritise(self.settings.globals.process):
             self.words.say(f"without {trouble}")
         self._loop.run()
@@ -126,6 +132,7 @@ class Daemon:
             baseline=self._baseline,
             now=self._loop.now(),
             wall=time.time(),
+            sessions=self._bfd.status() if self._bfd is not None else (),
         )
 
     def clear_statistics(self) -> None:
@@ -151,8 +158,9 @@ class Daemon:
     def _deadline(self) -> Instant | None:
         if self._farewell is not None:
             return self._farewell.deadline()
+        bfd = self._bfd.deadline() if self._bfd is not None else None
         return earliest(
-            self.machine.deadline(), self._announcements.deadline(), self._look_again_at
+            self.machine.deadline(), self._announcements.deadline(), self._look_again_at, bfd
         )
 
     def _on_timer(self) -> None:
@@ -162,6 +170,8 @@ class Daemon:
             self._end_if_done()
             return
         self._perform(now, self.machine.on_timer(now))
+        if self._bfd is not None:
+            self._bfd.on_timer(now)
         if self._announcements.deadline() is not None:
             self._announcements.on_timer(now)
         if self._look_again_at is not None and self._look_again_at <= now:
@@ -223,6 +233,24 @@ class Daemon:
         now = self._loop.now()
         self._perform(now, self.machine.on_claim(ip, mac))
 
+    # --- BFD -----------------------------------------------------------------------------------
+
+    def _arrange_bfd(self, now: Instant) -> None:
+        """Begin with sessions, or take new settings."""
+        wanted = self.settings.bfd
+        if self._bfd is not None:
+            self._bfd.reload(now, wanted)
+        elif wanted:
+            from standfest.daemons.director.bfd import BfdSessions  # noqa: PLC0415  1 MB for few
+
+            self._bfd = BfdSessions(self._loop, wanted, self._on_session, self.words)
+            self._bfd.start(now)
+
+    def _on_session(self, now: Instant, name: str, up: bool, silent: bool) -> None:
+        self.words.say(f"Tracked BFD instance {name} is {'UP' if up else 'DOWN'}")
+        if self._farewell is None:
+            self._perform(now, self.machine.on_bfd(now, name, up=up, silent=silent))
+
     # --- what the others say --------------------------------------------------------------------
 
     def _on_news(self) -> None:
@@ -240,6 +268,7 @@ class Daemon:
             self._stop_helper()
         self._start_helper()
         self._perform(now, self.machine.reload(now, settings))
+        self._arrange_bfd(now)
         self._instances = {one.name: one for one in settings.instances}
         self._report_interfaces(now)
         self._sensors.watch(settings, self.network)
@@ -395,6 +424,8 @@ class Daemon:
             return
         self.words.say("Stopping")
         self._announcements.forget()
+        if self._bfd is not None:
+            self._bfd.stop(now)
         effects = self.machine.stop(now)
         self._farewell = Farewell(now, self._instances, effects)
         self._perform(now, self._farewell.first)

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 from standfest.core.vrrp.effects import Alert, Dropped, Told, Warned
 from standfest.core.vrrp.states import Active, Backup, Counters
@@ -19,6 +20,9 @@ from standfest.daemons.director.network import Facts
 from standfest.model.director import DirectorSettings
 from standfest.model.time import Instant, in_seconds
 from standfest.model.vrrp import AuthenticationType, InstanceSettings, VirtualAddress
+
+if TYPE_CHECKING:
+    from standfest.core.bfd.sessions import SessionStatus
 
 DATA, STATISTICS, CLEAR, JSON, STATUS = "data", "stats", "clear", "json", "status"
 FILES = {DATA: "keepalived.data", STATISTICS: "keepalived.stats", JSON: "keepalived.json"}
@@ -53,6 +57,7 @@ class View:
     baseline: Mapping[str, dict[str, int]]
     now: Instant
     wall: float
+    sessions: "tuple[SessionStatus, ...]" = ()
 
     def counted(self, one: InstanceStatus) -> dict[str, int]:
         """Return an instance's figures since statistics were cleared."""
@@ -241,10 +246,20 @@ def _status(view: View) -> dict[str, object]:
     groups = [
         {"name": group.name, "members": list(group.members)} for group in view.settings.sync_groups
     ]
+    sessions = [
+        {
+            "name": one.settings.name,
+            "neighbor": str(one.settings.neighbor),
+            "state": one.state.name,
+            "diagnostic": one.diagnostic.name,
+        }
+        for one in view.sessions
+    ]
     return {
         "router_id": view.settings.globals.router_id,
         "instances": instances,
         "groups": groups,
+        "bfd": sessions,
         "refused": dict(view.refused),
     }
 
