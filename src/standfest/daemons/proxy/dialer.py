@@ -24,6 +24,7 @@ OURS = frozenset(
 )
 """Errors of connect(2) that say nothing about the server."""
 STREAM = socket.SOCK_STREAM | socket.SOCK_NONBLOCK
+DATAGRAM = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
 FAILED = select.EPOLLERR | select.EPOLLHUP
 
 
@@ -71,7 +72,10 @@ class Dialer:
             if flow.touched > late:
                 break
             del self.flows[flow.fd]
-            self._on_failure(flow, errno.ETIMEDOUT)
+            if flow.client is None and flow.served is not None and flow.served.udp:
+                self._on_answer(flow)  # no refusal has come: as much as a datagram can tell
+            else:
+                self._on_failure(flow, errno.ETIMEDOUT)
         for number in self.suspects.due(self.now):
             served = self._service_of(number)
             if served is None:
@@ -79,7 +83,7 @@ class Dialer:
                 continue
             trial = Flow(served, None, ("", 0))
             trial.number = number
-            status = self._connect(served, trial)
+            status = self._ask(served, trial) if served.udp else self._connect(served, trial)
             if status:
                 self._on_failure(trial, status)
 
@@ -144,12 +148,31 @@ class Dialer:
         self._epoll.register(flow.fd, EDGES)
         return 0
 
-    def _on_success(self, flow: Flow, upstream: socket.socket, events: int) -> None:
+    def _ask(self, served: Served, flow: Flow) -> int:
+        """Send a server an empty datagram, which a closed port answers with an error."""
+        try:
+            flow.socket = socket.socket(served.families[flow.number], DATAGRAM)
+            flow.fd = flow.socket.fileno()
+            flow.socket.connect(served.addresses[flow.number])
+            flow.socket.send(b"")
+        except OSError as error:
+            return error.errno or errno.EIO
+        flow.touched = self.now
+        self.flows[flow.fd] = flow
+        self._epoll.register(flow.fd, select.EPOLLIN | select.EPOLLET)
+        return 0
+
+    def _on_answer(self, flow: Flow) -> None:
+        """A server was reached; if this was a trial, that is all."""
         if self.suspects.avoided and self.suspects.works(flow.number):
             self._say(f"server {self._name(flow)} answers again")
+        if flow.client is None and flow.socket is not None:
+            self._relay.lay_out(flow.socket)
+
+    def _on_success(self, flow: Flow, upstream: socket.socket, events: int) -> None:
+        self._on_answer(flow)
         client, header = flow.client, b""
         if client is None:
-            self._relay.lay_out(upstream)
             return
         if flow.served is not None and flow.served.header:
             try:

@@ -29,7 +29,8 @@ from standfest.wire.proxycontrol import Carriage, Carried, Configure
 class Front:
     """Everything that is forwarded.
 
-    unneeded: closes what workers do not need, in their forks; on_drop: told which servers are gone.
+    unneeded: closes what workers do not need, in their forks; on_drop: told which servers are gone;
+    on_quiet: called when neither we nor a predecessor carry anything that is only to end.
     """
 
     def __init__(self, loop: Loop, unneeded: Callable[[], None]) -> None:
@@ -39,6 +40,8 @@ class Front:
         self.idle: list[Tally] = []
         self.crew = Crew(loop, self._everything, unneeded)
         self.on_drop: Callable[[Drop], None] = lambda _drop: None
+        self.on_quiet: Callable[[], None] = lambda: None
+        self.crew.on_drained = self.look_quiet
         self.predecessors = 0
 
     def start(self, workers: int) -> None:
@@ -74,6 +77,11 @@ class Front:
         """A successor says that servers are gone."""
         self.crew.tell(drop)
         self.on_drop(drop)
+
+    def look_quiet(self) -> None:
+        """See whether all that was draining has drained."""
+        if not self.crew.draining and not self.predecessors:
+            self.on_quiet()
 
     def limit(self, limits: Configure) -> None:
         """Set how long things may take; 0 leaves it."""

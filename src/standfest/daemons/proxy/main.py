@@ -80,9 +80,8 @@ class Proxy:
             self._others.remove(successor)
             return
         self._control.close()
-        self._front.crew.on_drained = self._loop.stop
-        if not self._front.crew.draining:
-            self._loop.stop()
+        self._front.on_quiet = self._loop.stop
+        self._front.look_quiet()
 
     def _unneeded(self) -> None:
         self._control.unneeded()

@@ -77,6 +77,7 @@ class Predecessor:
         for tally in self._tallies:
             tally.abandon()
         self._front.idle += self._tallies
+        self._front.look_quiet()
 
 
 class Successor:

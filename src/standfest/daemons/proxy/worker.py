@@ -14,6 +14,7 @@ from collections.abc import Callable
 from functools import partial
 
 from standfest.daemons.proxy import line
+from standfest.daemons.proxy.datagrams import Datagrams
 from standfest.daemons.proxy.dialer import Dialer
 from standfest.daemons.proxy.orders import Client, Clients, Drain, Drop, Orders
 from standfest.daemons.proxy.relay import Relay
@@ -36,6 +37,8 @@ MAX_CLIENTS_LEFT = 50_000
 """Persistent clients of a service that a successor is told of."""
 LOOK_EVERY: Duration = seconds(1)
 """How often idle connections are looked for."""
+LAST_ANSWER: Duration = seconds(5)
+"""How long a worker that drains waits for answers to datagrams; clients' next go elsewhere."""
 PAUSE: Duration = milliseconds(100)
 """How long nothing is accepted after descriptors ran out."""
 DEFAULTS = Configure(idle_ms=900_000, half_closed_ms=120_000, datagram_ms=300_000, connect_ms=5_000)
@@ -55,6 +58,14 @@ class Worker:
         self._dialer = Dialer(
             self._epoll, self._relay, own.cells, count, service_of=self._service_of, say=self._say
         )
+        self._datagrams = Datagrams(
+            own.cells,
+            count,
+            self._dialer.suspects,
+            watch=self._watch,
+            ignore=self._ignore,
+            lay_out=self._relay.lay_out,
+        )
         self._served: dict[int, Served] = {}
         self._listeners: dict[int, socket.socket] = {}
         self._handlers: dict[int, Callable[[], None]] = {}
@@ -73,9 +84,10 @@ class Worker:
         poll, flows, ends = self._epoll.poll, self._dialer.flows, self._relay.ends
         relay, dialer, handlers = self._relay, self._dialer, self._handlers
         others: list[Callable[[], None]] = []
-        while not self._draining or ends or flows:
+        datagrams = self._datagrams
+        while not self._draining or ends or flows or datagrams.sessions:
             ready = poll(self._wait_s(), EVENTS)
-            self._now = relay.now = dialer.now = time.monotonic_ns()
+            self._now = relay.now = dialer.now = datagrams.now = time.monotonic_ns()
             for fd, events in ready:
                 if (end := ends.get(fd)) is not None:
                     relay.on_event(end, events)
@@ -107,6 +119,10 @@ class Worker:
                 continue  # this client is gone; accept(2), "Error handling"
             admit(served, client, address)
 
+    def _serve(self, served: Served, listener: socket.socket) -> None:
+        knock = self._datagrams.on_clients if served.udp else self._accept
+        self._watch(listener, partial(knock, served, listener))
+
     def _pause(self, why: str) -> None:
         """Accept nothing for a moment: what there is of descriptors is needed for who is in."""
         self._say(f"cannot accept: {why}")
@@ -117,7 +133,7 @@ class Worker:
     def _resume(self) -> None:
         self._paused_until = None
         for number, listener in self._listeners.items():
-            self._watch(listener, partial(self._accept, self._served[number], listener))
+            self._serve(self._served[number], listener)
 
     def _count_alone(self, server: int) -> int:
         return int(self._tallies[0][CELLS * server + ACTIVE])
@@ -170,7 +186,7 @@ class Worker:
                 continue
             served = self._served[serve.number] = Served(serve)
             listener = self._listeners[serve.number] = listeners.pop(serve.number)
-            self._watch(listener, partial(self._accept, served, listener))
+            self._serve(served, listener)
         for number in orders.cease.services:
             self._served.pop(number).cease()
             self._stop_listening(number)
@@ -186,6 +202,8 @@ class Worker:
             limits.connect_ms or self._limits.connect_ms,
         )
         self._dialer.timeout = milliseconds(self._limits.connect_ms)
+        if not self._draining:
+            self._datagrams.timeout = milliseconds(self._limits.datagram_ms)
 
     def _drop(self, servers: frozenset[int]) -> None:
         if servers:
@@ -193,6 +211,7 @@ class Worker:
                 if flow.number in servers:
                     self._relay.abort(flow)
             self._dialer.drop(servers)
+            self._datagrams.drop(servers)
 
     def _clients(self) -> Clients:
         rows = [
@@ -214,6 +233,7 @@ class Worker:
 
     def _drain(self) -> None:
         self._draining = True
+        self._datagrams.timeout = LAST_ANSWER
         for number in list(self._listeners):
             self._stop_listening(number)
 
@@ -221,7 +241,8 @@ class Worker:
         listener = self._listeners.pop(number, None)
         if listener is not None:
             self._ignore(listener)
-            self._relay.lay_out(listener)
+            if listener.type != socket.SOCK_DGRAM or not self._draining:
+                self._relay.lay_out(listener)  # else answers to clients still leave through it
 
     # --- time -----------------------------------------------------------------------------------
 
@@ -253,6 +274,7 @@ class Worker:
             touched = end.flow.touched
             if touched <= idle or (touched <= half and end.ended):
                 self._relay.abort(end.flow)
+        self._datagrams.forget_old()
         for served in self._served.values():
             if served.clients is not None:
                 served.clients.forget_old(now)
