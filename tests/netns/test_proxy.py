@@ -536,12 +536,14 @@ def test_datagrams_are_answered_through_an_upgrade(
 
 
 def test_only_its_own_user_may_talk_to_the_proxy(tmp_path: Path) -> None:
-    with proxy(tmp_path):
+    with proxy(tmp_path) as backend:
+        backend.read()
         assert (tmp_path / "proxy.sock").stat().st_mode & 0o777 == 0o600
 
 
 def test_foreign_bytes_on_the_socket_end_that_connection_and_nothing_else(tmp_path: Path) -> None:
     with proxy(tmp_path) as backend:
+        backend.read()
         with socket.socket(socket.AF_UNIX) as line:
             line.connect(str(tmp_path / "proxy.sock"))
             line.sendall(b"GET / HTTP/1.1\r\n\r\n")

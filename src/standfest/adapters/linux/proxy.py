@@ -68,19 +68,15 @@ class ProxyBackend:
     name = "proxy"
 
     def __init__(self, path: Path | None = None, *, workers: int = 1) -> None:
-        """Adopt the proxy at `path`, or start one; one of another version is succeeded.
+        """Prepare; a proxy that runs is adopted when it is first asked, else one is started.
 
-        workers: processes that carry connections, each on a core of its own at best.
+        path: its socket file. workers: processes that carry connections, each on a core of its
+        own at best.
         """
         self._path = path or default_path()
         self._workers = workers
         self._line: socket.socket | None = None
         self._frames = Frames()
-        self._own_directory()
-        if not self._connect():
-            self._start()
-        elif self.describe().version != VERSION:
-            self.upgrade()
 
     def capabilities(self) -> Capabilities:
         """Return what the proxy can."""
@@ -123,7 +119,7 @@ class ProxyBackend:
 
     def close(self, *, keep: bool) -> None:
         """Let go; keep=False ends the proxy with all its connections."""
-        if not keep:
+        if not keep and (self._line is not None or self._connect()):
             self._ask(Stop(), Done)
             self._path.unlink(missing_ok=True)
         self._hang_up()
@@ -157,6 +153,13 @@ class ProxyBackend:
                     f"{change.service}: method {method.value} with backend proxy; expected NAT"
                 )
 
+    def _adopt(self) -> None:
+        """Have a proxy of our version: the one that runs, its successor, or a new one."""
+        if not self._connect():
+            self._start()
+        elif self.describe().version != VERSION:
+            self.upgrade()
+
     def _own_directory(self) -> None:
         directory = self._path.parent
         try:
@@ -179,6 +182,7 @@ class ProxyBackend:
         return True
 
     def _start(self, *options: str) -> None:
+        self._own_directory()
         command = [sys.executable, "-P", "-m", PROGRAM, str(self._path), *options]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
         try:
@@ -198,8 +202,8 @@ class ProxyBackend:
 
     def _ask(self, question: object, expected: type) -> Any:
         """Return the answer; raises OperationError when there is none or it cannot be done."""
-        if self._line is None and not self._connect():
-            raise OperationError(f"{self._path}: no proxy answers; expected one to run")
+        if self._line is None:
+            self._adopt()
         try:
             return self._said(question, expected)
         except (OSError, WireError) as error:
