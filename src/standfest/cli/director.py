@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -24,7 +25,14 @@ def command(file: Path, check: bool, pid_file: Path | None, name: str, backend: 
     SIGHUP reads the file again; SIGUSR1 and SIGUSR2 dump state and statistics as keepalived does.
     """
     if check:
-        sys.exit(_check(file))
+        sys.exit(check_file(file))
+    become(file, pid_file, name, backend)
+
+
+def become(
+    file: Path, pid_file: Path | None = None, name: str = "", backend: str = "auto"
+) -> NoReturn:
+    """Become the director's supervisor."""
     words = [sys.executable, "-m", "standfest.daemons.director.main", str(file)]
     if pid_file is not None:
         words += ["--pid-file", str(pid_file)]
@@ -34,7 +42,7 @@ def command(file: Path, check: bool, pid_file: Path | None, name: str, backend: 
     os.execv(sys.executable, words)  # a fresh, small process: what this one imported is gone
 
 
-def _check(file: Path) -> int:
+def check_file(file: Path) -> int:
     """Print what is to be said of a file; return the exit status."""
     from standfest.daemons.director.settings import read_file  # noqa: PLC0415  not to run it
 

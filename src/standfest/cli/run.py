@@ -1,4 +1,4 @@
-"""`standfest run`: check all files, then become the supervisor."""
+"""`standfest run`: check all files, then become the supervisor of cluster, director, or both."""
 
 import os
 import sys
@@ -36,17 +36,38 @@ EXIT_CONFIGURATION = 78  # EX_CONFIG, sysexits.h
     show_default=True,
     help="Directory for what outlives a restart, the replicated CIB among it.",
 )
+@click.option(
+    "--keepalived",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Run the director of this keepalived.conf, too; alone when there is no ha.cf and neither"
+    " --ha-dir nor --cib is given.",
+)
 @run_dir_option
 @click.option("--check", is_flag=True, help="Only check the files.")
+@click.pass_context
 def command(
-    ha_dir: Path, cib_files: tuple[Path, ...], state_dir: Path, run_dir: Path, check: bool
+    context: click.Context,
+    *,
+    ha_dir: Path,
+    cib_files: tuple[Path, ...],
+    state_dir: Path,
+    keepalived: Path | None,
+    run_dir: Path,
+    check: bool,
 ) -> None:
-    """Run this node's daemons in the foreground, until SIGTERM; services are handed over then."""
+    """Run this node's daemons in the foreground, until SIGTERM; services are handed over then.
+
+    SIGHUP opens log files anew and lets a director read its file again.
+    """
+    if keepalived is not None and not _has_cluster(context, ha_dir):
+        _run_director(keepalived, check=check)
+        return
     where = places.Places(
         ha_dir.absolute(),
         state_dir.absolute(),
         run_dir.absolute(),
         tuple(path.absolute() for path in cib_files),
+        None if keepalived is None else keepalived.absolute(),
     )
     try:
         warnings = examine(where, node_name())
@@ -60,6 +81,21 @@ def command(
         return
     words = [sys.executable, "-m", "standfest.daemons.supervisor", *where.arguments()]
     os.execv(sys.executable, words)  # a fresh, small process: what checking imported is gone
+
+
+def _has_cluster(context: click.Context, ha_dir: Path) -> bool:
+    """Return whether somebody wants a cluster: by an option, or by the usual file."""
+    said = {context.get_parameter_source(name) for name in ("ha_dir", "cib_files")}
+    return click.core.ParameterSource.COMMANDLINE in said or (ha_dir / "ha.cf").exists()
+
+
+def _run_director(file: Path, *, check: bool) -> None:
+    """Do what `standfest director FILE` does."""
+    from standfest.cli import director  # noqa: PLC0415  a cluster alone needs none of it
+
+    if check:
+        sys.exit(director.check_file(file))
+    director.become(file)
 
 
 def examine(where: places.Places, node: str) -> tuple[Finding, ...]:
@@ -87,6 +123,13 @@ def examine(where: places.Places, node: str) -> tuple[Finding, ...]:
         warnings += seed.from_files(where.cib_files, nodes).findings
     except ConfigError as error:
         errors += error.findings
+    if where.keepalived is not None:
+        from standfest.daemons.director.settings import read_file  # noqa: PLC0415  see above
+
+        try:
+            warnings += read_file(str(where.keepalived))[1]
+        except ConfigError as error:
+            errors += error.findings
     if errors:
         raise ConfigError(*errors)
     return tuple(warnings)

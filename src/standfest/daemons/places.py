@@ -10,12 +10,16 @@ DEFAULT_RUN_DIR = Path("/run/standfest")
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Directories of one node: configuration, what outlives a restart, sockets."""
+    """Directories of one node: configuration, what outlives a restart, sockets.
+
+    keepalived: a director's file, when a director runs beside the cluster.
+    """
 
     ha_dir: Path = DEFAULT_HA_DIR
     state_dir: Path = DEFAULT_STATE_DIR
     run_dir: Path = DEFAULT_RUN_DIR
     cib_files: tuple[Path, ...] = ()
+    keepalived: Path | None = None
 
     @property
     def pulse_socket(self) -> Path:
@@ -51,12 +55,15 @@ class Places:
         ]
         for path in self.cib_files:
             words += ["--cib", str(path)]
+        if self.keepalived is not None:
+            words += ["--keepalived", str(self.keepalived)]
         return words
 
 
 def from_arguments(words: list[str]) -> Places:
     """Return the places that `arguments()` wrote; for daemons."""
-    values: dict[str, list[str]] = {"--ha-dir": [], "--state-dir": [], "--run-dir": [], "--cib": []}
+    options = ("--ha-dir", "--state-dir", "--run-dir", "--cib", "--keepalived")
+    values: dict[str, list[str]] = {option: [] for option in options}
     for option, value in zip(words[::2], words[1::2], strict=True):
         values[option].append(value)
     return Places(
@@ -64,4 +71,5 @@ def from_arguments(words: list[str]) -> Places:
         Path(values["--state-dir"][-1]),
         Path(values["--run-dir"][-1]),
         tuple(Path(value) for value in values["--cib"]),
+        Path(values["--keepalived"][-1]) if values["--keepalived"] else None,
     )

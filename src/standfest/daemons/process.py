@@ -14,10 +14,10 @@ MCL_FUTURE = 2
 REALTIME_PRIORITY = 20
 
 
-def die_with_parent() -> None:
-    """Ask the kernel to kill us when the supervisor dies: nobody would restart us then."""
+def die_with_parent(number: signal.Signals = signal.SIGKILL) -> None:
+    """Ask the kernel to signal us when the supervisor dies: nobody would restart us then."""
     libc = ctypes.CDLL(None, use_errno=True)
-    libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    libc.prctl(PR_SET_PDEATHSIG, int(number), 0, 0, 0)
 
 
 def become_realtime() -> list[str]:

@@ -1,4 +1,6 @@
-"""The supervisor: starts `log`, `pulse` and `cluster`, restarts what dies, ends all in order.
+"""The supervisor: starts `log`, `pulse`, `cluster`, restarts what dies, ends all in order.
+
+With `--keepalived FILE` a director runs beside them, and is told what keepalived would be told.
 
 It decides nothing about the cluster and imports none of it, so that it outlives the trouble of the
 others. Each process is a fresh interpreter: a crash in one leaves nothing behind in another.
@@ -9,6 +11,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from standfest.daemons.places import Places, from_arguments
@@ -22,10 +25,16 @@ PROCESSES = ("log", "pulse", "cluster")
 
 RESTART_DELAY: Duration = milliseconds(50)
 MAX_RESTART_DELAY: Duration = seconds(10)
+DIRECTOR = "director"
+"""Started after the others and ended before them: its addresses need none of them."""
+DUMPS = (signal.SIGUSR1, signal.SIGUSR2, signal.SIGRTMAX - 1, signal.SIGRTMIN + 2)
+"""What a director's users send it: to write its data, statistics, to clear these, JSON."""
 HEALTHY_AFTER: Duration = seconds(30)
 """A process that ran this long starts again at once, and its delay begins anew."""
 END_TIMEOUT: Duration = seconds(5)
 """How long `pulse` and `log` may take to end; `cluster` takes as long as handing over does."""
+DIRECTOR_END_TIMEOUT: Duration = seconds(10)
+"""A director waits for its successor; if it has to be killed, its guard does what is left."""
 
 
 @dataclass(slots=True)
@@ -45,7 +54,8 @@ class Supervisor:
 
     def __init__(self, places: Places, node: str) -> None:
         self._places = places
-        self._children = {name: Child(name) for name in PROCESSES}
+        self._names = PROCESSES if places.keepalived is None else (*PROCESSES, DIRECTOR)
+        self._children = {name: Child(name) for name in self._names}
         self._ending: list[str] | None = None
         self._kill_at: Instant | None = None
         self._loop = Loop(self._deadline, self._on_timer)
@@ -57,7 +67,9 @@ class Supervisor:
         self._places.pid_file.write_text(f"{os.getpid()}\n", encoding="ascii")
         self._loop.on_signal(signal.SIGTERM, self._end)
         self._loop.on_signal(signal.SIGINT, self._end)
-        self._loop.on_signal(signal.SIGHUP, lambda: self._forward("log", signal.SIGHUP))
+        self._loop.on_signal(signal.SIGHUP, self._reload)
+        for number in DUMPS if DIRECTOR in self._names else ():
+            self._loop.on_signal(number, partial(self._forward, DIRECTOR, number))
         for child in self._children.values():
             self._start(child)
         tell_systemd("READY=1")
@@ -71,10 +83,13 @@ class Supervisor:
     def _start(self, child: Child) -> None:
         child.restart_at = None
         child.started = self._loop.now()
-        words = [sys.executable, "-m", f"standfest.daemons.{child.name}"]
-        child.process = subprocess.Popen(
-            [*words, *self._places.arguments()], stdin=subprocess.DEVNULL
-        )
+        words = [sys.executable, "-m", f"standfest.daemons.{child.name}", *self._places.arguments()]
+        environment = None
+        if child.name == DIRECTOR:
+            words = [sys.executable, "-m", "standfest.daemons.director.main"]
+            words += [str(self._places.keepalived), "--parent", str(os.getpid())]
+            environment = {k: v for k, v in os.environ.items() if k != "NOTIFY_SOCKET"}
+        child.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, env=environment)
         child.pidfd = os.pidfd_open(child.process.pid)
         self._loop.watch(child.pidfd, lambda _events: self._ended(child))
         self._journal.write("info", "started", (("process", child.name),))
@@ -104,7 +119,7 @@ class Supervisor:
         if self._ending is not None:
             return
         tell_systemd("STOPPING=1")
-        self._ending = list(reversed(PROCESSES))
+        self._ending = list(reversed(self._names))
         for child in self._children.values():
             child.restart_at = None
         self._end_next()
@@ -118,12 +133,18 @@ class Supervisor:
                 continue
             child.process.send_signal(signal.SIGTERM)
             if child.name != "cluster":
-                self._kill_at = self._loop.now() + END_TIMEOUT
+                limit = DIRECTOR_END_TIMEOUT if child.name == DIRECTOR else END_TIMEOUT
+                self._kill_at = self._loop.now() + limit
             return
         self._loop.stop()
 
-    def _forward(self, name: str, number: signal.Signals) -> None:
-        process = self._children[name].process
+    def _reload(self) -> None:
+        """SIGHUP: the log's files are opened anew, and a director reads its file."""
+        self._forward("log", signal.SIGHUP)
+        self._forward(DIRECTOR, signal.SIGHUP)
+
+    def _forward(self, name: str, number: int) -> None:
+        process = self._children[name].process if name in self._children else None
         if process is not None:
             process.send_signal(number)
 

@@ -129,9 +129,6 @@ class BfdSessions:
         self._words.say(f"({name}) Entering {STATES[change.state]} state{why}")
         was_up = name in self._up
         self._up = self._up | {name} if change.up else self._up - {name}
-        settings = self._settings.get(name)
-        if settings is None or not settings.vrrp:
-            return
         silent = was_up and change.diagnostic is Diagnostic.DETECTION_TIME_EXPIRED
         self._on_changed(now, name, change.up, silent)
 

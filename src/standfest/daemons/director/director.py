@@ -49,6 +49,7 @@ from standfest.daemons.director.sensors import Sensors
 from standfest.daemons.director.words import Words
 from standfest.daemons.process import die_with_parent, name_process
 from standfest.model.advertisement import Arrival
+from standfest.model.bfd import BfdState
 from standfest.model.director import DirectorSettings
 from standfest.model.errors import OperationError, WireError
 from standfest.model.time import Duration, Instant, earliest, seconds
@@ -247,7 +248,9 @@ class Daemon:
             self._bfd.start(now)
 
     def _on_session(self, now: Instant, name: str, up: bool, silent: bool) -> None:
-        self.words.say(f"Tracked BFD instance {name} is {'UP' if up else 'DOWN'}")
+        for session in self.settings.bfd:
+            if session.name == name and session.checker:
+                self._balancer.tell(tidings.SESSION, name, value=up)
         if self._farewell is None:
             self._perform(now, self.machine.on_bfd(now, name, up=up, silent=silent))
 
@@ -283,6 +286,9 @@ class Daemon:
         if self._balancer.is_asked():
             for one in self.machine.status():
                 self._balancer.tell(tidings.ROUTER, one.name, value=one.told is Told.MASTER)
+            for session in self._bfd.status() if self._bfd is not None else ():
+                up = session.state is BfdState.UP
+                self._balancer.tell(tidings.SESSION, session.settings.name, value=up)
 
     def _tell_balancer(self, told: Notify) -> None:
         if told.subject is Subject.INSTANCE and told.state in STATES:

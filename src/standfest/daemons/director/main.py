@@ -5,12 +5,14 @@ What all of them need is imported here, before the first fork, so that they shar
 
 import errno
 import os
+import signal
 import socket
 import sys
 import time
 
 from standfest.daemons.director import control, director
 from standfest.daemons.director.supervisor import Supervisor
+from standfest.daemons.process import die_with_parent
 
 PATIENCE_S = 60.0
 """How long to wait for the guard of a director that was killed: as long as its peers may take."""
@@ -47,8 +49,13 @@ def _answers(name: str) -> bool:
 
 
 def main() -> None:
-    """Run until SIGTERM; arguments: FILE, --pid-file PATH, --name NAME, --backend NAME."""
+    """Run until SIGTERM; arguments: FILE, --pid-file PATH, --name, --backend NAME, --parent PID."""
     words = dict(zip(sys.argv[2::2], sys.argv[3::2], strict=True))
+    parent = words.get("--parent", "")
+    if parent:  # who supervises us; its death is our orderly end
+        die_with_parent(signal.SIGTERM)
+        if os.getppid() != int(parent):
+            return
     pid_file = words.get("--pid-file", "")
     name = words.get("--name", "")
     endpoint = listener(name)
