@@ -88,6 +88,7 @@ class Daemon:
         self._events = AddressEvents()
         self._notifier = self._new_notifier()
         self._balancer = tidings.Teller(inheritance.balancer)
+        self._sessions: dict[str, bool] = {}  # of BFD, those that have changed since our start
         self._helper: helper.Line | None = None
         self._known: dict[str, int] = {}
         self._baseline: dict[str, dict[str, int]] = {}
@@ -250,6 +251,7 @@ class Daemon:
     def _on_session(self, now: Instant, name: str, up: bool, silent: bool) -> None:
         for session in self.settings.bfd:
             if session.name == name and session.checker:
+                self._sessions[name] = up
                 self._balancer.tell(tidings.SESSION, name, value=up)
         if self._farewell is None:
             self._perform(now, self.machine.on_bfd(now, name, up=up, silent=silent))
@@ -282,13 +284,12 @@ class Daemon:
             self._possession.tell_guard_everything()
 
     def _on_balancer(self) -> None:
-        """A balancer that has just been born wants to know which routers are active."""
+        """A balancer that has just been born wants to know who is active, and who is heard."""
         if self._balancer.is_asked():
             for one in self.machine.status():
                 self._balancer.tell(tidings.ROUTER, one.name, value=one.told is Told.MASTER)
-            for session in self._bfd.status() if self._bfd is not None else ():
-                up = session.state is BfdState.UP
-                self._balancer.tell(tidings.SESSION, session.settings.name, value=up)
+            for name, up in self._sessions.items():
+                self._balancer.tell(tidings.SESSION, name, value=up)
 
     def _tell_balancer(self, told: Notify) -> None:
         if told.subject is Subject.INSTANCE and told.state in STATES:

@@ -1,0 +1,38 @@
+"""The report's chapter 5.3 on a kernel that has IPVS: NAT, direct routing, tunnels."""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from standfest.lab import uml
+
+HERE = Path(__file__).parent
+SOURCE = HERE.parents[1] / "src"
+PROGRAMS = ("dovecot", "nginx", "openssl", "postfix")
+missing = [program for program in PROGRAMS if shutil.which(program) is None]
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(uml.missing()), reason=uml.missing() or "there"),
+    pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}"),
+]
+
+
+@pytest.mark.parametrize("kind", ["NAT", "DR", "TUN"])
+def test_two_directors_carry_mail_and_web_and_each_other(kind: str) -> None:
+    result = uml.run(
+        [sys.executable, str(HERE / "lvs_case.py"), kind],
+        modules=uml.IPVS_MODULES,
+        memory_mb=768,
+        environment={"PYTHONPATH": f"{SOURCE}:{HERE.parents[1]}"},
+        timeout_s=240,
+    )
+    assert result.status == 0, result.output[-6000:]
+    found = json.loads(result.output.strip().splitlines()[-1])
+    assert found["outage_s"] < 4.5, found  # three adverts, the skew, and the client's next try
+    assert found["dialogues_survived"] == "20 of 20", found
+    print(found)
