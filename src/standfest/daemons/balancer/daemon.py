@@ -296,11 +296,9 @@ class Daemon:
     def _stop(self) -> None:
         self.words.say("Stopping")
         self._prober.close()
-        keep = self.machine.keep
         self._perform(self.machine.stop(self._loop.now()))
         self._stop_helper()
-        everything = self._assignment.balancer.flush_at_stop == "all"
-        self.backend.close(keep=keep or not everything)
+        self.backend.close(keep=self.machine.keep or bool(self._read()))
         self._loop.stop()
 
 
