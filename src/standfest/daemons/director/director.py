@@ -49,7 +49,6 @@ from standfest.daemons.director.sensors import Sensors
 from standfest.daemons.director.words import Words
 from standfest.daemons.process import die_with_parent, name_process
 from standfest.model.advertisement import Arrival
-from standfest.model.bfd import BfdState
 from standfest.model.director import DirectorSettings
 from standfest.model.errors import OperationError, WireError
 from standfest.model.time import Duration, Instant, earliest, seconds
