@@ -12,7 +12,6 @@ from pathlib import Path
 
 from standfest.adapters.linux.probes.prober import Probes
 from standfest.model.balancing import Checker, TlsSettings
-from standfest.model.director import TrackFile
 from standfest.model.time import Instant, earliest, seconds
 from standfest.ports.probes import Outcome, Target
 from standfest.runtime.loop import Loop
@@ -25,12 +24,10 @@ Behaviour = Callable[[socket.socket], None]
 class Site:
     """A loop with a prober."""
 
-    def __init__(
-        self, *, tls: TlsSettings | None = None, files: dict[str, TrackFile] | None = None
-    ) -> None:
+    def __init__(self, *, tls: TlsSettings | None = None) -> None:
         self._end: Instant | None = None
         self.loop = Loop(self._deadline, self._on_timer)
-        self.probes = Probes(self.loop, self._report, tls=tls, files=files, own_name="director")
+        self.probes = Probes(self.loop, self._report, tls=tls, own_name="director")
         self.reports: list[tuple[str, int, Outcome]] = []
         self._awaited = 1
 
@@ -72,11 +69,9 @@ class Site:
 
 
 @contextlib.contextmanager
-def site(
-    *, tls: TlsSettings | None = None, files: dict[str, TrackFile] | None = None
-) -> Iterator[Site]:
+def site(*, tls: TlsSettings | None = None) -> Iterator[Site]:
     """Yield a loop with a prober, and close it."""
-    made = Site(tls=tls, files=files)
+    made = Site(tls=tls)
     try:
         yield made
     finally:

@@ -153,3 +153,23 @@ def test_an_administrator_may_ask_out_of_turn() -> None:
     health.on_result(0, "a", 1, succeeded=True)
     health.look_now(seconds(2), "a")
     assert run(health, seconds(2)) == [BeginProbe("a", 2)]
+
+
+def test_what_is_due_within_a_tick_is_done_at_once_and_keeps_its_phase() -> None:
+    # 2,000 checkers over 6 s: one is due every 3 ms; ticks are 10 ms apart.
+    names = [str(number) for number in range(2000)]
+    health = machine(*names, plan=replace(PLAN, warmup=seconds(6)))
+    assert run(health, 0) == [BeginProbe("0", 1)]
+    assert health.deadline() == milliseconds(10)
+    begun = run(health, milliseconds(10))  # 3, 6 and 9 ms
+    assert begun == [BeginProbe("1", 1), BeginProbe("2", 1), BeginProbe("3", 1)]
+    for name in names[:4]:
+        health.on_result(milliseconds(11), name, 1, succeeded=True)
+    for at in range(20, 6000, 10):
+        for effect in run(health, milliseconds(at)):
+            assert isinstance(effect, BeginProbe)
+            health.on_result(milliseconds(at), effect.checker, 1, succeeded=True)
+    # Six seconds later they are due as they were: 0, then 3, 6 and 9 ms.
+    last = [BeginProbe(name, 1) for name in ("1997", "1998", "1999")]
+    assert run(health, seconds(6)) == [*last, BeginProbe("0", 2)]
+    assert run(health, milliseconds(6010)) == [BeginProbe(name, 2) for name in ("1", "2", "3")]

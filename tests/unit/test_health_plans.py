@@ -7,11 +7,9 @@ import pytest
 from standfest.core.health.machine import Plan
 from standfest.core.health.plans import plan_of
 from standfest.model.balancing import (
-    BfdCheck,
     Checker,
     Connection,
     DnsCheck,
-    FileCheck,
     HttpCheck,
     MiscCheck,
     PingCheck,
@@ -69,13 +67,6 @@ def test_a_plan_is_what_the_timing_says() -> None:
 )
 def test_a_probe_may_take_as_long_as_all_its_phases(checker: Checker, limit: Duration) -> None:
     assert plan_of(checker).limit == limit
-
-
-def test_what_is_known_already_is_looked_at_every_second_and_counts_at_once() -> None:
-    assert plan_of(FileCheck("drain")) == Plan(seconds(1), seconds(1), retry=0)
-    assert plan_of(BfdCheck("peer", alpha=True)) == Plan(
-        seconds(1), seconds(1), retry=0, alpha=True
-    )
 
 
 def test_checkers_that_look_alike_share_one_plan() -> None:

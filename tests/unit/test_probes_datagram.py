@@ -1,4 +1,4 @@
-"""UDP_CHECK, DNS_CHECK and PING_CHECK, FILE_CHECK and BFD_CHECK."""
+"""UDP_CHECK, DNS_CHECK and PING_CHECK."""
 
 import contextlib
 import os
@@ -6,20 +6,16 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
-from tests.unit.probing import site, write
+from tests.unit.probing import site
 
 from standfest.model.balancing import (
-    BfdCheck,
     DnsCheck,
-    FileCheck,
     PingCheck,
     Timing,
     UdpCheck,
 )
-from standfest.model.director import TrackFile
 from standfest.model.time import milliseconds
 
 BRIEF = Timing(timeout=milliseconds(200))
@@ -184,50 +180,3 @@ def test_an_address_that_is_there_answers_a_ping(host: str) -> None:
     with site() as bench:
         outcome = bench.probe(PingCheck(timing=BRIEF), 80, host)
         assert (outcome.succeeded, outcome.reason) == (True, f"{host}: answers the ping")
-
-
-# --- what is known --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("content", "checker", "expected"),
-    [
-        (b"-3", FileCheck("f"), (True, -6, "says -3: -6 to the weight")),
-        (b"4\n", FileCheck("f", weight=10), (True, 40, "says 4: +40 to the weight")),
-        (b"4", FileCheck("f", weight=10, reverse=True), (True, -40, "says 4: -40 to the weight")),
-        (b"0", FileCheck("f", weight=0), (True, None, "says 0")),
-        (b"1", FileCheck("f", weight=0), (False, None, "says 1; expected 0")),
-        (b"1", FileCheck("f", weight=0, reverse=True), (True, None, "says 1")),
-        (
-            b"-2147483647",
-            FileCheck("f", weight=2),
-            (False, -4294967294, "says -2147483647: -4294967294 to the weight"),
-        ),
-    ],
-)
-def test_a_file_says_what_is_added_or_whether_the_server_is_good(
-    tmp_path: Path, content: bytes, checker: FileCheck, expected: tuple[bool, int | None, str]
-) -> None:
-    path = write(tmp_path / "number", content)
-    with site(files={"f": TrackFile("f", path, weight=2)}) as bench:
-        outcome = bench.probe(checker, 0)
-        reason = outcome.reason.removeprefix(f"{path} ")
-        assert (outcome.succeeded, outcome.weight, reason) == expected
-
-
-def test_a_file_that_nobody_tracks_is_bad() -> None:
-    with site() as bench:
-        outcome = bench.probe(FileCheck("drain"), 0)
-        assert outcome.reason == "track_file drain: there is none of this name"
-
-
-def test_a_session_is_bad_until_it_is_known_to_be_up() -> None:
-    with site() as bench:
-        check = BfdCheck("peer")
-        assert bench.probe(check, 0).reason == "BFD session peer: nothing is known of it"
-        bench.probes.session_changed("peer", up=True)
-        outcome = bench.probe(check, 0)
-        assert (outcome.succeeded, outcome.reason) == (True, "BFD session peer is up")
-        bench.probes.session_changed("peer", up=False)
-        outcome = bench.probe(check, 0)
-        assert (outcome.succeeded, outcome.reason) == (False, "BFD session peer is down")

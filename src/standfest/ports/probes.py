@@ -11,7 +11,7 @@ from standfest.model.time import Instant
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What one checker probes: address and port are the server's where the checker names none."""
+    """What one checker probes: the server's address and port; what it names itself comes first."""
 
     checker: Checker
     address: IPv4Address | IPv6Address
@@ -22,8 +22,7 @@ class Target:
 class Outcome:
     """How a probe ended; reason: one line of what was found.
 
-    weight: what a dynamic checker says: a MISC_CHECK the server's weight, a FILE_CHECK what is
-    added to it.
+    weight: what a dynamic MISC_CHECK says that the server's shall be.
     """
 
     succeeded: bool

@@ -4,10 +4,12 @@ The body is hashed as it comes, and kept as far as the caller wants to look into
 Source: RFC 9112.
 """
 
-import hashlib
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from standfest.model.errors import WireError
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 MAX_HEAD: Final = 65_536
 """Bytes of a status line with its headers."""
@@ -45,17 +47,18 @@ def _escape(text: str) -> str:
 class Answer:
     """What a server answers; `receive` until it says that all is there.
 
-    keep: bytes of the body that are kept. Reasons of WireError: status (no HTTP status line), head
-    (headers too long or not understood), length, chunk, cut (the connection ended too early).
+    keep: bytes of the body that are kept; hashed: whether `digest` is wanted. Reasons of WireError:
+    status (no HTTP status line), head (headers too long or not understood), length, chunk, cut (the
+    connection ended too early).
     """
 
-    def __init__(self, keep: int = 0) -> None:
+    def __init__(self, keep: int = 0, *, hashed: bool = False) -> None:
         self.status = 0
         self.length = 0
         self.body = bytearray()
         self.is_complete = False
         self._keep = keep
-        self._md5 = hashlib.md5(usedforsecurity=False)
+        self._md5: _Hash | None = _md5() if hashed else None
         self._buffer = bytearray()
         self._in_head = True
         self._interim = 0
@@ -67,6 +70,7 @@ class Answer:
     @property
     def digest(self) -> str:
         """Return the MD5 of the body, as `genhash` prints it."""
+        assert self._md5 is not None, "whoever asks has said so"
         return self._md5.hexdigest()
 
     def receive(self, data: bytes) -> bool:
@@ -180,12 +184,19 @@ class Answer:
     def _take(self, count: int) -> int:
         piece = bytes(self._buffer[:count])
         del self._buffer[:count]
-        self._md5.update(piece)
+        if self._md5 is not None:
+            self._md5.update(piece)
         self.length += count
         room = self._keep - len(self.body)
         if room > 0:
             self.body += piece[:room]
         return count
+
+
+def _md5() -> "_Hash":
+    import hashlib  # noqa: PLC0415  4 MB that only a check with a digest pays
+
+    return hashlib.md5(usedforsecurity=False)
 
 
 def _status(line: str) -> int:

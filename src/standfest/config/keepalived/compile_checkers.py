@@ -4,6 +4,7 @@ What a checker does not say itself is as its server says, or else as the virtual
 """
 
 from dataclasses import replace
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
@@ -82,7 +83,20 @@ def _connection(block: Entry) -> Connection:
 
 
 def checker(block: Entry, server: Entry, service: Entry) -> Checker | None:
-    """Return the checker that an entry of a real_server is, or None when it is none."""
+    """Return the checker that an entry of a real_server is, or None when it is none.
+
+    Checkers that are alike are one value: a director has thousands, and few that differ.
+    """
+    found = _checker(block, server, service)
+    return None if found is None else _shared(found)
+
+
+@lru_cache(maxsize=1024)
+def _shared(checker: Checker) -> Checker:
+    return checker
+
+
+def _checker(block: Entry, server: Entry, service: Entry) -> Checker | None:
     timing = _timing(block, server, service)
     match block.keyword:
         case "TCP_CHECK":

@@ -17,11 +17,14 @@ from standfest.core.health.effects import (
     ProbeFailed,
     WeightFound,
 )
-from standfest.model.time import Duration, Instant
+from standfest.model.time import Duration, Instant, milliseconds
 
 Effects = list[HealthEffect]
 
 MAX_REASON = 200
+TICK: Duration = milliseconds(10)
+"""Whatever is due within it is done at its end: a process that wakes for every one of thousands of
+checks spends most of its time waking."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,11 @@ class Health:
         return self._checkers[checker].up
 
     def deadline(self) -> Instant | None:
-        """Return when `on_timer` is due."""
+        """Return when `on_timer` is due: at the next tick, so that it is due for many at once."""
+        at = self._first()
+        return None if at is None else -(-at // TICK) * TICK
+
+    def _first(self) -> Instant | None:
         while self._heap:
             at, name = self._heap[0]
             checker = self._checkers.get(name)
@@ -115,7 +122,7 @@ class Health:
     def on_timer(self, now: Instant) -> Effects:
         """Begin the probes that are due, give up those that took too long."""
         effects: Effects = []
-        while (at := self.deadline()) is not None and at <= now:
+        while (at := self._first()) is not None and at <= now:
             _, name = heapq.heappop(self._heap)
             checker = self._checkers[name]
             if checker.probing:

@@ -22,10 +22,8 @@ from standfest.model.balancing import (
     Timing,
     UdpCheck,
 )
-from standfest.model.time import Duration, milliseconds, seconds
+from standfest.model.time import Duration, milliseconds
 
-LOOK: Final = seconds(1)
-"""How often a file's number or a BFD session's state, known already, is looked at."""
 MARGIN: Final = milliseconds(500)
 _SMTP_PHASES: Final = 4  # connect, banner, HELO, QUIT
 _HTTP_PHASES: Final = 2  # connect, answer
@@ -46,10 +44,8 @@ def plan_of(checker: Checker) -> Plan:
             return _in_phases(checker.timing, each * max(1, len(checker.urls)))
         case MiscCheck():
             return _plan(checker.timing, checker.timeout or checker.timing.interval)
-        case FileCheck():
-            return Plan(LOOK, LOOK, retry=0)
-        case BfdCheck():
-            return Plan(LOOK, LOOK, retry=0, alpha=checker.alpha)
+        case FileCheck() | BfdCheck():
+            raise AssertionError("others tell of files and BFD sessions")
 
 
 def _in_phases(timing: Timing, count: int) -> Plan:

@@ -18,4 +18,4 @@ def make(loop: Loop, report: Report, assignment: Assignment) -> Probes:
 
 def reload(prober: Probes, assignment: Assignment) -> None:
     """Take other settings for the probes that begin from now on."""
-    prober.reload(tls=assignment.balancer.tls, files={})
+    prober.reload(tls=assignment.balancer.tls)

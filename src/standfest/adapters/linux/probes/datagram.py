@@ -9,13 +9,15 @@ import os
 import selectors
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final, Protocol
 
 from standfest.adapters.linux.probes import sockets
 from standfest.adapters.linux.probes.alarms import Alarm, Alarms
-from standfest.model.balancing import Connection, DnsCheck, PingCheck, UdpCheck
+from standfest.adapters.linux.probes.sockets import Place
+from standfest.model.balancing import DnsCheck, PingCheck, UdpCheck
 from standfest.model.errors import OperationError, WireError
-from standfest.model.time import Duration, in_seconds
+from standfest.model.time import in_seconds
 from standfest.ports.probes import Outcome, Target, Waiter
 from standfest.wire import dns, icmp
 
@@ -46,28 +48,42 @@ class DatagramProbe:
         self._waiter, self._alarms, self._on_end = waiter, alarms, on_end
         self._socket: socket.socket | None = None
         self._alarm: Alarm | None = None
+        self._exchange: Exchange | None = None
         self._where = ""
 
-    def begin(
-        self, made: socket.socket, target: Target, exchange: Exchange, limit: Duration
-    ) -> None:
-        """Send the question through a socket that is ours from now on; raises OSError."""
-        self._socket = made
-        self._where = sockets.place(target.address, target.port)
-        connection = connection_of(target)
+    def begin(self, target: Target, number: int) -> None:
+        """Send the question; raises OSError, OperationError."""
+        checker = target.checker
+        assert isinstance(checker, UdpCheck | DnsCheck | PingCheck), "whoever sorts has looked"
+        place = Place.of(target, checker.connection)
+        if isinstance(checker, PingCheck):
+            place = replace(place, port=0)  # an echo goes to an address
+        self._exchange = exchange = self._open(checker, place, number)
+        self._where = str(place)
+        assert self._socket is not None, "it has been opened"
         try:
-            made.connect(sockets.sockaddr(target.address, target.port, connection))
-            made.send(exchange.question)
+            self._socket.connect(sockets.sockaddr(place.address, place.port, place.connection))
+            self._socket.send(exchange.question)
         except OSError:
             self.give_up()
             raise
+        limit = checker.timing.timeout
         words = f"{in_seconds(limit):g} s"
         self._alarm = self._alarms.set(
             self._waiter.now() + limit, lambda: self._end(exchange.silence(words))
         )
-        self._waiter.watch(
-            made.fileno(), lambda _events: self._on_ready(exchange), selectors.EVENT_READ
-        )
+        self._waiter.watch(self._socket.fileno(), self._on_ready, selectors.EVENT_READ)
+
+    def _open(
+        self, checker: UdpCheck | DnsCheck | PingCheck, place: Place, number: int
+    ) -> Exchange:
+        """Open the socket for a kind of exchange, and return that."""
+        if isinstance(checker, PingCheck):
+            self._socket, raw = open_ping(place)
+            return EchoExchange(place.address.version, number, raw=raw)
+        exchange = UdpExchange(checker) if isinstance(checker, UdpCheck) else DnsExchange(checker)
+        self._socket = sockets.open_socket(socket.SOCK_DGRAM, place.address, place.connection)
+        return exchange
 
     def give_up(self) -> None:
         """End it without a report."""
@@ -78,13 +94,14 @@ class DatagramProbe:
             self._socket.close()
             self._socket = None
 
-    def _on_ready(self, exchange: Exchange) -> None:
+    def _on_ready(self, _events: int) -> None:
+        assert self._exchange is not None, "it has begun"
         for _ in range(MAX_HEARD):
             if self._socket is None:
                 return
             try:
                 data = self._socket.recv(MAX_DATAGRAM)
-                outcome = exchange.hear(data)
+                outcome = self._exchange.hear(data)
             except BlockingIOError:
                 return
             except WireError as error:
@@ -98,13 +115,6 @@ class DatagramProbe:
         self.give_up()
         reason = f"{self._where}: {outcome.reason}"
         self._on_end(Outcome(outcome.succeeded, reason, outcome.weight))
-
-
-def connection_of(target: Target) -> Connection:
-    """Return where a checker of datagrams connects from."""
-    checker = target.checker
-    assert isinstance(checker, UdpCheck | DnsCheck | PingCheck), "whoever sorts probes has looked"
-    return checker.connection
 
 
 # --- UDP ------------------------------------------------------------------------------------------
@@ -196,18 +206,17 @@ class EchoExchange:
         return Outcome(False, f"no reply to the ping within {limit}")
 
 
-def open_ping(target: Target) -> tuple[socket.socket, bool]:
+def open_ping(place: Place) -> tuple[socket.socket, bool]:
     """Return a socket for an echo request, and whether it is a raw one; raises OSError.
 
     Ping sockets need no privilege, but the sysctl net.ipv4.ping_group_range keeps even root from
     them by default; raw ones need CAP_NET_RAW.
     """
-    connection = connection_of(target)
-    protocol = _PING[target.address.version]
+    protocol = _PING[place.address.version]
     try:
-        made = sockets.open_socket(socket.SOCK_DGRAM, target.address, connection, protocol)
+        made = sockets.open_socket(socket.SOCK_DGRAM, place.address, place.connection, protocol)
         return made, False
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM):
             raise
-    return sockets.open_socket(socket.SOCK_RAW, target.address, connection, protocol), True
+    return sockets.open_socket(socket.SOCK_RAW, place.address, place.connection, protocol), True

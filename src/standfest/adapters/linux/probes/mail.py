@@ -5,7 +5,8 @@ from functools import partial
 
 from standfest.adapters.linux.probes import sockets
 from standfest.adapters.linux.probes.alarms import Alarms
-from standfest.adapters.linux.probes.talk import Place, Talk
+from standfest.adapters.linux.probes.sockets import Place
+from standfest.adapters.linux.probes.talk import Talk
 from standfest.model.balancing import SmtpCheck
 from standfest.ports.probes import Outcome, Target, Waiter
 from standfest.wire.greetings import Greetings, smtp
@@ -56,10 +57,7 @@ class MailProbe:
         assert isinstance(checker, SmtpCheck), "whoever sorts probes has looked"
         self._waiter, self._alarms, self._on_end = waiter, alarms, on_end
         self._checker, self._name = checker, checker.helo_name or own_name
-        self._places = [
-            Place(host.ip or target.address, host.port or target.port, host)
-            for host in checker.hosts
-        ]
+        self._places = [Place.of(target, host) for host in checker.hosts]
         self._talk: Talk | None = None
 
     def begin(self) -> None:

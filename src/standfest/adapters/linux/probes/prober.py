@@ -1,27 +1,20 @@
-"""All probes of a director: each kind has its module, this one knows them and their ends."""
+"""All probes of a director: each kind has its module, this one knows them and their ends.
+
+A kind's module is imported when the first of its checkers looks: hashes, programs and TLS cost
+10 MB that a director with TCP checks does not pay.
+"""
+
+# ruff: noqa: PLC0415
 
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from standfest.adapters.linux.probes import sockets
 from standfest.adapters.linux.probes.alarms import Alarms
-from standfest.adapters.linux.probes.datagram import (
-    DatagramProbe,
-    DnsExchange,
-    EchoExchange,
-    Exchange,
-    UdpExchange,
-    connection_of,
-    open_ping,
-)
-from standfest.adapters.linux.probes.known import file_outcome, session_outcome
-from standfest.adapters.linux.probes.mail import MailProbe
-from standfest.adapters.linux.probes.program import ProgramProbe
 from standfest.adapters.linux.probes.tcp import TcpProbes
-from standfest.adapters.linux.probes.web import Demands, WebProbe, demands_of
 from standfest.model.balancing import (
     BfdCheck,
     DnsCheck,
@@ -34,13 +27,14 @@ from standfest.model.balancing import (
     TlsSettings,
     UdpCheck,
 )
-from standfest.model.director import TrackFile
 from standfest.model.errors import OperationError
 from standfest.model.time import Instant, earliest
 from standfest.ports.probes import Outcome, Report, Target, Waiter
 
 if TYPE_CHECKING:
+    from standfest.adapters.linux.probes.program import ProgramProbe
     from standfest.adapters.linux.probes.tls import Secure
+    from standfest.adapters.linux.probes.web import Demands
 
 
 class _Probe(Protocol):
@@ -50,8 +44,8 @@ class _Probe(Protocol):
 class Probes:
     """The `Prober` of Linux.
 
-    tls: what SSL_GET shows; files: by name, for FILE_CHECK; own_name: for EHLO, "" the host's;
-    secure_scripts: `enable_script_security`.
+    tls: what SSL_GET shows; own_name: for EHLO, "" the host's; secure_scripts:
+    `enable_script_security`. Files and BFD sessions are not probed: others tell of them.
     """
 
     def __init__(
@@ -60,15 +54,12 @@ class Probes:
         report: Report,
         *,
         tls: TlsSettings | None = None,
-        files: Mapping[str, TrackFile] | None = None,
         own_name: str = "",
         secure_scripts: bool = False,
     ) -> None:
         self._waiter, self._report = waiter, report
         self._tls, self._own_name = tls, own_name or socket.gethostname()
         self._secure_scripts = secure_scripts
-        self._files = dict(files or {})
-        self._sessions: dict[str, bool] = {}
         self._alarms = Alarms()
         self._tcp = TcpProbes(waiter, report, self._later)
         self._running: dict[str, tuple[int, _Probe]] = {}
@@ -76,14 +67,10 @@ class Probes:
         self._contexts: dict[Demands, Secure] = {}
         sockets.allow_many()
 
-    def reload(self, *, tls: TlsSettings | None, files: Mapping[str, TrackFile]) -> None:
+    def reload(self, *, tls: TlsSettings | None) -> None:
         """Take other settings for the probes that begin from now on; certificates are read anew."""
-        self._tls, self._files = tls, dict(files)
+        self._tls = tls
         self._contexts.clear()
-
-    def session_changed(self, session: str, *, up: bool) -> None:
-        """A BFD session is up or down: what BFD_CHECK finds from now on."""
-        self._sessions[session] = up
 
     def begin(self, name: str, number: int, target: Target) -> None:
         """Begin a probe; its end is reported with `name` and `number`."""
@@ -138,53 +125,41 @@ class Probes:
         """Start a probe of any other kind; raises OSError, OperationError."""
         on_end = partial(self._on_end, name, number)
         match target.checker:
+            case TcpCheck():
+                raise AssertionError("begin has sent it elsewhere")
             case HttpCheck() as checker:
+                from standfest.adapters.linux.probes.web import WebProbe
+
                 secure = self._secure(checker)
                 web = WebProbe(self._waiter, self._alarms, target, secure, on_end)
                 self._running[name] = number, web
                 web.begin()
             case SmtpCheck():
+                from standfest.adapters.linux.probes.mail import MailProbe
+
                 mail = MailProbe(self._waiter, self._alarms, target, self._own_name, on_end)
                 self._running[name] = number, mail
                 mail.begin()
             case MiscCheck() as checker:
-                program = ProgramProbe(self._waiter, self._alarms, checker, on_end)
-                program.begin(secure=self._secure_scripts)
-                self._programs = {one for one in self._programs if one.is_running}
-                self._programs.add(program)
-                self._running[name] = number, program
-            case UdpCheck() as checker:
-                self._ask(name, number, target, UdpExchange(checker), on_end)
-            case DnsCheck() as checker:
-                self._ask(name, number, target, DnsExchange(checker), on_end)
-            case PingCheck() as checker:
-                made, raw = open_ping(target)
-                echo = EchoExchange(target.address.version, number, raw=raw)
-                ping = DatagramProbe(self._waiter, self._alarms, on_end)
-                self._running[name] = number, ping
-                ping.begin(made, replace(target, port=0), echo, checker.timing.timeout)
-            case FileCheck() as checker:
-                self._answer(name, number, file_outcome(checker, self._files))
-            case BfdCheck() as checker:
-                self._answer(name, number, session_outcome(checker, self._sessions))
-            case TcpCheck():
-                raise AssertionError("begin has sent it elsewhere")
+                self._running[name] = number, self._program(checker, on_end)
+            case UdpCheck() | DnsCheck() | PingCheck():
+                from standfest.adapters.linux.probes.datagram import DatagramProbe
 
-    def _ask(
-        self,
-        name: str,
-        number: int,
-        target: Target,
-        exchange: Exchange,
-        on_end: Callable[[Outcome], None],
-    ) -> None:
-        """Send a datagram; raises OSError."""
-        checker = target.checker
-        assert isinstance(checker, UdpCheck | DnsCheck), "whoever calls has looked"
-        made = sockets.open_socket(socket.SOCK_DGRAM, target.address, connection_of(target))
-        probe = DatagramProbe(self._waiter, self._alarms, on_end)
-        self._running[name] = number, probe
-        probe.begin(made, target, exchange, checker.timing.timeout)
+                datagram = DatagramProbe(self._waiter, self._alarms, on_end)
+                self._running[name] = number, datagram
+                datagram.begin(target, number)
+            case FileCheck() | BfdCheck():
+                raise AssertionError("others tell of files and BFD sessions")
+
+    def _program(self, checker: MiscCheck, on_end: Callable[[Outcome], None]) -> "ProgramProbe":
+        """Return a program that runs; raises OperationError."""
+        from standfest.adapters.linux.probes.program import ProgramProbe
+
+        program = ProgramProbe(self._waiter, self._alarms, checker, on_end)
+        program.begin(secure=self._secure_scripts)
+        # Those that were given up are kept until they have ended.
+        self._programs = {one for one in self._programs if one.is_running} | {program}
+        return program
 
     def _answer(self, name: str, number: int, outcome: Outcome) -> None:
         """Report what is known already, from the loop."""
@@ -200,7 +175,8 @@ class Probes:
         """Return what makes TLS clients for a checker; those that ask alike share one."""
         if not checker.tls:
             return None
-        from standfest.adapters.linux.probes.tls import Secure  # noqa: PLC0415  4 MB
+        from standfest.adapters.linux.probes.tls import Secure
+        from standfest.adapters.linux.probes.web import demands_of
 
         demands = demands_of(checker)
         if demands not in self._contexts:

@@ -6,11 +6,13 @@ import os
 import resource
 import socket
 import struct
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
 from standfest.model.balancing import Connection
 from standfest.model.vrrp import IPAddress
+from standfest.ports.probes import Target
 
 SO_MARK: Final = 36
 IP_BIND_ADDRESS_NO_PORT: Final = 24
@@ -77,6 +79,25 @@ def place(address: IPAddress, port: int) -> str:
 def words(number: int | None) -> str:
     """Return what an error number means."""
     return os.strerror(number or 0).lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a checker connects to, and from where."""
+
+    address: IPAddress
+    port: int
+    connection: Connection
+
+    @classmethod
+    def of(cls, target: Target, connection: Connection) -> "Place":
+        """Return where a target is, or where its checker says instead."""
+        address, port = connection.ip or target.address, connection.port or target.port
+        return cls(address, port, connection)
+
+    def __str__(self) -> str:
+        """Return address and port."""
+        return place(self.address, self.port)
 
 
 def allow_many() -> None:

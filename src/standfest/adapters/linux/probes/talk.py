@@ -7,15 +7,13 @@ said is a `Speaker`'s matter; this only carries bytes. Source: connect(2), and P
 import selectors
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
 from standfest.adapters.linux.probes import sockets
 from standfest.adapters.linux.probes.alarms import Alarm, Alarms
-from standfest.model.balancing import Connection
+from standfest.adapters.linux.probes.sockets import Place
 from standfest.model.errors import WireError
 from standfest.model.time import Duration, in_seconds
-from standfest.model.vrrp import IPAddress
 from standfest.ports.probes import Outcome, Waiter
 
 if TYPE_CHECKING:  # 4 MB that only a director with TLS checks pays
@@ -45,19 +43,6 @@ class Speaker(Protocol):
     @property
     def progress(self) -> str:
         """How far that has come, "" when nothing has; for the reason."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a conversation is held."""
-
-    address: IPAddress
-    port: int
-    connection: Connection
-
-    def __str__(self) -> str:
-        """Return address and port."""
-        return sockets.place(self.address, self.port)
 
 
 class Talk:

@@ -46,8 +46,9 @@ class TcpProbes:
         if name in self._opened:
             self._close(name)
         try:
-            address = sockets.sockaddr(target.address, target.port, connection)
-            made = sockets.open_socket(socket.SOCK_STREAM, target.address, connection)
+            ip = connection.ip or target.address
+            address = sockets.sockaddr(ip, connection.port or target.port, connection)
+            made = sockets.open_socket(socket.SOCK_STREAM, ip, connection)
             made.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, sockets.ABORT)
             result = made.connect_ex(address)
         except OSError as error:
@@ -122,5 +123,7 @@ def _outcome(address: sockets.Address, result: int) -> Outcome:
 
 
 def _failure(target: Target, number: int | None) -> Outcome:
-    where = sockets.place(target.address, target.port)
+    checker = target.checker
+    assert isinstance(checker, TcpCheck), "whoever sorts probes has looked"
+    where = sockets.Place.of(target, checker.connection)
     return Outcome(False, f"connecting to {where}: {sockets.words(number)}")

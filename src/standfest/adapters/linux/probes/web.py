@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from standfest.adapters.linux.probes import bounded, sockets
 from standfest.adapters.linux.probes.alarms import Alarms
-from standfest.adapters.linux.probes.talk import Place, Talk
+from standfest.adapters.linux.probes.sockets import Place
+from standfest.adapters.linux.probes.talk import Talk
 from standfest.model.balancing import HttpCheck, UrlCheck
 from standfest.model.pattern import Pattern, PatternError, compile_pattern
 from standfest.ports.probes import Outcome, Target, Waiter
@@ -31,7 +32,7 @@ class Page:
 
     def __init__(self, url: UrlCheck, host: str, protocol: str) -> None:
         self._url, self._host, self._protocol = url, host, protocol
-        self._answer = Answer(KEEP if url.regex is not None else 0)
+        self._answer = Answer(KEEP if url.regex is not None else 0, hashed=bool(url.digest))
         self.outcome: Outcome | None = None
         self.phase = f"the answer to GET {url.path}"
 
@@ -110,8 +111,8 @@ class WebProbe:
         checker = target.checker
         assert isinstance(checker, HttpCheck), "whoever sorts probes has looked"
         self._waiter, self._alarms, self._on_end = waiter, alarms, on_end
-        self._checker, self._target, self._secure = checker, target, secure
-        self._place = Place(target.address, target.port, checker.connection)
+        self._checker, self._secure = checker, secure
+        self._place = Place.of(target, checker.connection)
         self._talk: Talk | None = None
 
     def begin(self) -> None:
