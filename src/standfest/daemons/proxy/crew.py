@@ -10,7 +10,6 @@ import gc
 import os
 import signal
 import socket
-import sys
 import traceback
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -19,6 +18,7 @@ from standfest.daemons.process import name_process
 from standfest.daemons.proxy import line
 from standfest.daemons.proxy.orders import Client, Clients, Drain, Drop, Orders
 from standfest.daemons.proxy.tally import Tally
+from standfest.daemons.proxy.words import Say
 from standfest.daemons.proxy.worker import Worker
 from standfest.model.errors import OperationError
 from standfest.model.time import Duration, Instant, earliest, milliseconds, seconds
@@ -57,11 +57,13 @@ class Crew:
         loop: Loop,
         everything: Callable[[], tuple[Orders, Listeners]],
         unneeded: Callable[[], None],
+        say: Say,
     ) -> None:
         self.processes: list[Process] = []
         self.draining: list[Process] = []
         self.on_drained: Callable[[], None] = lambda: None
         self._loop, self._everything, self._unneeded = loop, everything, unneeded
+        self._say = say
         self._tallies: list[Tally] = []
 
     def start(self, tallies: list[Tally], own: list[Tally]) -> None:
@@ -166,21 +168,20 @@ class Crew:
             gc.collect()
             gc.freeze()
             gc.set_threshold(GARBAGE_THRESHOLD)
-            worker = Worker(self._tallies, process.tally, endpoint)
+            worker = Worker(self._tallies, process.tally, endpoint, self._say)
             worker.follow(orders, own)
             worker.run()
             status = 0
         except BaseException:
-            with contextlib.suppress(OSError):
-                traceback.print_exc(limit=-12, file=sys.stderr)
-                sys.stderr.flush()
+            for text in traceback.format_exc().splitlines()[-12:]:
+                self._say(text)
         finally:
             os._exit(status)
 
     def _on_death(self, process: Process, _events: int) -> None:
         self._loop.forget(process.pidfd)
         os.close(process.pidfd)
-        os.waitpid(process.pid, 0)
+        _, status = os.waitpid(process.pid, 0)
         process.pid = 0
         process.tally.abandon()
         if process.line is not None:
@@ -191,6 +192,7 @@ class Crew:
             if not self.draining:
                 self.on_drained()
             return
+        self._say(f"worker ended with status {os.waitstatus_to_exitcode(status)}: starting another")
         now = self._loop.now()
         if now - process.started >= HEALTHY_AFTER:
             process.delay = RESTART_DELAY

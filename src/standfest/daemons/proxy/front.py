@@ -19,6 +19,7 @@ from standfest.daemons.proxy.tally import (
     Tally,
     total,
 )
+from standfest.daemons.proxy.words import Say
 from standfest.model.errors import OperationError
 from standfest.model.forwarding import Change, ServiceKey
 from standfest.runtime.loop import Loop
@@ -33,12 +34,12 @@ class Front:
     on_quiet: called when neither we nor a predecessor carry anything that is only to end.
     """
 
-    def __init__(self, loop: Loop, unneeded: Callable[[], None]) -> None:
+    def __init__(self, loop: Loop, unneeded: Callable[[], None], say: Say) -> None:
         self.plan = Plan()
         self.listeners: dict[ServiceKey, list[socket.socket]] = {}
         self.tallies: list[Tally] = []
         self.idle: list[Tally] = []
-        self.crew = Crew(loop, self._everything, unneeded)
+        self.crew = Crew(loop, self._everything, unneeded, say)
         self.on_drop: Callable[[Drop], None] = lambda _drop: None
         self.on_quiet: Callable[[], None] = lambda: None
         self.crew.on_drained = self.look_quiet

@@ -1,7 +1,8 @@
 """`python -m standfest.daemons.proxy.main SOCKET`: the user-space balancer, for an ordinary user.
 
-It goes into the background when it accepts and obeys, and prints one line if it cannot. With
---take-over it succeeds the proxy that listens on SOCKET; with --foreground it stays (systemd).
+It goes into the background when it accepts and obeys, and prints one line if it cannot; then it
+speaks to syslog. With --take-over it succeeds the proxy that listens on SOCKET; with --foreground
+it stays and speaks on stderr (systemd).
 """
 
 import argparse
@@ -20,6 +21,7 @@ from standfest.daemons.process import name_process, tell_systemd
 from standfest.daemons.proxy.control import Control
 from standfest.daemons.proxy.front import Front
 from standfest.daemons.proxy.succession import Predecessor, Successor
+from standfest.daemons.proxy.words import Say, to_stderr, to_syslog
 from standfest.model.errors import OperationError
 from standfest.model.time import Instant
 from standfest.runtime.loop import Loop
@@ -35,10 +37,10 @@ class Proxy:
     descriptors: further ones that no worker may keep open.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, say: Say) -> None:
         self._workers = workers
         self._loop = Loop(self._deadline, self._on_timer)
-        self._front = Front(self._loop, self._unneeded)
+        self._front = Front(self._loop, self._unneeded, say)
         self._control = Control(self._loop, self._front, self._on_take_over)
         self._others: list[Predecessor | Successor] = []
         self.descriptors: list[int] = []
@@ -127,7 +129,7 @@ def locked(path: Path) -> int:
 def become(given: argparse.Namespace, path: Path, ready: Callable[[str], None], pipe: int) -> None:
     """Be the proxy; ready: told once, "" or why not, through `pipe` if that is not -1."""
     name_process("sf-proxy")
-    proxy = Proxy(given.workers)
+    proxy = Proxy(given.workers, to_stderr if given.foreground else to_syslog)
     try:
         lock = locked(path)
         proxy.descriptors = [lock] if pipe < 0 else [lock, pipe]
@@ -159,8 +161,8 @@ def in_background(given: argparse.Namespace, path: Path) -> int:
     os.close(receive)
     os.setsid()
     null = os.open(os.devnull, os.O_RDWR)
-    os.dup2(null, 0)
-    os.dup2(null, 1)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
     os.close(null)
     os.chdir("/")
 

@@ -4,11 +4,9 @@ It knows what the front told it, and goes on without the front. All of its descr
 epoll set; what ended in a round is closed after it, so that no event meets another's descriptor.
 """
 
-import contextlib
 import errno
 import select
 import socket
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -20,6 +18,7 @@ from standfest.daemons.proxy.orders import Client, Clients, Drain, Drop, Orders
 from standfest.daemons.proxy.relay import Relay
 from standfest.daemons.proxy.served import Served
 from standfest.daemons.proxy.tally import ACTIVE, CELLS, Tally
+from standfest.daemons.proxy.words import Say, Sparing
 from standfest.model.errors import WireError
 from standfest.model.time import (
     NANOSECONDS_PER_SECOND,
@@ -49,9 +48,10 @@ EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 class Worker:
     """Carries connections until it is killed, or drains and has none left."""
 
-    def __init__(self, tallies: list[Tally], own: Tally, endpoint: socket.socket) -> None:
+    def __init__(self, tallies: list[Tally], own: Tally, endpoint: socket.socket, say: Say) -> None:
         """Prepare; tallies: of all workers, `own` among them; endpoint: our end of the line."""
         self._tallies = [tally.cells for tally in tallies]
+        self._say = Sparing(say)
         self._epoll = select.epoll()
         self._relay = Relay(self._epoll, own.cells)
         count = self._count_alone if len(tallies) == 1 else self._count
@@ -74,7 +74,6 @@ class Worker:
         self._paused_until: Instant | None = None
         self._look_at: Instant = 0
         self._now: Instant = 0
-        self._said: dict[str, Instant] = {}
         self._line, self._assembly = endpoint, line.Assembly()
         self._watch(endpoint, self._on_line)
         self.limit(DEFAULTS)
@@ -288,13 +287,3 @@ class Worker:
     def _ignore(self, endpoint: socket.socket) -> None:
         if self._handlers.pop(endpoint.fileno(), None) is not None:
             self._epoll.unregister(endpoint.fileno())
-
-    def _say(self, text: str) -> None:
-        """Write a line for the log, the same one at most once in a second."""
-        now = time.monotonic_ns()
-        if self._said.get(text, 0) <= now:
-            if len(self._said) > 1000:
-                self._said.clear()
-            self._said[text] = now + seconds(1)
-            with contextlib.suppress(OSError):
-                print(f"standfest proxy: {text}", file=sys.stderr, flush=True)
