@@ -201,10 +201,10 @@ def spent_s(pids: list[int]) -> float:
     return total * TICK_S
 
 
-def wrk(port: int, path: str, seconds: float, *words: str) -> tuple[float, float, float]:
+def wrk(port: int, path: str, seconds: int, *words: str) -> tuple[float, float, float]:
     """Ask for a while; return requests, requests a second, bytes a second."""
     text = inside(
-        CLIENT, "wrk", "-t1", f"-d{seconds:g}", *words, f"http://{VIP}:{port}{path}"
+        CLIENT, "wrk", "-t1", f"-d{seconds}", *words, f"http://{VIP}:{port}{path}"
     )  # fmt: skip
     count = re.search(r"(\d+) requests in", text)
     rate = re.search(r"Requests/sec:\s+([\d.]+)", text)
@@ -214,7 +214,7 @@ def wrk(port: int, path: str, seconds: float, *words: str) -> tuple[float, float
     return int(count[1]), float(rate[1]), float(volume[1]) * UNITS[volume[2]]
 
 
-def measure(port: int, pids: list[int], seconds: float, found: Figures) -> None:
+def measure(port: int, pids: list[int], seconds: int, found: Figures) -> None:
     """Measure one balancer once."""
     before = spent_s(pids)
     count, rate, _ = wrk(port, "/", seconds, "-c64", "-H", "Connection: close")
@@ -232,7 +232,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="./dev bench proxy")
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--seconds", type=int, default=3)
     given = parser.parse_args()
     missing = [program for program in NEEDED if shutil.which(program) is None]
     if os.geteuid() or missing:

@@ -13,10 +13,10 @@ from collections.abc import Callable
 
 from standfest.core.balancer.suspects import Suspects
 from standfest.daemons.proxy.flow import Flow
-from standfest.daemons.proxy.relay import EDGES, READABLE, RESET, Relay
+from standfest.daemons.proxy.relay import READABLE, RESET, TALKS, Relay
 from standfest.daemons.proxy.served import Served
 from standfest.daemons.proxy.tally import ACTIVE, CELLS, CONNECTIONS
-from standfest.model.time import Duration, Instant, earliest, seconds
+from standfest.model.time import Duration, Instant, seconds
 from standfest.wire import proxyheader
 
 OURS = frozenset(
@@ -87,12 +87,10 @@ class Dialer:
             if status:
                 self._on_failure(trial, status)
 
-    def deadline(self) -> Instant | None:
-        """Return when `on_time` is due."""
-        oldest = next(iter(self.flows.values()), None)
-        return earliest(
-            self.suspects.deadline(), None if oldest is None else oldest.touched + self.timeout
-        )
+    @property
+    def is_waiting(self) -> bool:
+        """Return whether `on_time` may have something to do."""
+        return bool(self.flows or self.suspects.avoided)
 
     def drop(self, numbers: frozenset[int]) -> None:
         """Servers are gone: whoever waits for one goes to another."""
@@ -145,7 +143,7 @@ class Dialer:
             return status
         flow.touched = self.now
         self.flows[flow.fd] = flow
-        self._epoll.register(flow.fd, EDGES)
+        self._epoll.register(flow.fd, TALKS | select.EPOLLOUT)
         return 0
 
     def _ask(self, served: Served, flow: Flow) -> int:

@@ -17,7 +17,7 @@ from standfest.model.time import Instant
 BUFFER_BYTES = 128 * 1024
 READS = 8
 """Full buffers from one end before others have their turn."""
-EDGES = select.EPOLLIN | select.EPOLLOUT | select.EPOLLRDHUP | select.EPOLLET
+TALKS = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
 HANGS = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 READABLE = select.EPOLLIN | HANGS
 RECEIVE = socket.MSG_DONTWAIT
@@ -55,7 +55,7 @@ class Relay:
         else:
             self._pump(near, hung=False)
         if flow.near is not None:
-            self._epoll.register(near.fd, EDGES)
+            self._epoll.register(near.fd, TALKS)
 
     def on_event(self, end: End, events: int) -> None:
         """Something happened at one end."""
@@ -127,6 +127,7 @@ class Relay:
             if sent < got:
                 peer.waiting = bytes(view[sent:got])
                 end.stalled = True
+                self._epoll.modify(peer.fd, TALKS | select.EPOLLOUT)
                 return
             if got < BUFFER_BYTES and not hung:
                 return

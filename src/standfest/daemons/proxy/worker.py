@@ -36,6 +36,8 @@ MAX_CLIENTS_LEFT = 50_000
 """Persistent clients of a service that a successor is told of."""
 LOOK_EVERY: Duration = seconds(1)
 """How often idle connections are looked for."""
+DIAL_EVERY: Duration = milliseconds(20)
+"""How often connections that are being made are looked at: more often costs every round."""
 LAST_ANSWER: Duration = seconds(5)
 """How long a worker that drains waits for answers to datagrams; clients' next go elsewhere."""
 PAUSE: Duration = milliseconds(100)
@@ -73,6 +75,7 @@ class Worker:
         self._draining = False
         self._paused_until: Instant | None = None
         self._look_at: Instant = 0
+        self._dial_at: Instant = 0
         self._now: Instant = 0
         self._line, self._assembly = endpoint, line.Assembly()
         self._watch(endpoint, self._on_line)
@@ -248,8 +251,9 @@ class Worker:
     def _wait_s(self) -> float:
         if self._relay.again:
             return 0.0
-        at = self._dialer.deadline()
-        due = self._look_at if at is None else min(at, self._look_at)
+        due = self._look_at
+        if self._dialer.is_waiting:
+            due = min(due, self._dial_at)
         if self._paused_until is not None:
             due = min(due, self._paused_until)
         return max(0.0, (due - self._now) / NANOSECONDS_PER_SECOND)
@@ -258,8 +262,8 @@ class Worker:
         now = self._now
         if self._paused_until is not None and self._paused_until <= now:
             self._resume()
-        at = self._dialer.deadline()
-        if at is not None and at <= now:
+        if self._dial_at <= now:
+            self._dial_at = now + DIAL_EVERY
             self._dialer.on_time()
         if self._look_at <= now:
             self._look_at = now + LOOK_EVERY
