@@ -71,6 +71,7 @@ def _agent_changed(
 ) -> None:
     stop = make(cluster, resource, "stop", node, optional=False)
     stop.reason = "changed agent"
+    resource.other_agent_on.add(node.index)
     resource.changed = True
     resource.fresh = True
 

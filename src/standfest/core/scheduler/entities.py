@@ -253,6 +253,7 @@ class Resource:
         "notify",
         "operations",
         "ordered",
+        "other_agent_on",
         "parameters",
         "parameters_by_node",
         "parent",
@@ -361,6 +362,7 @@ class Resource:
         self.lock_node: Node | None = None
         self.lock_time = 0
         self.expired: set[int] = set()
+        self.other_agent_on: set[int] = set()  # nodes where it runs with another agent than it has
         self.history: dict[int, ResourceRecord] = {}
         # --- decisions
         self.allowed: list[int] = []

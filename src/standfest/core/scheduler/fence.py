@@ -30,18 +30,18 @@ def decide(cluster: Cluster) -> None:
 def fence(cluster: Cluster) -> None:
     """Make fencing and shutdown actions, ordered among each other and with everything else."""
     leaves = [leaf for resource in cluster.resources for leaf in resource.primitives()]
-    if not any(leaf.managed for leaf in leaves):
-        return  # nothing would be gained by it
+    # With nothing to be recovered nothing is gained by fencing; nodes may leave all the same.
+    unclean = cluster.nodes if any(leaf.managed for leaf in leaves) else []
     fences = [
         _fencing(cluster, node)
-        for node in cluster.nodes
+        for node in unclean
         if node.unclean and not node.is_guest and failures.can_fence(cluster, node)
     ]
     for action in fences:
         assert action.node is not None, "a node is fenced"
         _imply(cluster, leaves, action.node, action)
     guests = []
-    for node in cluster.nodes:
+    for node in unclean:
         if node.is_guest and node.remote_requires_reset and failures.can_fence(cluster, node):
             made = _guest(cluster, node)
             if made is not None:

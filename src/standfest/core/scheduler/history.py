@@ -424,9 +424,10 @@ class History:
 
     def _settle(self, seen: Observation) -> None:
         cluster, resource, node = self.cluster, seen.resource, seen.node
-        if resource.role is Role.UNKNOWN:
+        told = resource.role is not Role.UNKNOWN  # not by a stop that has not been confirmed
+        if not told:
             resource.role = Role.STOPPED
-        if not seen.probe_pending:
+        if told and not seen.probe_pending:
             level: Resource | None = resource
             while level is not None:
                 level.known_on.add(node.index)

@@ -41,10 +41,15 @@ def recurring(cluster: Cluster, resource: Resource) -> None:
 
 
 def _maintained(cluster: Cluster, resource: Resource) -> None:
-    """Cancel recurring operations on what an administrator works on."""
-    if resource.maintenance:
+    """Cancel recurring operations on what an administrator works on.
+
+    Not those of a removed resource: nothing says any more how it would be watched again.
+    """
+    if resource.maintenance and not resource.removed:
         for index, record in resource.history.items():
             node = cluster.nodes[index]
+            if node not in resource.running:
+                continue  # the failed monitor that told so has ended by itself
             if not (node.maintenance or (node.usable and _set_aside(cluster, resource))):
                 continue  # standby and leaving nodes: it will be decided when they are back
             for entry in record.entries:
@@ -69,10 +74,11 @@ def _active(
     if wanted != resource.next_role and not (
         wanted is Role.STARTED and resource.next_role is Role.UNPROMOTED
     ):
-        if node.index in recorded:
+        start = find(resource, "start", node)
+        renewed = start is not None and not start.optional and start.runnable
+        if node.index in recorded and not (renewed and wanted is Role.UNPROMOTED):
+            # Otherwise it restarts before it is promoted, and the stop ends what recurs.
             change = find(resource, "promote" if wanted is Role.UNPROMOTED else "demote", node)
-            if change is not None and not change.runnable:
-                return  # it keeps the role that it has
             cancel = _cancel(cluster, resource, *key, node)
             if change is not None and cancel is not None:
                 order_actions(cancel, change, int(R.ORDERED))

@@ -16,6 +16,7 @@ def probe(cluster: Cluster, resource: Resource) -> None:
         _forget(cluster, resource)
         return
     _clear(cluster, resource)
+    _forget_other_agent(cluster, resource)
     if not cluster.options.enable_startup_probes:
         return
     for node in cluster.nodes:
@@ -105,13 +106,26 @@ def _forget(cluster: Cluster, resource: Resource) -> None:
         return
     for index in sorted(resource.history):
         node = cluster.nodes[index]
-        if not node.online or node.unclean:
-            continue
+        if not node.usable:
+            continue  # a node that leaves forgets by itself, one set aside when it is back
         delete = make(cluster, resource, "delete", node, optional=False)
         delete.optional = False
         relate_actions(
             cluster, resource, delete, R.ORDERED | R.UNRUNNABLE_FIRST_BLOCKS, first_task="stop"
         )
+
+
+def _forget_other_agent(cluster: Cluster, resource: Resource) -> None:
+    """Delete what is recorded of another agent, after its stop and before the new one starts."""
+    for index in sorted(resource.other_agent_on if resource.managed else ()):
+        node = cluster.nodes[index]
+        if not node.usable:
+            continue
+        delete = make(cluster, resource, "delete", node, optional=False)
+        delete.optional = False
+        after = R.ORDERED | R.UNRUNNABLE_FIRST_BLOCKS
+        relate_actions(cluster, resource, delete, after, first_task="stop")
+        relate_actions(cluster, delete, resource, R.ORDERED, then_task="start")
 
 
 def order_probes(cluster: Cluster) -> None:

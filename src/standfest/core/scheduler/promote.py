@@ -27,7 +27,10 @@ def promotion_score(resource: Resource, node: Node) -> int | None:
         node = node.host
     record = resource.history.get(node.index)
     recorded = record.id if record is not None else resource.id
-    for name in (recorded, resource.history_id, resource.base):
+    names = [recorded, resource.history_id]
+    if not resource.globally_unique:
+        names.append(resource.base)  # of unique instances, each has its own score
+    for name in names:
         text = node.attributes.get(f"master-{name}")
         if text is None:
             text = node.attributes.get(f"promoted-{name}")
