@@ -73,8 +73,11 @@ def theirs(text: str) -> Verdict:
         running = outcome.initial(decide(*read(text, "ours"), NOW))
         tree, unique = ET.parse(graph).getroot(), _unique(found)
         operations, waits = _executable(tree, unique)
+        total = Counter(operations)
+        # Every instance of a clone deletes the same records once more.
+        total -= Counter({one: total[one] - 1 for one in total if one[0] == "delete"})
         return Verdict(
-            Counter(operations),
+            total,
             _ordered(operations, waits),
             _settled(outcome.initial(found)),
             _oddity(result.stdout, unique, Counter(operations), running),
@@ -97,7 +100,8 @@ def _oddity(summary: str, unique: set[str], operations: Counter[Operation], runn
             continue
         if what in ("Stop", "Move", "Recover", "Migrate"):
             left.add((name, nodes[0], number))
-        if what in ("Start", "Move", "Recover", "Migrate"):
+        begun = what == "Promote" and where.strip().startswith("Stopped")
+        if begun or what in ("Start", "Move", "Recover", "Migrate"):
             reached.add((name, nodes[-1], number))
     for name, node, number in reached:
         leavers = {other for base, place, other in left if (base, place) == (name, node)}

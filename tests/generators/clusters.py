@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 from tests.generators import constraints, histories, resources
-from tests.generators.choices import Choices
+from tests.generators.choices import Choices, drawn, seeded
 from tests.generators.situation import NOW, Node, Situation
 
 BASE = frozenset(
@@ -69,9 +69,23 @@ FAMILIES["everything"] = frozenset[str]().union(*FAMILIES.values())
 @st.composite
 def situations(draw: st.DrawFn, family: str) -> Situation:
     """Draw a situation of one of the FAMILIES."""
-    choose = Choices(draw, FAMILIES[family])
+    return made_of(Choices(drawn(draw), FAMILIES[family]))
+
+
+def numbered(family: str, number: int) -> Situation:
+    """Return a situation of a family by its number: every fourth is of a large cluster.
+
+    Large: up to 8 nodes, and 14 groups, clones and primitives, some 40 primitives at the most.
+    """
+    return made_of(Choices(seeded(f"{family} {number}"), FAMILIES[family], large=number % 4 == 3))
+
+
+def made_of(choose: Choices) -> Situation:
+    """Return the situation that these choices make."""
     made = Situation()
-    made.nodes = [Node(number, f"n{number}") for number in range(1, choose.number(2, 5) + 1)]
+    made.nodes = [
+        Node(number, f"n{number}") for number in range(1, choose.number(2, choose.most_nodes) + 1)
+    ]
     _states(choose, made.nodes)
     _options(choose, made)
     units = resources.units(choose, len(made.nodes))

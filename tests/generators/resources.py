@@ -126,13 +126,13 @@ def fence_device(name: str) -> Leaf:
 
 
 def units(choose: Choices, nodes: int) -> list[Unit]:
-    """Return one to seven resources of the top level."""
+    """Return the resources of the top level: one, or up to as many as the choices allow."""
     kinds = ["primitive"]
     for feature in ("group", "clone", "promotable"):
         if choose.has(feature):
             kinds += [feature, feature]
     made = []
-    for number in range(choose.number(1, 6)):
+    for number in range(choose.number(1, choose.most_units)):
         name = f"r{number}"
         kind = choose.pick(*kinds)
         if kind == "primitive":
