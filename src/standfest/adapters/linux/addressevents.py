@@ -21,8 +21,17 @@ from standfest.adapters.linux.rtnetlink import (
 )
 from standfest.model.vrrp import IPAddress
 
-RTM_DELLINK = 17
+RTM_DELLINK, RTM_DELROUTE, RTM_DELRULE = 17, 25, 33
 RTMGRP_LINK, RTMGRP_IPV4_IFADDR, RTMGRP_IPV6_IFADDR = 0x1, 0x10, 0x100
+RTMGRP_IPV4_ROUTE, RTMGRP_IPV4_RULE, RTMGRP_IPV6_ROUTE, RTMGRP_IPV6_RULE = (
+    0x40,
+    0x80,
+    0x400,
+    0x40000,
+)
+PROTOCOL_KEEPALIVED = 18
+"""Who set a route, linux/rtnetlink.h; so are ours marked, as keepalived's users know them."""
+PROTOCOL_OFFSET = rtnetlink.HEADER.size + 5
 IFA_F_PERMANENT = 0x80
 FLAGS_OFFSET = rtnetlink.HEADER.size + 2
 RECEIVE_BUFFER = 1 << 20
@@ -61,6 +70,35 @@ class AddressEvents:
         except OSError:
             return removed, True
         return removed, changed
+
+
+class RouteEvents:
+    """Becomes readable when a route of ours, or any rule, has been removed by anybody."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        self._socket.setblocking(False)
+        rule, route = (socket.htons(kind) for kind in (RTM_DELRULE, RTM_DELROUTE))
+        program = [
+            (bpf.LOAD_HALF, 0, 0, 4),
+            *((bpf.JUMP_IF_EQUAL, 0, 1, rule), bpf.ACCEPT),
+            *((bpf.JUMP_IF_EQUAL, 1, 0, route), bpf.DROP),
+            *bpf.require(bpf.LOAD_BYTE, PROTOCOL_OFFSET, PROTOCOL_KEEPALIVED),
+            bpf.ACCEPT,
+        ]
+        bpf.attach(self._socket, program)
+        groups = RTMGRP_IPV4_ROUTE | RTMGRP_IPV4_RULE | RTMGRP_IPV6_ROUTE | RTMGRP_IPV6_RULE
+        self._socket.bind((0, groups))
+
+    def fileno(self) -> int:
+        """Return the descriptor."""
+        return self._socket.fileno()
+
+    def read(self) -> None:
+        """Take all events; that there was one is all that matters."""
+        with contextlib.suppress(OSError):
+            while self._socket.recv(RECEIVE_BYTES):
+                pass
 
 
 def _filter() -> list[bpf.Instruction]:

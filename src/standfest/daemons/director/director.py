@@ -35,7 +35,7 @@ from standfest.core.vrrp.effects import (
     VrrpEffect,
 )
 from standfest.daemons.balancer import tidings
-from standfest.daemons.director import helper, reading, reports
+from standfest.daemons.director import firewall, helper, reading, reports
 from standfest.daemons.director.announcing import AFTER_FIRST_ADVERT, Announcements
 from standfest.daemons.director.control import Control
 from standfest.daemons.director.farewell import Farewell
@@ -44,8 +44,8 @@ from standfest.daemons.director.network import Network
 from standfest.daemons.director.notifying import Notifier
 from standfest.daemons.director.possession import Possession
 from standfest.daemons.director.priority import prioritise
-from standfest.daemons.director.routing import routing_commands
 from standfest.daemons.director.sensors import Sensors
+from standfest.daemons.director.upkeep import Upkeep
 from standfest.daemons.director.words import Words
 from standfest.daemons.process import die_with_parent, name_process
 from standfest.model.advertisement import Arrival
@@ -96,6 +96,8 @@ class Daemon:
         self._look_again_at: Instant | None = None
         self._farewell: Farewell | None = None
         self._bfd: BfdSessions | None = None
+        self._upkeep = Upkeep(self._loop, self.network, self._run, self.words)
+        self._has_firewall = False
         self._instances = {one.name: one for one in self.settings.instances}
         self.control = Control(self._loop, inheritance.listener, self)
 
@@ -116,6 +118,8 @@ class Daemon:
         self._report_interfaces(now)
         self._start_helper()
         self._sensors.watch(self.settings, self.network)
+        self._arrange_firewall()
+        self._upkeep.arrange(self.settings)
         self._perform(now, self.machine.start(now))
         self._arrange_bfd(now)
         for trouble in prioritise(self.settings.globals.process):
@@ -161,7 +165,11 @@ class Daemon:
             return self._farewell.deadline()
         bfd = self._bfd.deadline() if self._bfd is not None else None
         return earliest(
-            self.machine.deadline(), self._announcements.deadline(), self._look_again_at, bfd
+            self.machine.deadline(),
+            self._announcements.deadline(),
+            self._look_again_at,
+            self._upkeep.deadline(),
+            bfd,
         )
 
     def _on_timer(self) -> None:
@@ -178,6 +186,7 @@ class Daemon:
         if self._look_again_at is not None and self._look_again_at <= now:
             self._look_again_at = None
             self._on_links()
+        self._upkeep.on_timer(now)
 
     # --- what the kernel says -------------------------------------------------------------------
 
@@ -208,6 +217,7 @@ class Daemon:
             if opened is None or not opened.suits(source, facts):
                 self._open(name)
         self._report_interfaces(self._loop.now())
+        self._upkeep.on_changes()
         if self._unopened:
             self._look_again_at = self._loop.now() + LOOK_AGAIN
 
@@ -271,12 +281,23 @@ class Daemon:
         if self._helper is not None and helper.concerns(old) != helper.concerns(settings):
             self._stop_helper()
         self._start_helper()
+        self._arrange_firewall()
+        self._upkeep.arrange(settings)
         self._perform(now, self.machine.reload(now, settings))
         self._arrange_bfd(now)
         self._instances = {one.name: one for one in settings.instances}
         self._report_interfaces(now)
         self._sensors.watch(settings, self.network)
         self.words.say("Reload complete")
+
+    def _arrange_firewall(self) -> None:
+        """Let nobody reach addresses that are not to be answered for."""
+        if firewall.is_needed(self.settings):
+            self._run(firewall.KEY, firewall.setting(self.settings))
+            self._has_firewall = True
+        elif self._has_firewall:
+            self._run(firewall.KEY, firewall.removing(self.settings))
+            self._has_firewall = False
 
     def _on_guard(self) -> None:
         if self._inheritance.guard_asks():
@@ -365,8 +386,7 @@ class Daemon:
                     opened.fresh = False
                     self._announcements.add(at, opened, addresses, count)
             case AddRoutes() | RemoveRoutes() | AddRules() | RemoveRules():
-                for command in routing_commands(effect):
-                    self._run("routes", command)
+                self._upkeep.perform(effect)
             case Listen(name):
                 self._open(name)
             case StopListening(name):
@@ -418,6 +438,7 @@ class Daemon:
         opened = self.network.opened(name)
         if opened is not None and not held:
             self._possession.clear(opened)
+            self._upkeep.clear(settings)
 
     # --- the end --------------------------------------------------------------------------------
 
@@ -440,6 +461,9 @@ class Daemon:
     def _end_if_done(self) -> None:
         if self._farewell is None or not self._farewell.is_done:
             return
+        self._upkeep.end()
+        if self._has_firewall:
+            self._run(firewall.KEY, firewall.removing(self.settings))
         self._stop_helper()
         self.network.close_all()
         self._loop.stop()

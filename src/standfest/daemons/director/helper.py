@@ -18,7 +18,7 @@ from subprocess import Popen
 
 from standfest.adapters.linux import commands
 from standfest.adapters.linux.fifo import Fifo
-from standfest.daemons.director import holding, letters
+from standfest.daemons.director import firewall, holding, letters
 from standfest.daemons.director.inheritance import SENTINEL
 from standfest.daemons.director.queues import Job, Queues
 from standfest.daemons.director.trackers import Trackers
@@ -98,8 +98,10 @@ def is_needed(settings: DirectorSettings) -> bool:
     mails = bool(settings.globals.mail.recipients) and any(one.smtp_alert for one in everybody)
     fifos = settings.globals.notify_fifo or settings.globals.vrrp_notify_fifo
     tracked = settings.scripts or settings.files or settings.processes
-    routes = any(one.routes or one.rules for one in settings.instances)
-    return bool(programs or mails or fifos or tracked or routes)
+    routes = settings.static_routes or settings.static_rules
+    moving = any(one.routes or one.rules for one in settings.instances)
+    tools = bool(routes) or moving or firewall.is_needed(settings)
+    return bool(programs or mails or fifos or tracked or tools)
 
 
 def concerns(settings: DirectorSettings) -> tuple[object, ...]:
@@ -192,7 +194,7 @@ class Helper:
         match value:
             case ("run", key, words, user, group):
                 command = Command(tuple(words), *self._as_whom(user, group))
-                self._queues.add(key, Job(command, NOTIFY_TIMEOUT, self._on_notified))
+                self._queues.add(key, Job(command, NOTIFY_TIMEOUT, partial(self._on_run, key)))
             case ("script", name) if name in self._scripts:
                 self._run_script(self._scripts[name])
             case ("fifo", text):
@@ -233,7 +235,9 @@ class Helper:
             secure = self._settings.globals.script_security
             self._readers.append(commands.start(command, secure=secure))
 
-    def _on_notified(self, _status: int) -> None:
+    def _on_run(self, key: str, status: int) -> None:
+        if status and key == firewall.KEY:
+            self._words.warn(f"no_accept is not in force: {firewall.NFT} says {status}")
         self._stop_when_idle()
 
     def _on_mailed(self, status: int) -> None:
