@@ -70,8 +70,16 @@ def _proxy(_settings: BalancerSettings) -> BalancerBackend:
     return ProxyBackend()
 
 
+def _xdp(_settings: BalancerSettings) -> BalancerBackend:
+    from standfest.adapters.linux.xdp.backend import XdpBackend  # noqa: PLC0415  only if taken
+    from standfest.core.balancer.slots import slots  # noqa: PLC0415
+
+    return XdpBackend(slots)
+
+
 MAKERS: dict[str, Callable[[BalancerSettings], BalancerBackend]] = {
     "ipvs": _ipvs,
+    "xdp": _xdp,
     "proxy": _proxy,
 }
 

@@ -82,8 +82,11 @@ class Daemon:
         self._set_timeouts()
         self._perform(self.machine.start(now, actual, self._inheritance.read_ledger()))
         self._look_for_addresses()
+        sync = self._assignment.balancer.sync_daemon
         if not self._inheritance.alone:
             self._inheritance.states.send(tidings.WHO)
+        elif sync is not None:  # nobody is going to say that its instance is active
+            self._perform(self.machine.on_router(sync.instance, active=False))
         took = in_milliseconds(self._loop.now() - now)
         count = len(self._assignment.balancer.services)
         self.words.say(f"Balancing {count} virtual servers by {self.backend.name} after {took} ms")

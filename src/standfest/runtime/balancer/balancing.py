@@ -127,8 +127,7 @@ class Balancing:
             if pool.settings.omega:
                 up = tuple(s for s in range(len(pool.settings.servers)) if not pool.failures(s))
                 effects += telling.ended(self.assignment, number, servers=up)
-        if self._synchronised != sync.NOWHERE:
-            self._synchronised = sync.NOWHERE
+        if self.assignment.balancer.sync_daemon is not None:
             effects.append(sync.NOWHERE)
         return effects
 
@@ -357,7 +356,7 @@ class Balancing:
 
     def _synchronise(self) -> Effects:
         wanted = sync.wanted(self.assignment, self._routers)
-        if wanted == self._synchronised:
+        if wanted is None or wanted == self._synchronised:
             return []
         self._synchronised = wanted
         return [wanted]

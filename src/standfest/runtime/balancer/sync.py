@@ -11,8 +11,11 @@ from standfest.runtime.balancer.effects import Synchronise
 NOWHERE = Synchronise(sends=False, receives=False, id=None)
 
 
-def wanted(assignment: Assignment, routers: Mapping[str, bool]) -> Synchronise:
-    """Return what connection sync should do. Without an instance both directions run for good."""
+def wanted(assignment: Assignment, routers: Mapping[str, bool]) -> Synchronise | None:
+    """Return what connection sync should do; None: that is not known yet, so what runs goes on.
+
+    Without an instance both directions run for good.
+    """
     settings = assignment.balancer.sync_daemon
     if settings is None:
         return NOWHERE
@@ -21,5 +24,7 @@ def wanted(assignment: Assignment, routers: Mapping[str, bool]) -> Synchronise:
         number = dict(assignment.routers).get(settings.instance, 0)
     if not settings.instance:
         return Synchronise(sends=True, receives=True, id=number)
-    active = routers.get(settings.instance, False)
+    active = routers.get(settings.instance)
+    if active is None:
+        return None
     return Synchronise(sends=active, receives=not active, id=number)
