@@ -5,6 +5,7 @@ having imported the parser; and the balancer's `Assignment` in another, which st
 is nothing to balance. Only our own fork writes there.
 """
 
+import gc
 import os
 import pickle
 import sys
@@ -44,6 +45,7 @@ def start(path: str, words: Words) -> Reading:
     pid = os.fork()
     if pid:
         return Reading(pid, os.pidfd_open(pid), file, assignment)
+    gc.disable()  # a process that ends so soon has nothing to collect
     status = 1
     try:
         status = _read(path, file, assignment, words)
