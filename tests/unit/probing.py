@@ -1,6 +1,7 @@
 """Probes against servers on loopback that do what a test says, good or bad."""
 
 import contextlib
+import datetime
 import socket
 import ssl
 import struct
@@ -9,6 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 from ipaddress import ip_address
 from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from standfest.adapters.linux.probes.prober import Probes
 from standfest.model.balancing import Checker, TlsSettings
@@ -170,3 +176,37 @@ def write(path: Path, data: bytes) -> str:
     """Write a file; return its path."""
     path.write_bytes(data)
     return str(path)
+
+
+def certificate(
+    directory: Path, *, days: int = 1, name: str = "www.example.org"
+) -> tuple[str, str]:
+    """Make a certificate that signs itself and ends in so many days; return the files' paths."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(1000)
+        .not_valid_before(now - datetime.timedelta(days=30))
+        .not_valid_after(now + datetime.timedelta(days=days))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    secret = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    public = made.public_bytes(serialization.Encoding.PEM)
+    return write(directory / "certificate.pem", public), write(directory / "key.pem", secret)
+
+
+def context(directory: Path, *, days: int = 1) -> ssl.SSLContext:
+    found = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    found.load_cert_chain(*certificate(directory, days=days))
+    return found

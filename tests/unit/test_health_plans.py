@@ -11,6 +11,7 @@ from standfest.model.balancing import (
     Connection,
     DnsCheck,
     HttpCheck,
+    MailboxCheck,
     MiscCheck,
     PingCheck,
     SmtpCheck,
@@ -29,6 +30,7 @@ TIMING = Timing(
     retry_delay=seconds(1),
     warmup=seconds(5),
     alpha=True,
+    rise=3,
 )
 PAGES = (UrlCheck("/a"), UrlCheck("/b"))
 TWO_HOSTS = (Connection(), Connection(port=26))
@@ -43,6 +45,7 @@ def test_a_plan_is_what_the_timing_says() -> None:
         retry_delay=seconds(1),
         warmup=seconds(5),
         alpha=True,
+        rise=3,
     )
 
 
@@ -60,6 +63,7 @@ def test_a_plan_is_what_the_timing_says() -> None:
         (HttpCheck(timing=TIMING, urls=PAGES), milliseconds(12_500)),
         (HttpCheck(timing=TIMING, urls=PAGES, tls=True), milliseconds(18_500)),
         (HttpCheck(timing=TIMING), milliseconds(6500)),
+        (MailboxCheck(timing=TIMING), milliseconds(12_500)),
         # A program has its own time, or until the next check.
         (MiscCheck(PROGRAM, TIMING), seconds(6)),
         (MiscCheck(PROGRAM, TIMING, timeout=seconds(2)), seconds(2)),

@@ -1,9 +1,12 @@
-"""SMTP_CHECK against mail servers that are right, wrong, slow, hung, trickling and resetting."""
+"""SMTP_CHECK, IMAP_CHECK and POP3_CHECK against mail servers, good and bad."""
+
+from pathlib import Path
 
 import pytest
 from tests.unit.probing import (
     Behaviour,
     closed_port,
+    context,
     hangs,
     replies,
     resets,
@@ -12,18 +15,18 @@ from tests.unit.probing import (
     trickles,
 )
 
-from standfest.model.balancing import Connection, SmtpCheck, Timing
+from standfest.model.balancing import Connection, MailboxCheck, SmtpCheck, Timing
 from standfest.model.time import milliseconds
 
-BRIEF = Timing(timeout=milliseconds(300))
+BRIEF, PATIENT = Timing(timeout=milliseconds(300)), Timing()
 BANNER = b"220-mail.example.org ESMTP\r\n220 ready\r\n"
 EHLO = b"250-mail.example.org\r\n250 SIZE\r\n"
 BYE = b"221 bye\r\n"
 
 
-def check(behaviour: Behaviour) -> tuple[bool, str]:
+def check(behaviour: Behaviour, timing: Timing = PATIENT) -> tuple[bool, str]:
     with server(behaviour) as port, site() as bench:
-        outcome = bench.probe(SmtpCheck((Connection(port=port),), BRIEF), 25)
+        outcome = bench.probe(SmtpCheck((Connection(port=port),), timing), 25)
         return outcome.succeeded, outcome.reason.replace(f":{port}", "")
 
 
@@ -68,7 +71,8 @@ def test_a_server_that_knows_no_ehlo_is_asked_with_helo() -> None:
     ],
 )
 def test_a_bad_server_is_bad_for_one_clear_reason(behaviour: Behaviour, reason: str) -> None:
-    assert check(behaviour) == (False, reason)
+    timing = BRIEF if "within" in reason else Timing()
+    assert check(behaviour, timing) == (False, reason)
 
 
 def test_a_server_that_resets_is_bad() -> None:
@@ -83,7 +87,53 @@ def test_every_host_is_greeted() -> None:
     closed = closed_port()
     with server(replies(BANNER, EHLO, BYE)) as port, site() as bench:
         hosts = (Connection(port=port), Connection(port=closed))
-        outcome = bench.probe(SmtpCheck(hosts, BRIEF), 25)
+        outcome = bench.probe(SmtpCheck(hosts), 25)
         assert outcome.reason == f"connecting to 127.0.0.1:{closed}: connection refused"
         hosts = (Connection(port=port), Connection(port=port))
-        assert bench.probe(SmtpCheck(hosts, BRIEF), 25).succeeded
+        assert bench.probe(SmtpCheck(hosts), 25).succeeded
+
+
+# --- servers of mailboxes -------------------------------------------------------------------------
+
+IMAP = (b"* OK ready\r\n", b"* BYE\r\nA1 OK done\r\n")
+POP3 = (b"+OK ready\r\n", b"+OK bye\r\n")
+
+
+def mailbox(behaviour: Behaviour, protocol: str, timing: Timing = PATIENT) -> tuple[bool, str]:
+    with server(behaviour) as port, site() as bench:
+        outcome = bench.probe(MailboxCheck(timing=timing, protocol=protocol), port)
+        return outcome.succeeded, outcome.reason.replace(f":{port}", "")
+
+
+@pytest.mark.parametrize(("protocol", "turns"), [("IMAP", IMAP), ("POP3", POP3)])
+def test_a_server_of_mailboxes_greets_and_takes_leave(
+    protocol: str, turns: tuple[bytes, ...]
+) -> None:
+    assert mailbox(replies(*turns), protocol) == (True, f"greets by {protocol}")
+    assert mailbox(hangs, protocol, BRIEF) == (
+        False,
+        "127.0.0.1: the greeting: not there within 0.3 s",
+    )
+    assert mailbox(replies(turns[0]), protocol)[0] is False
+
+
+@pytest.mark.parametrize(
+    ("protocol", "greeting", "reason"),
+    [
+        ("IMAP", b"* BYE full\r\n", 'the greeting: "* BYE full"; expected "* OK"'),
+        ("IMAP", b"+OK pop\r\n", 'the greeting: "+OK pop"; expected "* OK"'),
+        ("POP3", b"-ERR full\r\n", 'the greeting: "-ERR full"; expected "+OK"'),
+        ("POP3", b"* OK imap\r\n", 'the greeting: "* OK imap"; expected "+OK"'),
+    ],
+)
+def test_another_greeting_is_bad(protocol: str, greeting: bytes, reason: str) -> None:
+    assert mailbox(replies(greeting), protocol) == (False, reason)
+
+
+def test_mailboxes_are_greeted_through_tls(tmp_path: Path) -> None:
+    tls = context(tmp_path)
+    with server(replies(*IMAP), tls) as port, site() as bench:
+        outcome = bench.probe(MailboxCheck(tls=True), port)
+        assert (outcome.succeeded, outcome.reason) == (True, "greets by IMAP")
+        outcome = bench.probe(MailboxCheck(timing=BRIEF), port)  # without, nobody greets
+        assert not outcome.succeeded

@@ -94,7 +94,8 @@ class Timing:
 
     interval: `delay_loop`, from the end of one check to the next. retry: further attempts, each
     `retry_delay` after the failure before. warmup: the first check is at random within it.
-    alpha: the server counts as failed until a check has succeeded.
+    alpha: the server counts as failed until a check has succeeded. rise: successes in a row that
+    bring a failed server back.
     """
 
     interval: Duration = seconds(60)
@@ -104,6 +105,7 @@ class Timing:
     warmup: Duration = seconds(60)
     alpha: bool = False
     log_all_failures: bool = False
+    rise: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,16 @@ class SmtpCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class MailboxCheck:
+    """Greeting and leave-taking of a server of mailboxes; protocol: IMAP or POP3."""
+
+    connection: Connection = Connection()
+    timing: Timing = Timing()
+    protocol: str = "IMAP"
+    tls: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class DnsCheck:
     """One query over UDP, which must be answered without an error."""
 
@@ -202,6 +214,8 @@ class HttpCheck:
 
     protocol: 1.0, 1.0C, 1.1 (or with a K after it). sni: the name to send, "" for none.
     fast_recovery: after a failure all pages are asked for at once, not one per interval.
+    verify: the certificate must be trusted, valid today, and for `sni_name` or the site.
+    fingerprint: SHA-256 of the certificate, lower-case hexadecimal, "" for any.
     """
 
     connection: Connection = Connection()
@@ -214,6 +228,8 @@ class HttpCheck:
     sni_name: str = ""
     tls_compliant: bool = False
     fast_recovery: bool = False
+    verify: bool = False
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +266,7 @@ Checker = (
     | PingCheck
     | UdpCheck
     | SmtpCheck
+    | MailboxCheck
     | DnsCheck
     | HttpCheck
     | MiscCheck

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from standfest.config.keepalived.expand import INCLUDE
-from standfest.config.keepalived.grammar import Keyword
+from standfest.config.keepalived.grammar import OURS, Keyword
 from standfest.config.keepalived.shapes import FLAG
 from standfest.config.keepalived.source import Origin, Report
 from standfest.config.keepalived.tree import Statement
@@ -171,7 +171,10 @@ def _remark(statement: Statement, keyword: Keyword, report: Report) -> None:
     if keyword.instead:
         problem = f'"{statement.keyword}" is an old name'
         report.tolerate(statement.origin, problem, f'"{keyword.instead}"')
-    if keyword.since:
+    if keyword.since == OURS:
+        problem = f'"{statement.keyword}" is our own: keepalived does not know it'
+        report.warn(statement.origin, problem)
+    elif keyword.since:
         problem = f'"{statement.keyword}" is known from keepalived {keyword.since} on'
         report.warn(statement.origin, problem)
     for word in statement.arguments:

@@ -17,6 +17,7 @@ from standfest.model.balancing import (
     DnsCheck,
     FileCheck,
     HttpCheck,
+    MailboxCheck,
     MiscCheck,
     PingCheck,
     Regex,
@@ -31,6 +32,8 @@ from standfest.model.time import seconds
 _ADDRESS: Final = (IPv4Address, IPv6Address)
 _PORTS: Final = {"SMTP_CHECK": 25, "DNS_CHECK": 53}
 """Ports that a checker goes to when neither it nor its server says one."""
+_TLS_PORTS: Final = frozenset({993, 995})
+"""IMAP and POP3 by TLS from the beginning (RFC 8314 section 3)."""
 
 
 def _timing(block: Entry, server: Entry, service: Entry) -> Timing:
@@ -56,6 +59,7 @@ def _timing(block: Entry, server: Entry, service: Entry) -> Timing:
             block, switched(server, switched(service, False, "alpha"), "alpha"), "alpha"
         ),
         log_all_failures=switched(block, False, "log_all_failures"),
+        rise=_handed(block, server, service, base.rise, "rise"),
     )
 
 
@@ -107,6 +111,8 @@ def _checker(block: Entry, server: Entry, service: Entry) -> Checker | None:
             return _udp(block, timing)
         case "SMTP_CHECK":
             return _smtp(block, timing)
+        case "IMAP_CHECK" | "POP3_CHECK":
+            return _mailbox(block, server, service, timing)
         case "DNS_CHECK":
             kind, name = value(block, "SOA", "type"), value(block, ".", "name")
             return DnsCheck(_connection(block), timing, kind, name)
@@ -156,6 +162,20 @@ def _host(block: Entry, around: Connection) -> Connection:
     return replace(around, ip=ip or around.ip, port=own.port or around.port)
 
 
+def _mailbox(block: Entry, server: Entry, service: Entry, timing: Timing) -> MailboxCheck:
+    """Return a check of IMAP or POP3: by TLS on the ports that are for that, unless it is said."""
+    connection = _connection(block)
+    reached = getattr(service.value, "port", 0)
+    port = connection.port or _port_of(server) or reached
+    protocol = block.keyword.removesuffix("_CHECK")
+    return MailboxCheck(connection, timing, protocol, switched(block, port in _TLS_PORTS, "tls"))
+
+
+def _port_of(server: Entry) -> int:
+    place = server.value
+    return place[1] if isinstance(place, tuple) and isinstance(place[1], int) else 0
+
+
 def _http(block: Entry, server: Entry, service: Entry, timing: Timing) -> HttpCheck:
     site = value(server, value(service, "", "virtualhost"), "virtualhost")
     return HttpCheck(
@@ -169,6 +189,8 @@ def _http(block: Entry, server: Entry, service: Entry, timing: Timing) -> HttpCh
         sni_name=value(block, "", "sni_name"),
         tls_compliant=switched(block, False, "tls_compliant"),
         fast_recovery=switched(block, False, "fast_recovery"),
+        verify=switched(block, False, "tls_verify"),
+        fingerprint=value(block, "", "fingerprint"),
     )
 
 

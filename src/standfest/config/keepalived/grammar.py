@@ -15,8 +15,8 @@ class Keyword:
     """A keyword of one kind of block.
 
     about: what it is for, in a few words; block: the name of the kind of block it opens ("" none);
-    since: the first version that knows it, "" if 2.2.7 does; instead: what it is called today;
-    repeated: may be given several times and means all of them.
+    since: the first version that knows it, "" if 2.2.7 does, OURS if none; instead: what it is
+    called today; repeated: may be given several times and means all of them.
     """
 
     shape: Shape
@@ -48,6 +48,9 @@ def flags(**about: str) -> dict[str, Keyword]:
     """Return keywords that take nothing."""
     return {word: Keyword(FLAG, text) for word, text in about.items()}
 
+
+OURS: Final = "standfest"
+"""`since` of a keyword that keepalived does not have at all."""
 
 NEWEST: Final = "2.4.3"
 OLDEST: Final = "2.2.7"

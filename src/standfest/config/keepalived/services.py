@@ -30,7 +30,7 @@ MAX_MARK: Final = 2**32 - 1
 _MAX_BYTES: Final = 65_507
 _CHECKSUMS: Final = ("nocsum", "csum", "remcsum")
 _FAMILIES: Final = {"inet": Family.IPV4, "inet6": Family.IPV6}
-_DIGEST, _LABEL, _DOMAIN = 32, 63, 255
+_DIGEST, _FINGERPRINT, _LABEL, _DOMAIN = 32, 64, 63, 255
 _HEX: Final = "0123456789abcdefABCDEF"
 
 
@@ -172,6 +172,14 @@ def digest(text: str) -> str:
     return text.lower()
 
 
+def fingerprint(text: str) -> str:
+    """Return a SHA-256 sum in hexadecimal, as openssl prints it or without colons."""
+    digits = text.replace(":", "").lower()
+    if len(digits) != _FINGERPRINT or not all(char in _HEX for char in digits):
+        raise BadValueError(f"{_FINGERPRINT} hexadecimal digits")
+    return digits
+
+
 def domain(text: str) -> str:
     """Return the name of a domain; raises BadValueError."""
     labels = text.removesuffix(".").split(".") if text != "." else []
@@ -181,6 +189,7 @@ def domain(text: str) -> str:
 
 
 DIGEST: Final = word_shape(digest, "an MD5 sum in hexadecimal")
+FINGERPRINT: Final = word_shape(fingerprint, "a SHA-256 sum in hexadecimal")
 DOMAIN: Final = word_shape(domain, "the name of a domain")
 SERVER: Final = Shape(server, "an address, perhaps a port", most=2)
 SERVICE: Final = Shape(service, "an address and a port, fwmark N, or group NAME", most=2)

@@ -2,10 +2,11 @@
 
 from typing import Final
 
-from standfest.config.keepalived.grammar import Keyword, Kind, listing
+from standfest.config.keepalived.grammar import OURS, Keyword, Kind, listing
 from standfest.config.keepalived.services import (
     DIGEST,
     DOMAIN,
+    FINGERPRINT,
     GROUP_LINE,
     HEX,
     MASKED_HEX,
@@ -48,6 +49,7 @@ _TIMING: Final = {
     "delay_before_retry": Keyword(timer("0", FOREVER), "seconds until the next attempt"),
     "warmup": Keyword(timer("0", FOREVER), "the first check is at random within these seconds"),
     "alpha": Keyword(switch(), "bad until it was good"),
+    "rise": Keyword(number(1, 2**31 - 1), "successes until it is good again", since=OURS),
 }
 _LOG: Final = {"log_all_failures": Keyword(switch(), "log every failure")}
 _CONNECTION: Final = {
@@ -72,6 +74,9 @@ SMTP_CHECK: Final = Kind(
             optional(names("an address"), ()), "another place to ask", block="host", repeated=True
         ),
     }
+)
+MAILBOX_CHECK: Final = Kind(
+    _CHECK | {"tls": Keyword(switch(), "by TLS from the beginning", since=OURS)}
 )
 DNS_CHECK: Final = Kind(
     _CHECK
@@ -127,6 +132,8 @@ HTTP_GET: Final = Kind(
             switch(), "an end without close_notify is a failure", since="2.3.0"
         ),
         "fast_recovery": Keyword(switch(), "ask for all pages at once after a failure"),
+        "tls_verify": Keyword(switch(), "the certificate must be valid", since=OURS),
+        "fingerprint": Keyword(FINGERPRINT, "SHA-256 of the certificate", since=OURS),
     }
 )
 URL: Final = Kind(
@@ -157,6 +164,9 @@ _CHECKERS: Final = {
         ("FILE_CHECK", "read a number from a file"),
         ("BFD_CHECK", "follow a BFD session"),
     )
+} | {
+    name: Keyword(FLAG, "greet a server of mailboxes", block=name, since=OURS, repeated=True)
+    for name in ("IMAP_CHECK", "POP3_CHECK")
 }
 _SHARED: Final = _TIMING | {
     "connect_timeout": Keyword(timer("0.000001"), "how long checkers wait"),
@@ -236,6 +246,8 @@ KINDS: Final = {
     "url": URL,
     "SMTP_CHECK": SMTP_CHECK,
     "host": Kind(_CHECK),
+    "IMAP_CHECK": MAILBOX_CHECK,
+    "POP3_CHECK": MAILBOX_CHECK,
     "DNS_CHECK": DNS_CHECK,
     "UDP_CHECK": UDP_CHECK,
     "PING_CHECK": PING_CHECK,

@@ -15,6 +15,7 @@ from standfest.model.balancing import (
     DnsCheck,
     FileCheck,
     HttpCheck,
+    MailboxCheck,
     MiscCheck,
     PingCheck,
     SmtpCheck,
@@ -26,6 +27,7 @@ from standfest.model.time import Duration, milliseconds
 
 MARGIN: Final = milliseconds(500)
 _SMTP_PHASES: Final = 4  # connect, banner, HELO, QUIT
+_MAILBOX_PHASES: Final = 4  # connect, handshake, greeting, leave
 _HTTP_PHASES: Final = 2  # connect, answer
 _TLS_PHASES: Final = 3  # connect, handshake, answer
 
@@ -37,6 +39,8 @@ def plan_of(checker: Checker) -> Plan:
             return _plan(timing, timing.timeout)
         case PingCheck(timing=timing) | UdpCheck(timing=timing) | DnsCheck(timing=timing):
             return _plan(timing, timing.timeout + MARGIN)
+        case MailboxCheck():
+            return _in_phases(checker.timing, _MAILBOX_PHASES)
         case SmtpCheck():
             return _in_phases(checker.timing, _SMTP_PHASES * len(checker.hosts))
         case HttpCheck():
@@ -62,4 +66,5 @@ def _plan(timing: Timing, limit: Duration) -> Plan:
         retry_delay=timing.retry_delay,
         warmup=timing.warmup,
         alpha=timing.alpha,
+        rise=timing.rise,
     )

@@ -13,6 +13,7 @@ from standfest.model.balancing import (
     DnsCheck,
     FileCheck,
     HttpCheck,
+    MailboxCheck,
     MiscCheck,
     PingCheck,
     SmtpCheck,
@@ -28,6 +29,7 @@ WORDS: dict[type[Checker], str] = {
     PingCheck: "PING_CHECK",
     UdpCheck: "UDP_CHECK",
     SmtpCheck: "SMTP_CHECK",
+    MailboxCheck: "IMAP_CHECK",
     DnsCheck: "DNS_CHECK",
     HttpCheck: "HTTP_GET",
     MiscCheck: "MISC_CHECK",
@@ -93,6 +95,8 @@ def word_of(checker: Checker) -> str:
     """Return the keyword of a checker."""
     if isinstance(checker, HttpCheck) and checker.tls:
         return "SSL_GET"
+    if isinstance(checker, MailboxCheck):
+        return f"{checker.protocol}_CHECK"
     return WORDS[type(checker)]
 
 

@@ -2,14 +2,18 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 from standfest.adapters.linux.probes import sockets
 from standfest.adapters.linux.probes.alarms import Alarms
 from standfest.adapters.linux.probes.sockets import Place
 from standfest.adapters.linux.probes.talk import Talk
-from standfest.model.balancing import SmtpCheck
+from standfest.model.balancing import MailboxCheck, SmtpCheck
 from standfest.ports.probes import Outcome, Target, Waiter
-from standfest.wire.greetings import Greetings, smtp
+from standfest.wire.greetings import Greetings, imap, pop3, smtp
+
+if TYPE_CHECKING:
+    from standfest.adapters.linux.probes.tls import Secure
 
 
 class Greeter:
@@ -43,7 +47,7 @@ class Greeter:
 
 
 class MailProbe:
-    """One probe of a SmtpCheck: its hosts, one after the other."""
+    """One probe of mail servers that greet: places, one after the other."""
 
     def __init__(
         self,
@@ -54,14 +58,17 @@ class MailProbe:
         on_end: Callable[[Outcome], None],
     ) -> None:
         checker = target.checker
-        assert isinstance(checker, SmtpCheck), "whoever sorts probes has looked"
+        assert isinstance(checker, SmtpCheck | MailboxCheck), "whoever sorts probes has looked"
         self._waiter, self._alarms, self._on_end = waiter, alarms, on_end
-        self._checker, self._name = checker, checker.helo_name or own_name
-        self._places = [Place.of(target, host) for host in checker.hosts]
+        self._checker, self._own_name = checker, own_name
+        hosts = checker.hosts if isinstance(checker, SmtpCheck) else (checker.connection,)
+        self._places = [Place.of(target, host) for host in hosts]
+        self._secure: Secure | None = None
         self._talk: Talk | None = None
 
-    def begin(self) -> None:
+    def begin(self, secure: "Secure | None" = None) -> None:
         """Greet the first host; raises OSError."""
+        self._secure = secure
         self._greet(0)
 
     def give_up(self) -> None:
@@ -70,11 +77,17 @@ class MailProbe:
             self._talk.give_up()
 
     def _greet(self, number: int) -> None:
-        speaker = Greeter(smtp(self._name), "greets by SMTP")
         limit = self._checker.timing.timeout
         on_end = partial(self._on_host, number)
-        self._talk = Talk(self._waiter, self._alarms, speaker, limit, on_end)
-        self._talk.begin(self._places[number])
+        self._talk = Talk(self._waiter, self._alarms, self._speaker(), limit, on_end)
+        self._talk.begin(self._places[number], self._secure)
+
+    def _speaker(self) -> Greeter:
+        checker = self._checker
+        if isinstance(checker, SmtpCheck):
+            return Greeter(smtp(checker.helo_name or self._own_name), "greets by SMTP")
+        talk = imap() if checker.protocol == "IMAP" else pop3()
+        return Greeter(talk, f"greets by {checker.protocol}")
 
     def _on_host(self, number: int, outcome: Outcome) -> None:
         if not outcome.succeeded or number + 1 >= len(self._places):

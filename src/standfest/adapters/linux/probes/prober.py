@@ -20,6 +20,7 @@ from standfest.model.balancing import (
     DnsCheck,
     FileCheck,
     HttpCheck,
+    MailboxCheck,
     MiscCheck,
     PingCheck,
     SmtpCheck,
@@ -134,12 +135,12 @@ class Probes:
                 web = WebProbe(self._waiter, self._alarms, target, secure, on_end)
                 self._running[name] = number, web
                 web.begin()
-            case SmtpCheck():
+            case SmtpCheck() | MailboxCheck():
                 from standfest.adapters.linux.probes.mail import MailProbe
 
                 mail = MailProbe(self._waiter, self._alarms, target, self._own_name, on_end)
                 self._running[name] = number, mail
-                mail.begin()
+                mail.begin(self._secure(target.checker))
             case MiscCheck() as checker:
                 self._running[name] = number, self._program(checker, on_end)
             case UdpCheck() | DnsCheck() | PingCheck():
@@ -171,14 +172,14 @@ class Probes:
             del self._running[name]
             self._report(name, number, _in_one_line(outcome))
 
-    def _secure(self, checker: HttpCheck) -> "Secure | None":
+    def _secure(self, checker: HttpCheck | SmtpCheck | MailboxCheck) -> "Secure | None":
         """Return what makes TLS clients for a checker; those that ask alike share one."""
-        if not checker.tls:
+        if isinstance(checker, SmtpCheck) or not checker.tls:
             return None
         from standfest.adapters.linux.probes.tls import Secure
-        from standfest.adapters.linux.probes.web import demands_of
+        from standfest.adapters.linux.probes.web import Demands, demands_of
 
-        demands = demands_of(checker)
+        demands = demands_of(checker) if isinstance(checker, HttpCheck) else Demands()
         if demands not in self._contexts:
             self._contexts[demands] = Secure(demands, self._tls)
         return self._contexts[demands]

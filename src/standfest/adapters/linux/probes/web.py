@@ -171,8 +171,11 @@ class Demands:
 def demands_of(checker: HttpCheck) -> Demands:
     """Return what a checker asks of TLS."""
     site = checker.virtual_host or next((u.virtual_host for u in checker.urls), "")
-    wants_name = checker.enable_sni or bool(checker.sni_name)
+    # Whom a certificate is for is compared with the name that was said.
+    says_name = checker.enable_sni or bool(checker.sni_name) or checker.verify
     return Demands(
-        name=(checker.sni_name or site) if wants_name else "",
+        name=(checker.sni_name or site) if says_name else "",
+        verify=checker.verify,
+        fingerprint=checker.fingerprint,
         compliant=checker.tls_compliant,
     )

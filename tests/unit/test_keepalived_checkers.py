@@ -1,0 +1,82 @@
+"""Checkers of keepalived.conf: their settings, and the words that only we know."""
+
+import pytest
+
+from standfest.config.keepalived.load import load
+from standfest.config.keepalived.parse import parse
+from standfest.config.keepalived.source import Setting
+from standfest.model.balancing import Checker, HttpCheck, MailboxCheck, TcpCheck
+from standfest.model.time import seconds
+
+SETTING = Setting("alpha", {})
+
+
+def text(block: str, port: int = 80, server: str = "") -> str:
+    return (
+        f"virtual_server 192.0.2.1 {port} {{\n protocol TCP\n lb_algo rr\n lb_kind NAT\n"
+        f" delay_loop 6\n real_server 10.0.0.1 {port} {{\n{server}\n{block}\n }}\n}}\n"
+    )
+
+
+def checker(block: str, port: int = 80, server: str = "") -> Checker:
+    settings = load(text(block, port, server), "k", SETTING).balancer
+    (found,) = settings.services[0].servers[0].checkers
+    return found
+
+
+def remarks(block: str) -> list[str]:
+    report = parse(text(block), "k", SETTING).report
+    return [str(finding).removeprefix("k:") for finding in report.findings]
+
+
+@pytest.mark.parametrize(
+    ("block", "port", "protocol", "tls"),
+    [
+        ("IMAP_CHECK {\n}", 143, "IMAP", False),
+        ("IMAP_CHECK {\n}", 993, "IMAP", True),
+        ("POP3_CHECK {\n}", 995, "POP3", True),
+        ("POP3_CHECK {\n connect_port 995\n}", 110, "POP3", True),
+        ("POP3_CHECK {\n tls off\n}", 995, "POP3", False),
+        ("IMAP_CHECK {\n tls\n}", 10143, "IMAP", True),
+    ],
+)
+def test_mailboxes_are_greeted_by_tls_on_the_ports_that_are_for_it(
+    block: str, port: int, protocol: str, tls: bool
+) -> None:
+    found = checker(block, port)
+    assert isinstance(found, MailboxCheck)
+    assert (found.protocol, found.tls) == (protocol, tls)
+    assert found.timing.interval == seconds(6)
+
+
+def test_what_only_we_know_is_said_to_be_so() -> None:
+    block = "IMAP_CHECK {\n tls\n rise 2\n}"
+    assert remarks(block) == [
+        '8: warning: "IMAP_CHECK" is our own: keepalived does not know it',
+        '9: warning: "tls" is our own: keepalived does not know it',
+        '10: warning: "rise" is our own: keepalived does not know it',
+    ]
+
+
+def test_a_certificate_may_be_asked_for() -> None:
+    found = checker(f"SSL_GET {{\n tls_verify\n fingerprint {'AB:' * 31}AB\n url {{\n }}\n}}")
+    assert isinstance(found, HttpCheck)
+    assert (found.verify, found.fingerprint) == (True, "ab" * 32)
+    assert remarks("SSL_GET {\n fingerprint abc\n url {\n }\n}")[-1] == (
+        '9: fingerprint is "abc"; expected 64 hexadecimal digits'
+    )
+
+
+def test_successes_that_a_server_needs_are_handed_down() -> None:
+    found = checker("TCP_CHECK {\n}", server="rise 3")
+    assert isinstance(found, TcpCheck)
+    assert found.timing.rise == 3
+    own = checker("TCP_CHECK {\n rise 2\n}", server="rise 3")
+    assert isinstance(own, TcpCheck)
+    assert own.timing.rise == 2
+
+
+def test_checkers_that_are_alike_are_one_value() -> None:
+    assert checker("TCP_CHECK {\n connect_timeout 3\n}") is checker(
+        "TCP_CHECK {\n connect_timeout 3\n}"
+    )
