@@ -15,6 +15,7 @@ from tests.golden.test_scheduler_small_cases import (
     cib,
     clone,
     down,
+    entry,
     group,
     happens,
     history,
@@ -238,3 +239,47 @@ def test_a_start_that_is_pending_is_asked_for_again() -> None:
     # Section 9, op-status -1: whoever waits for it needs an operation to wait for.
     pending = history("a", Recorder().entry("a_last_0", "a", "start", pending=True))
     assert operations(cib([Member("n1", pending)], primitive("a"))) == ["start a n1"]
+
+
+# --- found by changing recorded clusters, one thing at a time ------------------------------------
+
+
+def test_what_is_promoted_and_has_other_parameters_is_promoted_again() -> None:
+    # Section 9: the promotion, too, was with the parameters of before.
+    stateful = primitive("c", parameters={"fake": "other"}, agent="Stateful")
+    record = history("c", entry("c", "promote", call=2), agent="Stateful")
+    members = [Member("n1", record, transient={"master-c": "5"})]
+    text = cib(members, clone("cl", stateful, PROMOTABLE))
+    assert happens(text) == ["restart c n1"]
+    assert operations(text) == ["demote c n1", "promote c n1", "start c n1", "stop c n1"]
+
+
+def test_a_start_that_is_not_over_was_with_the_parameters_of_before() -> None:
+    pending = Recorder().entry("a_last_0", "a", "start", pending=True)
+    members = [Member("n1", history("a", pending))]
+    text = cib(members, primitive("a", parameters={"fake": "other"}))
+    assert happens(text) == ["restart a n1"]
+
+
+def test_what_nobody_manages_draws_others_to_its_node() -> None:
+    # Rule 2.10: `a` counts as if its node had an infinite score, and `b` heeds that (rule 4.7).
+    both = primitive("a", {"is-managed": "false"}) + primitive("b")
+    members = [Member("n1", up("a") + down("b")), Member("n2", up("b") + down("a"))]
+    assert happens(cib(members, both, WITH.format("a", "b"))) == ["move b n2 n1"]
+
+
+def test_of_two_promoted_instances_the_one_with_the_better_node_is_followed() -> None:
+    stateful = clone("cl", primitive("c", agent="Stateful"), PROMOTABLE | {"promoted-max": "2"})
+    known = "".join(down(name) for name in ("c", "v"))
+    members = [Member(n, known, transient={"master-c": "5"}) for n in ("n1", "n2")]
+    follows = '<rsc_colocation id="k" rsc="v" with-rsc="cl" with-rsc-role="Promoted" score="{}"/>'
+    better = PREFERS.format("cl", "n2", 50)
+    text = cib(members, stateful + primitive("v"), follows.format("INFINITY") + better)
+    assert "start v n2" in happens(text)
+
+
+def test_a_failed_status_with_the_exit_code_that_was_expected_is_no_failure() -> None:
+    # The executor knows how an operation ended, the exit code what it came to.
+    stopped = entry("a", "stop", call=2).replace('op-status="0"', 'op-status="4"')
+    members = [Member("n1", history("a", entry("a", "start"), stopped))]
+    assert happens(cib(members, primitive("a"))) == ["start a n1"]

@@ -156,7 +156,7 @@ def test_a_pending_start_is_older_than_a_stop_of_a_later_transition() -> None:
     uuid = "a3b1c2d4-0000-4000-8000-00000000c0de"
     begun = (
         '<lrm_rsc_op id="a_start_0" operation="start" call-id="-1" op-status="-1" rc-code="193" '
-        f'transition-key="1:8:0:{uuid}" interval="0"/>'
+        f'transition-key="1:8:0:{uuid}" interval="0" op-digest="{UNCHANGED}"/>'
     )
     ended = (
         '<lrm_rsc_op id="a_stop_0" operation="stop" call-id="5" op-status="0" rc-code="0" '
@@ -461,7 +461,8 @@ def test_a_pending_start_is_part_of_the_transition_again() -> None:
     begun = history(
         "a",
         '<lrm_rsc_op id="a_start_0" operation="start" call-id="-1" op-status="-1" rc-code="193" '
-        'transition-key="1:8:0:a3b1c2d4-0000-4000-8000-00000000c0de" interval="0"/>',
+        'transition-key="1:8:0:a3b1c2d4-0000-4000-8000-00000000c0de" interval="0" '
+        f'op-digest="{UNCHANGED}"/>',
     )
     text = cib([Member("n1", begun), Member("n2")], primitive("a"))
     assert happens(text) == []

@@ -29,12 +29,7 @@ class Effect(IntEnum):
 def colocations_of(resource: Resource) -> list[Colocation]:
     """Return those in which the resource, or what it is part of, is the dependent."""
     found = _dependent_in(resource, resource)
-    return found if len(found) < 2 else sorted(_newest_first(found), key=cmp_to_key(_by_primary))
-
-
-def _newest_first(found: list[Colocation]) -> list[Colocation]:
-    """Return the order in which equals are considered: the one defined last comes first."""
-    return found[::-1]
+    return found if len(found) < 2 else sorted(found, key=cmp_to_key(_by_primary))
 
 
 def _dependent_in(resource: Resource, asked: Resource) -> list[Colocation]:
@@ -58,7 +53,7 @@ def _dependent_in(resource: Resource, asked: Resource) -> list[Colocation]:
 def dependents_of(resource: Resource) -> list[Colocation]:
     """Return those in which the resource, or what it is part of, is the primary."""
     found = _primary_in(resource, resource)
-    return found if len(found) < 2 else sorted(_newest_first(found), key=cmp_to_key(_by_dependent))
+    return found if len(found) < 2 else sorted(found, key=cmp_to_key(_by_dependent))
 
 
 def _primary_in(resource: Resource, asked: Resource) -> list[Colocation]:
@@ -286,6 +281,18 @@ def _intersect(
             dependent.allowed[node.index] = -INFINITY
 
 
+def _share(
+    colocation: Colocation, dependent: Resource, chosen: list[tuple[Node, Resource]]
+) -> None:
+    """Let the dependent prefer, of several promoted instances' nodes, the one they prefer."""
+    if colocation.attribute != "#uname":
+        return
+    for node, instance in chosen:
+        leaf = next(iter(instance.primitives()))
+        index = node.ground.index
+        dependent.allowed[index] = add_scores(dependent.allowed[index], leaf.allowed[node.index])
+
+
 def _to_promotable(
     cluster: Cluster, colocation: Colocation, dependent: Resource, primary: Resource
 ) -> None:
@@ -302,6 +309,7 @@ def _to_promotable(
         if wanted is Role.UNKNOWN or wanted == dependent.next_role:
             if colocation.score >= INFINITY:
                 _intersect(cluster, colocation, dependent, [node for node, _ in chosen])
+                _share(colocation, dependent, chosen)
                 return
             for _, instance in chosen:
                 apply(cluster, colocation, dependent, instance)

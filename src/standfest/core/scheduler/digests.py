@@ -13,6 +13,9 @@ from standfest.core.scheduler.rules import Facts, values_of
 from standfest.model.digests import matches
 from standfest.model.history import Entry
 
+PENDING = -1
+"""The status of an operation that is not over."""
+
 
 def parameters_of(
     cluster: Cluster, resource: Resource, node: Node, config: OperationConfig | None
@@ -58,11 +61,12 @@ def _compare(cluster: Cluster, resource: Resource) -> None:
         )
         stopped = record.entries[started].call_id if started is not None else -1
         for entry in record.entries:
-            if entry.failed or entry.status == -1:
+            if entry.failed:
                 continue
-            relevant = entry.task in ("start", "migrate_from") or entry.interval
+            relevant = entry.task in ("start", "promote", "migrate_from") or entry.interval
             probed = entry.task == "monitor" and not entry.interval and entry.exit_code in (0, 8)
-            if (relevant or probed) and entry.call_id > stopped:
+            last = entry.call_id > stopped or entry.status == PENDING
+            if (relevant or probed) and last:
                 _entry(cluster, resource, node, entry)
 
 

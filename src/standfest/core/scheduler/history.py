@@ -269,8 +269,8 @@ class History:
                 return self._hard(seen, entry), code
         if probe and code == 5:
             return HARD, code
-        if code == expected and status in (DONE, ERROR) and (status == DONE or code != 0):
-            return DONE, code
+        if code == expected and status in (DONE, ERROR):
+            return DONE, code  # of these two the exit code knows better
         if status == ERROR and code == 0:
             return ERROR, code
         if code == 0 and probe:

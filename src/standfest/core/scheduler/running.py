@@ -2,7 +2,10 @@
 
 from standfest.core.scheduler import failures
 from standfest.core.scheduler.cluster import Cluster
-from standfest.core.scheduler.entities import Kind, Node, Resource, Role
+from standfest.core.scheduler.entities import Kind, Location, Node, Resource, Role
+from standfest.model.scores import INFINITY
+
+UNMANAGED = "unmanaged"
 
 
 def add_running(cluster: Cluster, resource: Resource, node: Node, *, failed: bool) -> None:
@@ -22,7 +25,11 @@ def add_running(cluster: Cluster, resource: Resource, node: Node, *, failed: boo
                 priority = resource.clone.priority
             if priority:
                 node.priority += priority + bonus
-    if resource.kind is Kind.PRIMITIVE and resource.managed and len(resource.running) > 1:
+    if resource.kind is Kind.PRIMITIVE and not resource.managed:
+        # Rule 2.10: it stays, and who goes with it goes there.
+        stay = Location(UNMANAGED, Role.UNKNOWN, {node.index: INFINITY}, resource.element)
+        resource.locations.append(stay)
+    elif resource.kind is Kind.PRIMITIVE and len(resource.running) > 1:
         _multiple(resource)
     if resource.parent is not None:
         add_running(cluster, resource.parent, node, failed=False)

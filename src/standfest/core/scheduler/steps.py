@@ -141,7 +141,7 @@ def _restart(
         required = need_stop or resource.changed
         _start(cluster, resource, resource.assigned, required=required)
         if resource.role is Role.PROMOTED and resource.next_role is Role.PROMOTED:
-            _promote(cluster, resource, resource.assigned, required=need_stop or promote)
+            _promote(cluster, resource, resource.assigned, required=required or promote)
     resource.restarting = False
 
 
