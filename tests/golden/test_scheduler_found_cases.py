@@ -283,3 +283,19 @@ def test_a_failed_status_with_the_exit_code_that_was_expected_is_no_failure() ->
     stopped = entry("a", "stop", call=2).replace('op-status="0"', 'op-status="4"')
     members = [Member("n1", history("a", entry("a", "start"), stopped))]
     assert happens(cib(members, primitive("a"))) == ["start a n1"]
+
+
+def test_a_stop_that_finds_nothing_to_stop_has_failed() -> None:
+    # Section 9: only a probe, or what expects it, may find that a resource is not running.
+    members = [Member("n1", history("a", entry("a", "start"), entry("a", "stop", 7, call=2)))]
+    assert happens(cib(members, primitive("a"))) == []
+
+
+def test_what_came_of_a_notification_changes_nothing() -> None:
+    told = entry("c", "start").replace("c_last_0", "c_post_notify_start_0")
+    told = told.replace('operation="start"', 'operation="notify"').replace(
+        "c_start_0", "c_notify_0"
+    )
+    failed = told.replace('rc-code="0"', 'rc-code="1"').replace('call-id="1"', 'call-id="2"')
+    members = [Member("n1", history("c", entry("c", "start"), failed))]
+    assert happens(cib(members, clone("cl", primitive("c"), {"notify": "true"}))) == []

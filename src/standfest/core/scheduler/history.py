@@ -234,6 +234,8 @@ class History:
     def _entry(self, seen: Observation, entry: Entry) -> None:
         if entry.status == CANCELLED or entry.status > 9 or entry.status < PENDING:
             return
+        if entry.task == "notify":
+            return  # whatever came of it changes nothing
         expired = failures.expired(seen, entry)
         status, code = self._remapped(seen, entry)
         if expired and status not in (DONE, PENDING):
@@ -275,9 +277,7 @@ class History:
             return ERROR, code
         if code == 0 and probe:
             return DONE, code
-        if code == 7 and (
-            probe or not resource.managed or entry.task == "stop" or entry.expected == 7
-        ):
+        if code == 7 and (probe or not resource.managed or entry.expected == 7):
             seen.on_fail = OnFail.IGNORE
             resource.next_role = Role.UNKNOWN
             return DONE, code
