@@ -4,8 +4,27 @@ import contextlib
 import ctypes
 import os
 from collections.abc import Iterator
+from pathlib import Path
+
+from standfest.model.errors import OperationError
 
 CLONE_NEWNET = 0x40000000
+NAMESPACES = Path("/run/netns")
+"""Where ip-netns(8) keeps names."""
+
+
+def enter(name: str) -> None:
+    """Enter a network namespace that `ip netns add` has made; "": stay. Raises OperationError."""
+    if not name:
+        return
+    try:
+        with (NAMESPACES / name).open("rb") as place:
+            libc = ctypes.CDLL(None, use_errno=True)
+            if libc.setns(place.fileno(), CLONE_NEWNET) != 0:
+                number = ctypes.get_errno()
+                raise OSError(number, os.strerror(number))
+    except OSError as error:
+        raise OperationError(f"network namespace {name}: {error.strerror}") from error
 
 
 class Outside:

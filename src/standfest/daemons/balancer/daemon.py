@@ -9,6 +9,7 @@ import signal
 import sys
 from ipaddress import ip_address
 
+from standfest.adapters.linux import networkspace
 from standfest.adapters.linux.addressevents import AddressEvents
 from standfest.adapters.linux.rtnetlink import RouteNetlink
 from standfest.core.health.effects import AbandonProbe, BeginProbe
@@ -53,6 +54,7 @@ class Daemon:
         self._inheritance = inheritance
         self.words = Words(inheritance.words, "balancer")
         self._assignment = load(inheritance.assignment)
+        networkspace.enter(self._assignment.balancer.network_namespace)
         self.backend: BalancerBackend = backends.choose(
             inheritance.wanted, self._assignment.balancer, self.words
         )

@@ -11,6 +11,7 @@ from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 
+from standfest.adapters.linux import networkspace
 from standfest.adapters.linux.addressevents import AddressEvents
 from standfest.core.vrrp.dependencies import InterfaceReport
 from standfest.core.vrrp.director import Director
@@ -74,6 +75,7 @@ class Daemon:
     def __init__(self, inheritance: Inheritance) -> None:
         self._inheritance = inheritance
         self.settings = reading.load(inheritance.settings)
+        networkspace.enter(self.settings.globals.network_namespace)
         self.words = Words(inheritance.words, "director")
         self._loop = Loop(self._deadline, self._on_timer, clock=boot_time)
         self.machine = Director(self.settings)
@@ -113,7 +115,7 @@ class Daemon:
         self._loop.watch(self._inheritance.news.fileno(), lambda _events: self._on_news())
         self._loop.watch(self._inheritance.guard.fileno(), lambda _events: self._on_guard())
         self._loop.watch(self._balancer.fileno(), lambda _events: self._on_balancer())
-        self.network.refresh()
+        self._poll_links()
         now = self._loop.now()
         self._report_interfaces(now)
         self._start_helper()
@@ -218,7 +220,13 @@ class Daemon:
                 self._open(name)
         self._report_interfaces(self._loop.now())
         self._upkeep.on_changes()
-        if self._unopened:
+        if self._unopened or self.network.polled:
+            self._look_again_at = self._loop.now() + LOOK_AGAIN
+
+    def _poll_links(self) -> None:
+        self.network.poll(self.settings)
+        self.network.refresh()
+        if self.network.polled:
             self._look_again_at = self._loop.now() + LOOK_AGAIN
 
     def _report_interfaces(self, now: Instant) -> None:
@@ -276,6 +284,8 @@ class Daemon:
     def _reload(self, settings: DirectorSettings) -> None:
         now = self._loop.now()
         old, self.settings = self.settings, settings
+        if old.globals.network_namespace != settings.globals.network_namespace:
+            self.words.warn("another net_namespace needs a new start: staying here")
         self._instances |= {one.name: one for one in settings.instances}
         self._notifier = self._new_notifier()
         if self._helper is not None and helper.concerns(old) != helper.concerns(settings):
@@ -286,6 +296,7 @@ class Daemon:
         self._perform(now, self.machine.reload(now, settings))
         self._arrange_bfd(now)
         self._instances = {one.name: one for one in settings.instances}
+        self._poll_links()
         self._report_interfaces(now)
         self._sensors.watch(settings, self.network)
         self.words.say("Reload complete")

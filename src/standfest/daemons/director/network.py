@@ -11,13 +11,16 @@ from functools import partial
 from ipaddress import ip_address
 
 from standfest.adapters.linux import virtualmac
+from standfest.adapters.linux.linkbeat import Linkbeat
 from standfest.adapters.linux.rtnetlink import RouteNetlink
 from standfest.adapters.linux.virtualmac import BaseSysctls, VirtualLink
 from standfest.adapters.linux.vrrplink import PROTOCOL_AUTHENTICATION, PROTOCOL_VRRP, Ear, Mouth
 from standfest.adapters.linux.vrrppath import Hearing, Path, decode_sealed
 from standfest.model.advertisement import Arrival
+from standfest.model.director import DirectorSettings
 from standfest.model.errors import OperationError, WireError
-from standfest.model.vrrp import AuthenticationType, Family, InstanceSettings, IPAddress
+from standfest.model.vrrp import AuthenticationType, Family, InstanceSettings, IPAddress, TrackKind
+from standfest.ports.host import Link
 from standfest.runtime.loop import Loop
 from standfest.wire.vrrp import virtual_mac
 
@@ -89,8 +92,21 @@ class Network:
         self._ears: dict[EarKey, _SharedEar] = {}
         self._mouths: dict[tuple[str, int], Mouth] = {}
         self.facts: dict[str, Facts] = {}
+        self.polled: frozenset[str] = frozenset()
+        self._linkbeat: Linkbeat | None = None
 
     # --- interfaces -----------------------------------------------------------------------------
+
+    def poll(self, settings: DirectorSettings) -> None:
+        """Ask the interfaces that the settings say about their link (`linkbeat_use_polling`)."""
+        polled = {one.interface for one in settings.instances if one.linkbeat_polling}
+        polled |= set(settings.linkbeat_interfaces)
+        if settings.globals.linkbeat_polling:
+            tracks = (track for one in settings.instances for track in one.tracks)
+            polled |= {track.name for track in tracks if track.kind is TrackKind.INTERFACE}
+        self.polled = frozenset(polled - {""})
+        if self.polled and self._linkbeat is None:
+            self._linkbeat = Linkbeat()
 
     def refresh(self) -> None:
         """Read all interfaces and addresses anew; raises OperationError."""
@@ -99,10 +115,17 @@ class Network:
             addresses.setdefault(found.device, []).append(ip_address(found.ip))
         self.facts = {
             link.name: Facts(
-                link.index, link.up and link.carrier, link.mac, tuple(addresses.get(link.name, ()))
+                link.index, self._runs(link), link.mac, tuple(addresses.get(link.name, ()))
             )
             for link in self.netlink.links()
         }
+
+    def _runs(self, link: Link) -> bool:
+        if not (link.up and link.carrier):
+            return False
+        if self._linkbeat is None or link.name not in self.polled:
+            return True
+        return self._linkbeat.is_up(link.name)
 
     def source(self, settings: InstanceSettings) -> IPAddress | None:
         """Return the address that an instance's packets have, or None while there is none."""

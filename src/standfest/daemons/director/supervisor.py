@@ -14,10 +14,12 @@ import socket
 from collections.abc import Callable
 from functools import partial
 
+from standfest.adapters.linux import networkspace
 from standfest.adapters.linux.signs import SignsOfLife
 from standfest.daemons.balancer import control
 from standfest.daemons.balancer.keeper import Keeper
 from standfest.daemons.director import guard, holding, reading, words
+from standfest.daemons.director.ceremonies import Ceremonies
 from standfest.daemons.director.inheritance import FORWARDED, SENTINEL, Inheritance
 from standfest.daemons.process import name_process, tell_systemd
 from standfest.model.time import Duration, Instant, earliest, milliseconds, seconds
@@ -66,7 +68,8 @@ class Supervisor:
         self._delay = RESTART_DELAY
         self._restart_at: Instant | None = None
         self._kill_at: Instant | None = None
-        self._ending = False
+        self._ceremonies = Ceremonies(self._loop, self._words)
+        self._begun = self._ending = False
         self.exit_status = 0
 
     def run(self) -> int:
@@ -116,8 +119,9 @@ class Supervisor:
             self._settings = settings
             if self._pid:
                 socket.send_fds(self._news, [b"settings"], [settings])
-            elif not self._ending:
-                self._begin()
+            elif not self._begun and not self._ending:
+                self._begun = True
+                self._ceremonies.startup(reading.load(settings).globals, self._begin)
         elif self._settings < 0:
             self.exit_status = status
             self._loop.stop()
@@ -141,6 +145,7 @@ class Supervisor:
         def make() -> guard.Guard:
             name_process("sf-guard")
             self._news.close()
+            networkspace.enter(reading.load(self._settings).globals.network_namespace)
             return guard.Guard(
                 self._signs,
                 self._guard_end,
@@ -211,7 +216,7 @@ class Supervisor:
         _, status = os.waitpid(self._pid, 0)
         self._dead, self._pid, self._kill_at = self._pid, 0, None
         if self._ending:
-            self._balancer.end(self._loop.stop)  # until now, what arrived here was forwarded
+            self._balancer.end(self._finish)  # until now, what arrived here was forwarded
             return
         code = os.waitstatus_to_exitcode(status)
         reason = signal.Signals(-code).name if code < 0 else f"status {code}"
@@ -257,17 +262,26 @@ class Supervisor:
         self._restart_at = None
         tell_systemd("STOPPING=1")
         if not self._pid:
-            self._balancer.end(self._loop.stop)
+            self._balancer.end(self._finish)
             return
         os.kill(self._pid, signal.SIGTERM)
         self._kill_at = self._loop.now() + END_TIMEOUT
 
+    def _finish(self) -> None:
+        """Director and balancer have ended."""
+        if self._begun:
+            self._ceremonies.shutdown(reading.load(self._settings).globals, self._loop.stop)
+        else:
+            self._loop.stop()
+
     def _deadline(self) -> Instant | None:
-        return earliest(self._restart_at, self._kill_at, self._balancer.deadline())
+        ceremony = self._ceremonies.deadline()
+        return earliest(self._restart_at, self._kill_at, self._balancer.deadline(), ceremony)
 
     def _on_timer(self) -> None:
         now = self._loop.now()
         self._balancer.on_timer(now)
+        self._ceremonies.on_timer(now)
         if self._kill_at is not None and self._kill_at <= now:
             self._kill_at = None
             os.kill(self._pid, signal.SIGKILL)  # what it still holds is the guard's matter
