@@ -1,6 +1,7 @@
 """Servers and clients for the proxy on loopback, for any user: each kind of server that exists."""
 
 import contextlib
+import itertools
 import os
 import select
 import socket
@@ -26,6 +27,7 @@ from standfest.model.forwarding import (
 
 HOST = "127.0.0.1"
 PATIENCE_S = 10.0
+PORTS = itertools.cycle(range(20_000 + os.getpid() * 7 % 10_000, 32_000))
 
 
 class Server:
@@ -100,9 +102,11 @@ def named(name: bytes) -> Callable[[socket.socket], None]:
 
 
 def port() -> int:
-    """Return a port that is free now."""
-    with socket.create_server((HOST, 0)) as probe:
-        return int(probe.getsockname()[1])
+    """Return a port that is free, and none that the kernel gives to clients meanwhile."""
+    while True:
+        number = next(PORTS)
+        with contextlib.suppress(OSError), socket.create_server((HOST, number)):
+            return number
 
 
 def service(at: int, protocol: Protocol = Protocol.TCP, host: str = HOST) -> ServiceKey:
@@ -122,7 +126,7 @@ def adding(
 
 
 @contextmanager
-def proxy(directory: Path, workers: int = 1) -> Iterator[ProxyBackend]:
+def proxy(directory: Path, workers: int = 0) -> Iterator[ProxyBackend]:
     """Yield a backend with a proxy of its own, which is gone afterwards."""
     backend = ProxyBackend(directory / "proxy.sock", workers=workers)
     try:

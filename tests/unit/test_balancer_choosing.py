@@ -1,7 +1,8 @@
 """Which server gets a connection: schedulers by counted connections, thresholds, hashes."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from itertools import count
 
 import pytest
 from hypothesis import given
@@ -17,7 +18,8 @@ def client(number: int, port: int = 40_000) -> bytes:
 
 
 def chooser(scheduler: str, *weights: int, flags: Sequence[str] = ()) -> Chooser:
-    return Chooser(scheduler, flags, [Server(n, f"s{n}", w) for n, w in enumerate(weights)])
+    servers = [Server(n, f"s{n}", w) for n, w in enumerate(weights)]
+    return Chooser(scheduler, flags, servers, turn=count().__next__, full=defaultdict(int))
 
 
 def fill(by: Chooser, connections: int, avoid: frozenset[int] = frozenset()) -> dict[int, int]:
@@ -47,7 +49,7 @@ def test_ten_connections_are_spread_as_the_scheduler_says(
 ) -> None:
     connections = 8 if scheduler == "ovf" else 10
     found = fill(chooser(scheduler, *weights), connections)
-    assert found == {number: count for number, count in expected.items() if count}
+    assert found == {number: n for number, n in expected.items() if n}
 
 
 def test_overflow_has_nobody_when_all_exceed_their_weights() -> None:
@@ -99,7 +101,13 @@ def test_nobody_gets_a_server_that_is_avoided_or_has_no_weight(
 
 
 def test_a_full_server_stays_full_until_three_fourths_are_left() -> None:
-    by = Chooser("rr", (), [Server(0, "a", 1, upper=8), Server(1, "b", 1)])
+    by = Chooser(
+        "rr",
+        (),
+        [Server(0, "a", 1, upper=8), Server(1, "b", 1)],
+        turn=count().__next__,
+        full=defaultdict(int),
+    )
     heard = []
     for connections in (7, 8, 6, 5):  # 3/4 of 8 are 6: only below that it is free again
         met = {by.choose({0: connections, 1: 0}.__getitem__, (), client(1), DESTINATION)}
@@ -109,7 +117,8 @@ def test_a_full_server_stays_full_until_three_fourths_are_left() -> None:
 
 
 def test_a_lower_threshold_says_when_a_full_server_is_free_again() -> None:
-    by = Chooser("fo", (), [Server(0, "a", 9, upper=8, lower=3), Server(1, "b", 1)])
+    servers = [Server(0, "a", 9, upper=8, lower=3), Server(1, "b", 1)]
+    by = Chooser("fo", (), servers, turn=count().__next__, full=defaultdict(int))
     met = [
         by.choose({0: connections, 1: 0}.__getitem__, (), client(1), DESTINATION)
         for connections in (8, 3, 2)
@@ -117,11 +126,29 @@ def test_a_lower_threshold_says_when_a_full_server_is_free_again() -> None:
     assert met == [1, 1, 0]
 
 
-def test_the_turn_goes_on_when_a_weight_changes() -> None:
-    by = chooser("rr", 1, 1)
-    first = by.choose(lambda _n: 0, (), client(1), DESTINATION)
-    after = Chooser("rr", (), [Server(0, "s0", 2), Server(1, "s1", 1)], by)
-    assert after.choose(lambda _n: 0, (), client(1), DESTINATION) != first
+def test_two_who_share_the_turn_take_turns_together() -> None:
+    turn = count().__next__
+    one, other = (
+        Chooser(
+            "rr", (), [Server(0, "s0", 1), Server(1, "s1", 1)], turn=turn, full=defaultdict(int)
+        )
+        for _ in "ab"
+    )
+    met = [by.choose(lambda _n: 0, (), client(1), DESTINATION) for by in (one, other) * 3]
+    assert Counter(met) == {0: 3, 1: 3}
+    assert met[0] != met[1]
+
+
+def test_who_is_full_stays_full_when_a_weight_changes() -> None:
+    full = {0: 8, 1: 0}
+    known: dict[int, int] = defaultdict(int)
+    servers = [Server(0, "a", 2, upper=8), Server(1, "b", 1)]
+    before = Chooser("fo", (), servers, turn=count().__next__, full=known)
+    assert before.choose(full.__getitem__, (), client(1), DESTINATION) == 1
+    after = Chooser(
+        "fo", (), [Server(0, "a", 3, upper=8), servers[1]], turn=count().__next__, full=known
+    )
+    assert after.choose({0: 7, 1: 0}.__getitem__, (), client(1), DESTINATION) == 1
 
 
 def test_a_scheduler_that_is_none_is_refused_with_those_that_are() -> None:

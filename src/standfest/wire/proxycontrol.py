@@ -13,7 +13,7 @@ from standfest.model.errors import WireError
 from standfest.wire import values
 
 VERSION = 1
-"""Of this protocol and of what the proxy does: a controller replaces a proxy that has another."""
+"""Of this protocol. A controller replaces a proxy that speaks another, or is of another release."""
 
 HEADER = struct.Struct("!I")
 MAX_FRAME = values.MAX_BYTES
@@ -162,6 +162,7 @@ class Description:
     """A running proxy; draining: predecessors that still carry connections to their end."""
 
     version: int
+    release: str
     pid: int
     workers: tuple[int, ...]
     draining: int

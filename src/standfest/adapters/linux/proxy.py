@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from standfest import __version__
 from standfest.model.balancing import Forwarding
 from standfest.model.errors import OperationError, WireError
 from standfest.model.forwarding import (
@@ -46,6 +47,7 @@ from standfest.wire.proxycontrol import (
 )
 
 PROGRAM = "standfest.daemons.proxy.main"
+MAX_WORKERS = 8
 START_S = 60.0
 ANSWER_S = 30.0
 RECEIVE_BYTES = 256 * 1024
@@ -67,14 +69,14 @@ class ProxyBackend:
 
     name = "proxy"
 
-    def __init__(self, path: Path | None = None, *, workers: int = 1) -> None:
+    def __init__(self, path: Path | None = None, *, workers: int = 0) -> None:
         """Prepare; a proxy that runs is adopted when it is first asked, else one is started.
 
-        path: its socket file. workers: processes that carry connections, each on a core of its
-        own at best.
+        path: its socket file. workers: processes that carry connections; 0: one for each core, at
+        most eight.
         """
         self._path = path or default_path()
-        self._workers = workers
+        self._workers = workers or min(len(os.sched_getaffinity(0)), MAX_WORKERS)
         self._line: socket.socket | None = None
         self._frames = Frames()
 
@@ -157,7 +159,9 @@ class ProxyBackend:
         """Have a proxy of our version: the one that runs, its successor, or a new one."""
         if not self._connect():
             self._start()
-        elif self.describe().version != VERSION:
+            return
+        found = self.describe()
+        if (found.version, found.release) != (VERSION, __version__):
             self.upgrade()
 
     def _own_directory(self) -> None:

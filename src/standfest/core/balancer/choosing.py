@@ -5,7 +5,7 @@ tables that other backends use. A server that is full, avoided or has no weight 
 """
 
 import zlib
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, MutableMapping, Sequence
 from dataclasses import dataclass
 
 from standfest.core.balancer.slots import slots
@@ -17,6 +17,12 @@ SCHEDULERS = frozenset(
 
 Count = Callable[[int], int]
 """A server's number -> its open connections."""
+
+Flags = MutableMapping[int, int] | memoryview
+"""A server's number -> 0 or 1."""
+
+Turn = Callable[[], int]
+"""Returns the next number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +37,20 @@ class Server:
 
 
 class Chooser:
-    """One service's scheduler; before: that of the earlier configuration, whose turn goes on."""
+    """One service's scheduler.
+
+    turn: numbers each choice; full: a server's number -> whether it is, by its thresholds. Several
+    who balance one service together share both, and they outlive a change of the service.
+    """
 
     def __init__(
         self,
         scheduler: str,
         flags: Sequence[str],
         servers: Sequence[Server],
-        before: "Chooser | None" = None,
+        *,
+        turn: Turn,
+        full: Flags,
     ) -> None:
         """Raise ValueError for a scheduler that is none of SCHEDULERS."""
         if scheduler not in SCHEDULERS:
@@ -48,8 +60,8 @@ class Chooser:
         self._by = _PICKS[scheduler]
         self._servers = [server for server in servers if server.weight > 0]
         self._limited = any(server.upper for server in self._servers)
-        self._full: set[int] = set(before._full) if before else set()
-        self._turn: int = before._turn if before else 0
+        self._full = full
+        self._turn = turn
         self._order: list[Server] = []
         self._choice = Choice.TURN
         if self._by is _by_turn or self._by is _by_slot:
@@ -66,33 +78,32 @@ class Chooser:
         avoid: numbers that must not be. client: packed address with the port's two bytes behind.
         """
         if self._limited:
-            self._notice_full(count)
-            if self._full:
-                avoid = self._full.union(avoid)
+            full = self._notice_full(count)
+            if full:
+                avoid = full.union(avoid)
         found = self._by(self, count, avoid, client, destination)
         return None if found is None else found.number
 
-    def _notice_full(self, count: Count) -> None:
-        """A server is full from its upper threshold on until it is below its lower one.
+    def _notice_full(self, count: Count) -> set[int]:
+        """Return who is full: from its upper threshold on until a server is below its lower one.
 
         Without a lower threshold that is three fourths of the upper one (ipvsadm(8)).
         """
+        full = set()
         for server in self._servers:
-            if not server.upper:
-                self._full.discard(server.number)
-                continue
             connections = count(server.number)
-            if connections >= server.upper:
-                self._full.add(server.number)
-            elif server.number in self._full:
-                below = server.lower * 4 if server.lower else server.upper * 3
-                if connections * 4 < below:
-                    self._full.discard(server.number)
+            below = server.lower * 4 if server.lower else server.upper * 3
+            if not server.upper or connections * 4 < below:
+                self._full[server.number] = 0
+            elif connections >= server.upper:
+                self._full[server.number] = 1
+            if self._full[server.number]:
+                full.add(server.number)
+        return full
 
     def _rotated(self, avoid: Collection[int]) -> list[Server]:
         """Return all that may be chosen; of equals the first wins, and each is first in turn."""
-        self._turn += 1
-        start = self._turn % len(self._servers) if self._servers else 0
+        start = self._turn() % len(self._servers) if self._servers else 0
         ring = self._servers[start:] + self._servers[:start]
         return [server for server in ring if server.number not in avoid] if avoid else ring
 
@@ -102,8 +113,8 @@ def _by_turn(
 ) -> Server | None:
     order = chooser._order
     for _ in range(len(order)):
-        chooser._turn += 1
-        server = order[chooser._turn % len(order)]
+        # Who is passed over has had its turn: else its neighbour would get all of its share.
+        server = order[chooser._turn() % len(order)]
         if server.number not in avoid:
             return server
     return None

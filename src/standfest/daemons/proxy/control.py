@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from standfest import __version__
 from standfest.daemons.proxy.front import Front
 from standfest.model.errors import OperationError, WireError
 from standfest.runtime.loop import Loop
@@ -125,6 +126,7 @@ class Control:
         crew = self._front.crew
         return Description(
             VERSION,
+            __version__,
             os.getpid(),
             tuple(process.pid for process in crew.processes),
             len(crew.draining) + self._front.predecessors,

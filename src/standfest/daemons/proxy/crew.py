@@ -17,7 +17,8 @@ from functools import partial
 from standfest.daemons.process import name_process
 from standfest.daemons.proxy import line
 from standfest.daemons.proxy.orders import Client, Clients, Drain, Drop, Orders
-from standfest.daemons.proxy.tally import Tally
+from standfest.daemons.proxy.plan import MAX_SERVICES
+from standfest.daemons.proxy.tally import Common, Tally
 from standfest.daemons.proxy.words import Say
 from standfest.daemons.proxy.worker import Worker
 from standfest.model.errors import OperationError
@@ -65,6 +66,7 @@ class Crew:
         self._loop, self._everything, self._unneeded = loop, everything, unneeded
         self._say = say
         self._tallies: list[Tally] = []
+        self.common = Common(MAX_SERVICES)
 
     def start(self, tallies: list[Tally], own: list[Tally]) -> None:
         """Start a worker for each of its `own` tallies, which are among `tallies`."""
@@ -168,7 +170,7 @@ class Crew:
             gc.collect()
             gc.freeze()
             gc.set_threshold(GARBAGE_THRESHOLD)
-            worker = Worker(self._tallies, process.tally, endpoint, self._say)
+            worker = Worker(self._tallies, process.tally, self.common, endpoint, self._say)
             worker.follow(orders, own)
             worker.run()
             status = 0

@@ -64,6 +64,7 @@ class Front:
             _close(opened)
             raise
         for number in numbers:
+            self.crew.common.full[number] = 0
             for tally in self.tallies:
                 tally.clear(number)
         self.listeners.update(opened)

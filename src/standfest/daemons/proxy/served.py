@@ -8,6 +8,7 @@ from ipaddress import ip_address
 from standfest.core.balancer.choosing import Chooser, Count, Server
 from standfest.core.balancer.clients import Binding, Clients
 from standfest.daemons.proxy.orders import Serve
+from standfest.daemons.proxy.tally import Common
 from standfest.model.time import Instant, seconds
 from standfest.model.vrrp import Family
 from standfest.wire import proxytable
@@ -21,7 +22,7 @@ Choice = tuple[int, Binding | None]
 class Served:
     """Chooses servers for one service."""
 
-    def __init__(self, serve: Serve) -> None:
+    def __init__(self, serve: Serve, common: Common) -> None:
         self.number = serve.number
         self.udp = serve.place.protocol == "UDP"
         address = ip_address(serve.place.address)
@@ -29,7 +30,7 @@ class Served:
         self._destination = address.packed
         self._packed_family = socket.AF_INET if self.family is Family.IPV4 else socket.AF_INET6
         self.clients: Clients | None = None
-        self._chooser: Chooser | None = None
+        self._turn, self._full = common.turn(serve.number), common.full
         self.update(serve)
 
     def update(self, serve: Serve) -> None:
@@ -47,7 +48,9 @@ class Served:
             t.number: socket.AF_INET6 if ":" in t.address else socket.AF_INET for t in serve.targets
         }
         self._open = {server.number for server in servers if server.weight > 0}
-        self._chooser = Chooser(options.scheduler, options.flags, servers, self._chooser)
+        self._chooser = Chooser(
+            options.scheduler, options.flags, servers, turn=self._turn, full=self._full
+        )
         timeout, mask = seconds(options.timeout), proxytable.packed_mask(options, self.family)
         if not timeout:
             self.clients = None
@@ -67,7 +70,6 @@ class Served:
 
         A server without weight gets no new connection, of a client that it knows neither.
         """
-        assert self._chooser is not None
         if self.clients is None:
             number = self._chooser.choose(count, avoid, self._packed(client), self._destination)
             return None if number is None else (number, None)

@@ -6,6 +6,7 @@ everybody adds them up. They outlive a worker, and a successor proxy takes them 
 
 import mmap
 import os
+from collections.abc import Callable
 
 MAX_SERVERS = 65_536
 ACTIVE, CONNECTIONS, BYTES_IN, BYTES_OUT = range(4)
@@ -39,6 +40,28 @@ class Tally:
         for server in range(MAX_SERVERS):
             if self.cells[CELLS * server + ACTIVE]:
                 self.cells[CELLS * server + ACTIVE] = 0
+
+
+class Common:
+    """What all workers of a proxy write: whose turn it is in each service, and who is full.
+
+    Two that choose in the same instant may come to the same turn, and nothing worse.
+    """
+
+    def __init__(self, services: int) -> None:
+        self._turns = memoryview(mmap.mmap(-1, services * 8)).cast("q")
+        self.full = memoryview(mmap.mmap(-1, MAX_SERVERS))
+
+    def turn(self, service: int) -> Callable[[], int]:
+        """Return a function that returns the next number of a service."""
+        cells, at = self._turns, service % len(self._turns)
+
+        def following() -> int:
+            number = cells[at] + 1
+            cells[at] = number
+            return number
+
+        return following
 
 
 def total(tallies: list[Tally], server: int, cell: int) -> int:

@@ -17,7 +17,7 @@ from standfest.daemons.proxy.dialer import Dialer
 from standfest.daemons.proxy.orders import Client, Clients, Drain, Drop, Orders
 from standfest.daemons.proxy.relay import Relay
 from standfest.daemons.proxy.served import Served
-from standfest.daemons.proxy.tally import ACTIVE, CELLS, Tally
+from standfest.daemons.proxy.tally import ACTIVE, CELLS, Common, Tally
 from standfest.daemons.proxy.words import Say, Sparing
 from standfest.model.errors import WireError
 from standfest.model.time import (
@@ -50,9 +50,12 @@ EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 class Worker:
     """Carries connections until it is killed, or drains and has none left."""
 
-    def __init__(self, tallies: list[Tally], own: Tally, endpoint: socket.socket, say: Say) -> None:
+    def __init__(
+        self, tallies: list[Tally], own: Tally, common: Common, endpoint: socket.socket, say: Say
+    ) -> None:
         """Prepare; tallies: of all workers, `own` among them; endpoint: our end of the line."""
         self._tallies = [tally.cells for tally in tallies]
+        self._common = common
         self._say = Sparing(say)
         self._epoll = select.epoll()
         self._relay = Relay(self._epoll, own.cells)
@@ -186,7 +189,7 @@ class Worker:
             if serve.number in self._served:
                 self._served[serve.number].update(serve)
                 continue
-            served = self._served[serve.number] = Served(serve)
+            served = self._served[serve.number] = Served(serve, self._common)
             listener = self._listeners[serve.number] = listeners.pop(serve.number)
             self._serve(served, listener)
         for number in orders.cease.services:
