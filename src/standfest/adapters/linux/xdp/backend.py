@@ -7,8 +7,6 @@ Source: docs/adr/0018-xdp-backend.md.
 
 import contextlib
 import os
-import socket
-import struct
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +18,7 @@ from standfest.adapters.linux.xdp.nexthop import Way, Ways
 from standfest.adapters.linux.xdp.plan import plan
 from standfest.adapters.linux.xdp.program import CONNECTIONS, balancer, shapes
 from standfest.adapters.linux.xdp.programs import Mode
-from standfest.adapters.linux.xdp.syscall import ensure_file_system
+from standfest.adapters.linux.xdp.syscall import DIRECTORY, own_directory
 from standfest.adapters.linux.xdp.tables import Tables
 from standfest.model.errors import OperationError
 from standfest.model.forwarding import (
@@ -35,13 +33,11 @@ from standfest.model.vrrp import Family
 from standfest.ports.balancer import Capabilities, Scheduling
 from standfest.wire import xdp
 
-DIRECTORY = Path("/sys/fs/bpf/standfest")
 VERSION = "v1"
 """Of the maps' layout: another version's are left alone, and their programs replaced."""
 SCHEDULERS = (
     "rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh", "twos",
 )  # fmt: skip
-SO_NETNS_COOKIE = 71
 
 
 class XdpBackend:
@@ -67,10 +63,7 @@ class XdpBackend:
     ) -> None:
         self._scheduling = scheduling
         self._limits = limits or Limits()
-        standard = directory.parent == DIRECTORY.parent
-        ensure_file_system(directory.parent if standard else directory)
-        self._directory = directory / f"{VERSION}-{_namespace_cookie()}"
-        self._directory.mkdir(parents=True, exist_ok=True)
+        self._directory = own_directory(directory, VERSION)
         self._tables = Tables(self._directory, shapes(connections), scheduling)
         self._attachments = Attachments(self._directory, interfaces, self.load_program, mode)
         self._ways = Ways()
@@ -222,13 +215,6 @@ class XdpBackend:
         except ValueError:
             return False
         return True
-
-
-def _namespace_cookie() -> int:
-    """Return the number that tells this network namespace from all others since the boot."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as endpoint:
-        raw = endpoint.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8)
-    return int(struct.unpack("=Q", raw)[0])
 
 
 def _route_for_loopback() -> None:

@@ -7,6 +7,7 @@ OperationError that says what was wanted. Source: bpf(2), linux/bpf.h.
 import ctypes
 import os
 import platform
+import socket
 import struct
 from pathlib import Path
 
@@ -15,6 +16,8 @@ from standfest.model.errors import OperationError
 CALL_NUMBERS = {
     "x86_64": 321, "aarch64": 280, "riscv64": 280, "loongarch64": 280, "ppc64le": 361, "s390x": 351,
 }  # fmt: skip
+DIRECTORY = Path("/sys/fs/bpf/standfest")
+SO_NETNS_COOKIE = 71
 OBJ_PIN, OBJ_GET, OBJ_GET_INFO = 6, 7, 15
 ATTRIBUTE_BYTES = 128
 INFO_BYTES = 256
@@ -81,7 +84,29 @@ def pinned(path: Path) -> int | None:
     return None if result < 0 else result
 
 
-def ensure_file_system(directory: Path) -> None:
+def own_directory(directory: Path, what: str) -> Path:
+    """Return where to pin things of this network namespace, in a bpf file system.
+
+    directory: below the usual mount point, or a place to mount one of our own.
+    """
+    standard = directory.parent == DIRECTORY.parent
+    _ensure_file_system(directory.parent if standard else directory)
+    own = directory / f"{what}-{_namespace_cookie()}"
+    try:
+        own.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise refused(f"make {own}", error) from error
+    return own
+
+
+def _namespace_cookie() -> int:
+    """Return the number that tells this network namespace from all others since the boot."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as endpoint:
+        raw = endpoint.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8)
+    return int(struct.unpack("=Q", raw)[0])
+
+
+def _ensure_file_system(directory: Path) -> None:
     """Have `directory` in a bpf file system, mounting one there if it is in none.
 
     A mount lives as long as its mount namespace: a daemon that is started in a private one (`ip
