@@ -36,3 +36,14 @@ def test_two_directors_carry_mail_and_web_and_each_other(kind: str) -> None:
     assert found["outage_s"] < 4.5, found  # three adverts, the skew, and the client's next try
     assert found["dialogues_survived"] == "20 of 20", found
     print(found)
+
+
+@pytest.mark.skipif(shutil.which("keepalived") is None, reason="keepalived is not installed")
+def test_table_pipe_and_scripts_are_those_of_keepalived() -> None:
+    result = uml.run(
+        [sys.executable, str(HERE / "telling_case.py")],
+        modules=uml.IPVS_MODULES,
+        environment={"PYTHONPATH": f"{SOURCE}:{HERE.parents[1]}"},
+        timeout_s=300,
+    )
+    assert result.status == 0, result.output[-6000:]

@@ -308,7 +308,8 @@ def test_an_alpha_server_comes_when_it_has_answered() -> None:
     world = World(service(server(101, 25, careful), server(102, 25, careful)))
     world.start()
     assert world.weights() == {}
-    assert world.runs == ["VS [123.123.123.1]:tcp:25: down"]
+    assert world.told == ["VS [123.123.123.1]:tcp:25 begins without its quorum of 1"]
+    assert world.runs == []
     world.run_for(seconds(4))  # the second one's first check is spread to 3 s
     assert world.weights() == {"192.168.0.101:25": 1, "192.168.0.102:25": 1}
     # A restart of the daemon does not take servers out that are at work, alpha or not, and
@@ -318,6 +319,19 @@ def test_an_alpha_server_comes_when_it_has_answered() -> None:
     world.dead.add("192.168.0.101")
     world.run_for(seconds(8))
     assert world.weights() == {"192.168.0.102:25": 1}
+
+
+def test_an_alpha_server_that_does_not_answer_is_told_of_when_it_has_been_checked() -> None:
+    careful = replace(TCP, timing=replace(TCP.timing, alpha=True))
+    world = World(service(server(101, 25, careful)))
+    world.start()
+    world.dead.add("192.168.0.101")
+    world.run_for(seconds(20))
+    assert world.told[1:] == [
+        "Removing service [192.168.0.101]:tcp:25 from VS [123.123.123.1]:tcp:25: "
+        "connection refused",
+        "fifo RS [192.168.0.101]:tcp:25 [123.123.123.1]:tcp:25 DOWN",
+    ]
 
 
 def test_the_sorry_server_replaces_servers_and_yields_to_them() -> None:

@@ -12,6 +12,7 @@ from standfest.model.forwarding import Destination, DestinationKey
 from standfest.model.time import Duration, Instant, earliest
 
 MAX_WEIGHT = 65535
+NOT_CHECKED = "not checked yet"
 RAMP_STEPS = 10
 """In how many steps a server that comes back reaches its weight (slow start)."""
 
@@ -75,13 +76,19 @@ class Pool:
 
     # --- what checkers say ----------------------------------------------------------------------
 
-    def start(self, down: Collection[tuple[int, str]]) -> Effects:
+    def start(self, down: Collection[tuple[int, str]], *, anew: bool = True) -> Effects:
         """Begin; down: (server, checker) of those that count as failed until they succeed.
 
         Nobody is told that a server is down that never was up; a quorum that is not there is told.
+        anew: the service was not there before, so that its quorum has to be gained; else it is
+        kept as long as it is not lost.
         """
         for server, checker in down:
-            self._servers[server].failed[checker] = "not checked yet"
+            self._servers[server].failed[checker] = NOT_CHECKED
+        if anew:
+            self.quorate = self.weight() >= self.settings.quorum + self.settings.hysteresis
+            if not self.quorate:
+                return [QuorumChanged(self.number, False, self.weight(), self.settings.quorum)]
         return self._count()
 
     def checker_changed(

@@ -56,6 +56,7 @@ class Balancing:
         self._actual: dict[ServiceKey, Service] = {}
         self._ours: frozenset[ServiceKey] = frozenset()
         self._dirty: set[int] = set()
+        self._untold: set[Place] = set()  # alpha servers that have not been checked
         self._pools_at: Instant | None = None
         self._retry_at: Instant | None = None
         self._count_at: Instant | None = None
@@ -79,14 +80,16 @@ class Balancing:
             if self.checks.by_name[name].pool not in adopted
         }
         down |= {name for one in adopted.values() for _, name in one.down}
-        found = self._begin_pools(down)
+        self._begin_pools(down, adopted.keys())
+        # Of an alpha server nothing is told before it has been checked.
+        unchecked = [check for name, check in self.checks.by_name.items() if name in down]
+        self._untold = {(c.pool, c.server) for c in unchecked if c.pool not in adopted}
         self.since = dict.fromkeys(places.places(self.balancer), now)
         effects = self._commit_all()
         effects += _probes(self.health.configure(now, self.checks.plans, down))
         for number, one in adopted.items():
             effects.append(Say(self._adopted_line(number, one)))
-        effects += self._begin_telling({*adopted, *(e.service for e in found)})
-        effects += self._told(now, [e for e in found if e.service not in adopted])
+        effects += self._begin_telling(adopted.keys())
         return effects + self._synchronise()
 
     def reload(self, now: Instant, assignment: Assignment) -> Effects:
@@ -99,16 +102,14 @@ class Balancing:
         self._move(now, old)
         found = self._retain(known)
         down = {name for name in checks.begins_down(self.checks.by_name) if name not in known}
-        found += self._begin_pools(down)
+        services = assignment.balancer.services
+        kept = {n for n, one in enumerate(services) if naming.service_name(one) in before}
+        found += [e for e in self._begin_pools(down, kept) if e.service in kept]
         probes = _probes(self.health.configure(now, self.checks.plans, down))
         # What was ours and could not be removed so far is ours still.
         self._ours = self.balancer.keys() | (self._ours & self._actual.keys())
         effects = self._commit_all() + probes
-        told = {effect.service for effect in found}
-        for number, pool in enumerate(self.balancer.pools):
-            if naming.service_name(pool.settings) in before:
-                told.add(number)
-        effects += self._begin_telling(told) + self._told(now, found)
+        effects += self._begin_telling(kept) + self._told(now, found)
         for heard in self._known:
             effects += self._hear(now, heard)
         effects += self._suspend(now)
@@ -283,22 +284,25 @@ class Balancing:
                     self._count_at = now
         return found
 
-    def _begin_pools(self, down: AbstractSet[str]) -> list[PoolEffect]:
+    def _begin_pools(self, down: AbstractSet[str], kept: AbstractSet[int]) -> list[PoolEffect]:
+        """Begin with all pools; kept: those that have been there before."""
         found: list[PoolEffect] = []
         for number, pool in enumerate(self.balancer.pools):
             failed = [(c.server, c.name) for c in self.checks.of_pool(number) if c.name in down]
-            found += pool.start(failed)
+            found += pool.start(failed, anew=number not in kept)
         return found
 
     def _begin_telling(self, leave: AbstractSet[int]) -> Effects:
-        """Tell of the services that begin with all that they need; leave: the others."""
+        """Tell of the services that begin; leave: those that have been there before."""
         effects: Effects = []
         tells = self.assignment.balancer.tell_at_start
         for number, pool in enumerate(self.balancer.pools):
             if number not in leave:
                 servers = range(len(pool.settings.servers)) if tells else ()
                 up = tuple(server for server in servers if not pool.failures(server))
-                effects += telling.started(self.assignment, number, servers=up)
+                effects += telling.started(
+                    self.assignment, number, servers=up, quorate=pool.quorate
+                )
         return effects
 
     def _adopted_line(self, number: int, adopted: Adopted) -> str:
@@ -316,10 +320,11 @@ class Balancing:
         """Find what is kept by position at its new one."""
         new = {places.identity(self.balancer, p): p for p in places.places(self.balancer)}
         moved = {p: new.get(places.identity(old, p)) for p in places.places(old)}
-        since, draining = self.since, self.draining
+        since, draining, untold = self.since, self.draining, self._untold
         self.since = dict.fromkeys(places.places(self.balancer), now)
         self.since |= {q: at for p, at in since.items() if (q := moved[p]) is not None}
         self.draining = {q: end for p, end in draining.items() if (q := moved[p]) is not None}
+        self._untold = {q for p in untold if (q := moved[p]) is not None}
 
     def _retain(self, known: AbstractSet[str]) -> list[PoolEffect]:
         """Forget what checkers have found that are gone."""
@@ -389,15 +394,25 @@ class Balancing:
                     found += self.balancer.pools[check.pool].weight_found(check.server, weight)
                     self._dirty.add(check.pool)
                 case ProbeFailed(name, reason, left):
-                    says += self._failure(name, reason, left)
+                    says += self._failure(now, name, reason, left)
         return effects + self._digest_pools(now, found, says)
 
-    def _failure(self, name: str, reason: str, left: int) -> Effects:
-        checker = self.checks.by_name[name].checker
+    def _failure(self, now: Instant, name: str, reason: str, left: int) -> Effects:
+        check = self.checks.by_name[name]
+        place = (check.pool, check.server)
+        effects: Effects = []
+        if left == 0:  # of one that is down already, this is the newest reason
+            pool = self.balancer.pools[check.pool]
+            if pool.failures(check.server).get(name) is not None:
+                pool.checker_changed(now, check.server, name, up=False, reason=reason)
+            if place in self._untold:
+                self._untold.discard(place)
+                effects += telling.told(self.assignment, ServerChanged(*place, False, reason))
+        checker = check.checker
         if isinstance(checker, FileCheck | BfdCheck) or not checker.timing.log_all_failures:
-            return []
+            return effects
         more = f"; {left} more before it counts" if left else ""
-        return [Say(f"{name} fails: {reason}{more}")]
+        return [*effects, Say(f"{name} fails: {reason}{more}")]
 
     def _digest_pools(
         self, now: Instant, found: Iterable[PoolEffect], says: Effects | None = None
@@ -411,6 +426,7 @@ class Balancing:
         for effect in found:
             if isinstance(effect, ServerChanged):
                 self.since[effect.service, effect.server] = now
+                self._untold.discard((effect.service, effect.server))
             effects += telling.told(self.assignment, effect)
         return effects
 

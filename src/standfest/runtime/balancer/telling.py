@@ -43,13 +43,21 @@ def checker_mail(assignment: Assignment, check: Check, reason: str, *, up: bool)
     return _mail(assignment, subject, f"{check.name} {verdict}: {reason}\n")
 
 
-def started(assignment: Assignment, pool: int, *, servers: tuple[int, ...]) -> Effects:
-    """Return what the begin of a service that is quorate is told by; servers: those told, too."""
+def started(
+    assignment: Assignment, pool: int, *, servers: tuple[int, ...], quorate: bool
+) -> Effects:
+    """Return what the begin of a service is told by; servers: those that are told of, too.
+
+    A quorum that has not been gained yet was never lost: only the log has it.
+    """
     service = assignment.balancer.services[pool]
     name = naming.service_name(service)
     effects: Effects = []
     for server in servers:
         effects += _server_scripts(assignment, pool, server, up=True)
+    if not quorate:
+        more = f" and hysteresis {service.hysteresis}" if service.hysteresis else ""
+        return [*effects, Say(f"VS {name} begins without its quorum of {service.quorum}{more}")]
     effects.append(Fifo(f"VS {name} UP"))
     return effects + _run(f"VS {name}", service.quorum_up)
 
