@@ -461,6 +461,40 @@ def test_a_lost_session_takes_its_server_out_at_once() -> None:
     assert world.weights(port=26) == {"192.168.0.102:25": 1}  # known although it is new
 
 
+def test_a_server_that_comes_back_rises_to_its_weight() -> None:
+    world = World(service(server(101, weight=50), server(102, weight=50)))
+    slow = replace(world.give, slow_start=seconds(10))
+    world.assignment = replace(world.assignment, balancer=slow)
+    world.restart()
+    assert world.weights()["192.168.0.101:25"] == 50  # whoever begins does not come back
+    world.dead.add("192.168.0.101")
+    world.run_for(seconds(8))
+    world.dead.clear()
+    # It failed at 0 and 1 s, and at 7 s; it answers at 13 s: 50 x 1/10.
+    world.run_for(seconds(5) + milliseconds(500))
+    assert world.weights() == {"192.168.0.101:25": 5, "192.168.0.102:25": 50}
+    world.run_for(seconds(4))  # 50 x 5/10
+    assert world.weights() == {"192.168.0.101:25": 25, "192.168.0.102:25": 50}
+    world.run_for(seconds(6))
+    assert world.weights() == {"192.168.0.101:25": 50, "192.168.0.102:25": 50}
+
+
+def test_every_failure_is_logged_where_all_are_to_be() -> None:
+    world = World(service(server(101), server(102)))
+    everything = replace(world.give, log_all_failures=True)
+    world.assignment = replace(world.assignment, balancer=everything)
+    world.restart()
+    world.dead.add("192.168.0.101")
+    world.run_for(seconds(8))
+    fails = [line for line in world.told if " fails: " in line]
+    name = "TCP_CHECK of [192.168.0.101]:tcp:25 of VS [123.123.123.1]:tcp:25"
+    assert fails == [
+        f"{name} fails: connection refused; 1 more before it counts",
+        f"{name} fails: connection refused",
+        f"{name} fails: connection refused",
+    ]  # at 0, 1 and 7 s
+
+
 def test_persistence_is_part_of_the_service() -> None:
     world = World(service(server(101), persistence=Persistence(seconds(50))))
     world.start()

@@ -49,6 +49,17 @@ def test_mailboxes_are_greeted_by_tls_on_the_ports_that_are_for_it(
     assert found.timing.interval == seconds(6)
 
 
+def test_the_backend_and_a_slow_start_are_words_of_ours() -> None:
+    more = "global_defs {\n balancer_backend nftables\n slow_start 30\n}\n"
+    settings = load(more + text("TCP_CHECK {\n}"), "k", SETTING)
+    assert settings.balancer.backend == "nftables"
+    assert settings.balancer.slow_start == seconds(30)
+    assert [str(one) for one in settings.findings] == [
+        'k:2: warning: "balancer_backend" is our own: keepalived does not know it',
+        'k:3: warning: "slow_start" is our own: keepalived does not know it',
+    ]
+
+
 def test_what_only_we_know_is_said_to_be_so() -> None:
     block = "IMAP_CHECK {\n tls\n rise 2\n}"
     assert remarks(block) == [

@@ -383,7 +383,8 @@ class BalancerSettings:
     """All that the balancing part of a director needs.
 
     flush_at_start, flush_at_stop: begin and leave with empty tables ("services": only ours).
-    timeouts: of idle connections, None: as the kernel has them.
+    timeouts: of idle connections, None: as the kernel has them. backend: what forwards packets.
+    slow_start: how long a server that comes back takes to its full weight.
     """
 
     services: tuple[VirtualService, ...] = ()
@@ -398,3 +399,6 @@ class BalancerSettings:
     network_namespace: str = ""
     tell_at_start: bool = False
     checker_emails: bool = True
+    log_all_failures: bool = False
+    backend: str = "auto"
+    slow_start: Duration = 0

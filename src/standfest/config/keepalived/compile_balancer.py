@@ -57,6 +57,9 @@ def balancer(root: Entry) -> BalancerSettings:
         network_namespace=value(root, value(root, "", "net_namespace"), "net_namespace_ipvs"),
         tell_at_start=block.has("rs_init_notifies"),
         checker_emails=not block.has("no_checker_emails"),
+        log_all_failures=switched(block, False, "checker_log_all_failures"),
+        backend=value(block, "auto", "balancer_backend"),
+        slow_start=value(block, 0, "slow_start"),
     )
 
 

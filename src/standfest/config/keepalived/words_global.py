@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from standfest.config.keepalived.grammar import Keyword, Kind, listing
+from standfest.config.keepalived.grammar import OURS, Keyword, Kind, listing
 from standfest.config.keepalived.lists import DELAY_LINE, INTERFACES, LINKBEAT, NAMES
 from standfest.config.keepalived.shapes import (
     COMMAND,
@@ -192,6 +192,12 @@ _LVS: Final = {
     ),
     "checker_log_all_failures": Keyword(switch(), "log every failed check"),
     "rs_init_notifies": Keyword(FLAG, "tell of servers at start"),
+    "balancer_backend": Keyword(
+        choice("auto", "ipvs", "nftables", "xdp", "proxy"), "what forwards packets", since=OURS
+    ),
+    "slow_start": Keyword(
+        timer("0", "3600"), "a server that is back rises to its weight so long", since=OURS
+    ),
 }
 _DAEMON: Final = {
     "process_names": Keyword(optional(TEXT, ""), "name the processes after their work"),

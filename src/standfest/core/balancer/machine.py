@@ -16,7 +16,7 @@ from standfest.model.balancing import (
     VirtualService,
 )
 from standfest.model.forwarding import Service, ServiceKey, ServiceOptions, service_key
-from standfest.model.time import NANOSECONDS_PER_SECOND, Duration, Instant, earliest
+from standfest.model.time import NANOSECONDS_PER_SECOND, Instant, earliest
 from standfest.model.vrrp import Family
 
 MAX_KEYS = 65_536
@@ -26,11 +26,10 @@ MAX_KEYS = 65_536
 class Balancer:
     """The pools of a configuration, by position, and the table that they come to."""
 
-    def __init__(self, settings: BalancerSettings, *, slow_start: Duration = 0) -> None:
+    def __init__(self, settings: BalancerSettings) -> None:
         self.settings = settings
-        self.slow_start = slow_start
         self.pools = [
-            Pool(number, service, slow_start=slow_start)
+            Pool(number, service, slow_start=settings.slow_start)
             for number, service in enumerate(settings.services)
         ]
         self._keys = [tuple(keys_of(service, settings)) for service in settings.services]
@@ -61,7 +60,7 @@ class Balancer:
 
         A service is the same when it is reached alike, a server when address and port are.
         """
-        fresh = Balancer(settings, slow_start=self.slow_start)
+        fresh = Balancer(settings)
         known = {identity(pool.settings): pool for pool in self.pools}
         for pool in fresh.pools:
             before = known.get(identity(pool.settings))

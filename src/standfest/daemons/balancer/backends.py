@@ -24,7 +24,12 @@ class UnsuitableError(OperationError):
 
 
 def choose(wanted: str, settings: BalancerSettings, words: Words) -> BalancerBackend:
-    """Return the backend to work with, and say why it is this one; raises UnsuitableError."""
+    """Return the backend to work with, and say why it is this one; raises UnsuitableError.
+
+    wanted: what the command line says; `auto` leaves it to the file, and that to us.
+    """
+    if wanted == suitability.AUTO:
+        wanted = settings.backend
     names = suitability.order(settings) if wanted == suitability.AUTO else (wanted,)
     lines: list[str] = []
     for name in names:

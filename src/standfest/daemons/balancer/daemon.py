@@ -156,13 +156,16 @@ class Daemon:
             return
         assignment = load(file)
         os.close(file)
-        settings = assignment.balancer
+        settings, before = assignment.balancer, self._assignment.balancer
         lines = suitability.lacks(self.backend.name, self.backend.capabilities(), settings)
         if lines:
             for line in lines:
                 self.words.warn(line)
             self.words.warn("the new services cannot be balanced: the old ones stay as they are")
             return
+        if settings.backend != before.backend and self._inheritance.wanted == suitability.AUTO:
+            now = self.backend.name
+            self.words.warn(f"another balancer_backend is taken at the next start, now it is {now}")
         self._reload(assignment)
 
     def _reload(self, assignment: Assignment) -> None:

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from standfest.model.balancing import BalancerSettings
 from standfest.model.director import DirectorSettings, GlobalSettings, TrackFile
-from standfest.model.time import Duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +17,6 @@ class Assignment:
     globals: GlobalSettings = GlobalSettings()
     files: tuple[TrackFile, ...] = ()
     routers: tuple[tuple[str, int], ...] = ()
-    slow_start: Duration = 0
 
     @staticmethod
     def of(balancer: BalancerSettings, director: DirectorSettings) -> "Assignment":

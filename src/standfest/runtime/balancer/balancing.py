@@ -46,7 +46,7 @@ class Balancing:
 
     def __init__(self, assignment: Assignment) -> None:
         self.assignment = assignment
-        self.balancer = Balancer(assignment.balancer, slow_start=assignment.slow_start)
+        self.balancer = Balancer(assignment.balancer)
         self.health = Health()
         self.checks = checks.Checks(assignment.balancer)
         self.since: dict[Place, Instant] = {}
@@ -409,7 +409,10 @@ class Balancing:
                 self._untold.discard(place)
                 effects += telling.told(self.assignment, ServerChanged(*place, False, reason))
         checker = check.checker
-        if isinstance(checker, FileCheck | BfdCheck) or not checker.timing.log_all_failures:
+        if isinstance(checker, FileCheck | BfdCheck):
+            return effects
+        everywhere = self.assignment.balancer.log_all_failures
+        if not (checker.timing.log_all_failures or everywhere):
             return effects
         more = f"; {left} more before it counts" if left else ""
         return [*effects, Say(f"{name} fails: {reason}{more}")]
