@@ -21,6 +21,7 @@ VERBS = {
         "Build the installation in namespaces and break it on purpose.",
     ),
     "node": ("standfest.cli.node", "Put a node into standby, or bring it back."),
+    "realserver": ("standfest.cli.realserver", "Make this machine a real server, or undo it."),
     "resource": ("standfest.cli.resource", "Move a resource, take the move back, forget failures."),
     "run": ("standfest.cli.run", "Run this node's daemons in the foreground."),
     "simulate": ("standfest.cli.simulate", "Show what the cluster would do with a CIB."),

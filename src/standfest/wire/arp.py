@@ -53,6 +53,16 @@ def gratuitous_frame(mac: bytes, address: bytes) -> bytes:
     return BROADCAST + mac + ETHERTYPE.to_bytes(2) + encode(packet)
 
 
+def request_frame(mac: bytes, sender: bytes, target: bytes) -> bytes:
+    """Return the broadcast Ethernet frame that asks who has an address.
+
+    sender 0.0.0.0 makes it a probe (RFC 5227 section 2.1.1), which leaves no neighbour's table
+    changed.
+    """
+    packet = ArpPacket(REQUEST, mac, sender, bytes(6), target)
+    return BROADCAST + mac + ETHERTYPE.to_bytes(2) + encode(packet)
+
+
 def decode(packet: bytes) -> ArpPacket:
     """Return an ARP packet that stands behind an Ethernet header; padding is ignored.
 

@@ -12,6 +12,7 @@ from standfest.wire.checksum import internet_checksum, is_intact
 
 ETHERTYPE_IPV6: Final = 0x86DD
 PROTOCOL_ICMPV6: Final = 58
+TYPE_SOLICITATION: Final = 135
 TYPE_ADVERTISEMENT: Final = 136
 HOP_LIMIT: Final = 255
 ALL_NODES: Final = bytes.fromhex("ff020000000000000000000000000001")
@@ -19,6 +20,7 @@ ALL_NODES_MAC: Final = bytes.fromhex("333300000001")
 ROUTER: Final = 0x80
 SOLICITED: Final = 0x40
 OVERRIDE: Final = 0x20
+SOURCE_LINK_LAYER_ADDRESS: Final = 1
 TARGET_LINK_LAYER_ADDRESS: Final = 2
 MAX_OPTIONS: Final = 32
 
@@ -61,6 +63,18 @@ def unsolicited_frame(mac: bytes, address: bytes, *, router: bool) -> bytes:
     header = struct.pack("!IHBB", 6 << 28, len(message), PROTOCOL_ICMPV6, HOP_LIMIT)
     ethernet = ALL_NODES_MAC + mac + ETHERTYPE_IPV6.to_bytes(2)
     return ethernet + header + address + ALL_NODES + message
+
+
+def solicitation_frame(mac: bytes, source: bytes, target: bytes) -> bytes:
+    """Return the Ethernet frame that asks who has an address (RFC 4861 section 4.3)."""
+    group = bytes.fromhex("ff0200000000000000000001ff") + target[-3:]
+    message = _FIXED.pack(TYPE_SOLICITATION, 0, 0, 0, target)
+    message += bytes((SOURCE_LINK_LAYER_ADDRESS, 1)) + mac
+    total = internet_checksum(_pseudo_header(source, group, len(message)) + message)
+    message = message[:2] + total.to_bytes(2) + message[4:]
+    header = struct.pack("!IHBB", 6 << 28, len(message), PROTOCOL_ICMPV6, HOP_LIMIT)
+    ethernet = bytes.fromhex("3333ff") + target[-3:] + mac + ETHERTYPE_IPV6.to_bytes(2)
+    return ethernet + header + source + group + message
 
 
 def decode(
