@@ -1,0 +1,232 @@
+"""The nftables backend: NAT and DR by maps of the packet filter. Implements BalancerBackend.
+
+Only tables of our own are touched. Thresholds are kept but not enforced: whoever counts connections
+gives a server that has enough weight 0. Source: docs/adr/0020; facts/DATAPLANE.md section 1.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from standfest.adapters.linux.conntrack import Conntrack
+from standfest.adapters.linux.nftables import image as im
+from standfest.adapters.linux.nftables import plane as pl
+from standfest.adapters.linux.nftables.image import Image
+from standfest.adapters.linux.nftables.kernel import ChangedError, NetfilterNetlink
+from standfest.adapters.linux.nftables.plane import Plane
+from standfest.adapters.linux.nftables.rules import CLOSING_S, Shape, rules
+from standfest.adapters.linux.nftables.transaction import Transaction
+from standfest.model.errors import OperationError
+from standfest.model.flows import Flow
+from standfest.model.forwarding import (
+    Change,
+    Counters,
+    DestinationKey,
+    Service,
+    ServiceKey,
+    ServiceOptions,
+)
+from standfest.model.slots import Choice
+from standfest.model.vrrp import Family
+from standfest.ports.balancer import Capabilities, Scheduling
+from standfest.wire import conntrack
+from standfest.wire.nftables import Message, read_number
+
+ATTEMPTS: Final = 5
+"""How often a change is made anew because another program changed the rule set meanwhile."""
+SCHEDULERS: Final = frozenset(["rr", "wrr", "sh", "dh", "mh", "fo", "lc", "wlc", "sed", "nq"])
+
+Server = tuple[ServiceKey, DestinationKey]
+
+
+class NftablesBackend:
+    """All services of this network namespace's packet filter that are ours."""
+
+    name = "nftables"
+
+    def __init__(self, scheduling: Scheduling) -> None:
+        """Open the kernel; scheduling: how a scheduler becomes slots. Raises OperationError."""
+        self._scheduling = scheduling
+        self._netlink = NetfilterNetlink()
+        self._image: Image | None = None
+        try:
+            self._try([_probe(Plane(Family.IPV4, direct=False))])
+        except OperationError:
+            self._netlink.close()
+            raise
+
+    def capabilities(self) -> Capabilities:
+        """Return what the kernel accepts; nothing is changed by asking."""
+        four, six = Plane(Family.IPV4, direct=True), Plane(Family.IPV6, direct=False)
+        return Capabilities(
+            methods=frozenset({"NAT", "DR"} if self._accepts(four) else {"NAT"}),
+            schedulers=SCHEDULERS,
+            ipv6=self._accepts(six),
+            persistence=True,
+            sync=False,  # the daemon copies connections itself: daemons/balancer/flowsync
+            counted=False,
+        )
+
+    def read(self) -> dict[ServiceKey, Service]:
+        """Return all services with their servers, from the kernel's maps and nothing else."""
+        self._image = self._read()
+        return self._image.table()
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Make the changes at once, or none; then end connections of servers that are gone."""
+        for _ in range(ATTEMPTS):
+            image = self._image
+            if image is None or image.generation != self._netlink.generation():
+                image = self._image = self._read()
+            transaction = Transaction(image, self._scheduling)
+            transaction.apply(changes)
+            messages = transaction.messages()
+            if not messages:
+                return
+            try:
+                self._netlink.commit(image.generation, messages)
+            except ChangedError:
+                self._image = None
+                continue
+            self._image = transaction.image()
+            self._end_connections(transaction.released)
+            return
+        raise OperationError("change the rule set: another program changes it all the time")
+
+    def counters(self) -> Mapping[Server, Counters]:
+        """Return what every server has carried, and its connections now."""
+        image = self._image or self._read()
+        names: dict[int, Server] = {}
+        for key, held in image.services.items():
+            names.update({mark: (key, d) for d, mark in held.servers.items()})
+        traffic, began = self._traffic(image)
+        active, inactive = self._connections(image)
+        return {
+            name: Counters(
+                began[mark],
+                *(traffic[mark, pl.TO_SERVER][0], traffic[mark, pl.TO_CLIENT][0]),
+                *(traffic[mark, pl.TO_SERVER][1], traffic[mark, pl.TO_CLIENT][1]),
+                active[mark],
+                inactive[mark],
+            )
+            for mark, name in names.items()
+        }
+
+    def close(self, *, keep: bool) -> None:
+        """Let go of the kernel; keep=False removes our tables and ends their connections."""
+        if not keep:
+            image = self._read()
+            tables = [plane.table.delete() for plane in image.planes | image.foreign]
+            if tables:
+                self._netlink.commit(image.generation, tables)
+                if any(not plane.direct for plane in image.planes):
+                    self._end_all()
+        self._netlink.close()
+
+    def is_ours(self, flow: Flow) -> bool:
+        """Return whether a tracked connection is one of a server of ours."""
+        return flow.mark & im.SERVER_MASK == im.SERVER_MARKS
+
+    def mark_of(self, flow: Flow) -> int:
+        """Return our mark of a connection that a partner tells of, 0 if we have no such server."""
+        image = self._image or self._read()
+        original, reply = flow.key.original, flow.reply
+        for held in im.candidates(image, flow.key.protocol, original):
+            for destination, mark in held.servers.items():
+                port = destination.port or original.destination_port
+                if (destination.address.packed, port) == (reply.source, reply.source_port):
+                    return mark
+        return 0
+
+    # --- the kernel -----------------------------------------------------------------------------
+
+    def _read(self) -> Image:
+        for _ in range(ATTEMPTS):
+            generation = self._netlink.generation()
+            comments = {p: self._netlink.table_comment(p.table) for p in pl.PLANES}
+            try:
+                image = im.read(
+                    generation,
+                    comments,
+                    lambda plane, name: self._netlink.elements(plane.table, name),
+                )
+            except ChangedError:
+                continue
+            if generation == self._netlink.generation():
+                return image
+        raise OperationError("read the rule set: another program changes it all the time")
+
+    def _traffic(
+        self, image: Image
+    ) -> tuple[Mapping[tuple[int, int], tuple[int, int]], Counter[int]]:
+        """Return (packets, bytes) by server and direction, and connections by server."""
+        traffic: defaultdict[tuple[int, int], tuple[int, int]] = defaultdict(lambda: (0, 0))
+        began = Counter[int]()
+        for plane in image.planes:
+            for element in self._netlink.elements(plane.table, pl.TRAFFIC):
+                direction = pl.TO_SERVER if plane.direct else element.key[4]
+                traffic[read_number(element.key), direction] = element.packets, element.octets
+            for element in self._netlink.elements(plane.table, pl.CONNECTIONS):
+                began[read_number(element.key)] = element.packets
+        return traffic, began
+
+    def _connections(self, image: Image) -> tuple[Counter[int], Counter[int]]:
+        """Return how many connections each server has: established ones, and others."""
+        active, inactive = Counter[int](), Counter[int]()
+        if any(not plane.direct for plane in image.planes):
+            table = Conntrack()
+            for flow in table.flows(mark=im.SERVER_MARKS, mask=im.SERVER_MASK):
+                tcp = flow.key.protocol == conntrack.TCP
+                lives = tcp and flow.tcp_state == conntrack.ESTABLISHED
+                (active if lives else inactive)[flow.mark] += 1
+            table.close()
+        for key, held in image.services.items():
+            if not held.plane.direct:
+                continue
+            for element in self._netlink.elements(held.plane.table, pl.flows_of(held.number)):
+                # A datagram's "connection" is never more than a memory.
+                lives = key.protocol != "UDP" and element.expiration_ms > CLOSING_S * 1000
+                (active if lives else inactive)[read_number(element.data)] += 1
+        return active, inactive
+
+    def _end_connections(self, marks: Iterable[int]) -> None:
+        """Forget connections of servers that are gone: their next packet is refused or goes on."""
+        marks = list(marks)
+        if not marks:
+            return
+        table = Conntrack()
+        try:
+            for mark in marks:
+                table.delete_mark(mark)
+        finally:
+            table.close()
+
+    def _end_all(self) -> None:
+        table = Conntrack()
+        try:
+            table.delete_mark(im.SERVER_MARKS, im.SERVER_MASK)
+        finally:
+            table.close()
+
+    def _accepts(self, plane: Plane) -> bool:
+        try:
+            self._try([_probe(plane)])
+        except OperationError:
+            return False
+        return True
+
+    def _try(self, probes: Iterable[list[Message]]) -> None:
+        for probe in probes:
+            for _ in range(ATTEMPTS):
+                try:
+                    self._netlink.commit(self._netlink.generation(), probe)
+                    break
+                except ChangedError:
+                    continue
+
+
+def _probe(plane: Plane) -> list[Message]:
+    """Return a transaction that makes a table with a service of each kind, and removes it again."""
+    options = ServiceOptions(timeout=60)
+    shapes = (Shape(n, "TCP", options, choice, 2) for n, choice in enumerate(Choice, 1))
+    return pl.trial(plane, [list(rules(plane, shape)) for shape in shapes])

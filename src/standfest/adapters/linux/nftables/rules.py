@@ -1,0 +1,222 @@
+"""The rules of one service: a chain of its own, because the turn of round robin is a rule's.
+
+A rule that finds what it looks for decides; one that does not is passed over. So a chain reads:
+whoever is known goes on as before, else a server is chosen, else the packet is refused.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from typing import Final
+
+from standfest.adapters.linux.nftables.plane import (
+    CONNECTIONS,
+    DELIVER,
+    HOSTS,
+    REFUSE,
+    TAKING,
+    TRAFFIC,
+    Plane,
+    clients_of,
+    flows_of,
+    slots_of,
+)
+from standfest.model.forwarding import ServiceOptions
+from standfest.model.slots import Choice
+from standfest.wire import nftables as nft
+from standfest.wire import nftexpressions as ex
+
+SEED: Final = 0x53464C42
+"""Of all hashes: two directors choose alike without a word."""
+
+OPENING_S, OPEN_S, CLOSING_S = 60, 900, 120
+"""How long direct routing remembers a connection after its last packet; as IPVS by default."""
+
+_FIN_OR_RST = b"\x05"
+_KEPT = 15
+"""The register that has the packet's own mark meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a service's rules depend on: nothing that a weight changes while the slots are as many.
+
+    number: the service's. slots: how many there are.
+    """
+
+    number: int
+    protocol: str
+    options: ServiceOptions
+    choice: Choice
+    slots: int
+
+
+def chain_name(number: int) -> str:
+    """Return the name of a service's chain."""
+    return f"service-{number}"
+
+
+def rules(plane: Plane, shape: Shape) -> Iterator[list[bytes]]:
+    """Yield the expressions of each rule of a service's chain."""
+    yield from _Direct(plane, shape).rules() if plane.direct else _Translating(plane, shape).rules()
+    yield [ex.decided(nft.GOTO, REFUSE)]
+
+
+class _Translating:
+    """Registers: what is looked up by from 0 on, the server behind it, then room for the choice."""
+
+    def __init__(self, plane: Plane, shape: Shape) -> None:
+        self.plane, self.shape = plane, shape
+        self.server = plane.words
+        self.room = self.server + 1
+
+    def rules(self) -> Iterator[list[bytes]]:
+        persistent = self.shape.options.timeout > 0
+        done = ex.decided(nft.GOTO, DELIVER)
+        if persistent:
+            renew = _renew_client(self.shape, self.server)
+            yield [*_known_client(self.plane, self.shape, self.server), renew, done]
+        if self.shape.slots:
+            learn = _learn_client(self.plane, self.shape, self.server) if persistent else []
+            chosen = _chosen(self.plane, self.shape, self.room, self.server)
+            yield [*chosen, *learn, done]
+
+
+class _Direct:
+    """Registers: what is looked up by from 0 on; the server, and behind it its address."""
+
+    def __init__(self, plane: Plane, shape: Shape) -> None:
+        self.plane, self.shape = plane, shape
+        self.server = 2 * plane.words + 2
+
+    def rules(self) -> Iterator[list[bytes]]:
+        options = self.shape.options
+        remembers = not options.one_packet
+        if remembers:
+            if self.shape.protocol == "TCP":
+                yield [*self._closing(), *self._known_flow(CLOSING_S)]
+            yield self._known_flow(OPEN_S)
+        learn_flow = self._learn_flow() if remembers else []
+        begin = [ex.member(CONNECTIONS, self.server), *self._count(), *self._deliver()]
+        if options.timeout:
+            known = _known_client(self.plane, self.shape, self.server)
+            renew = _renew_client(self.shape, self.server)
+            yield [*known, renew, *learn_flow, *begin]
+        if self.shape.slots:
+            chosen = _chosen(self.plane, self.shape, 0, self.server)
+            learn = _learn_client(self.plane, self.shape, self.server) if options.timeout else []
+            yield [*chosen, *learn, *learn_flow, *begin]
+
+    def _closing(self) -> list[bytes]:
+        return [
+            ex.load(ex.TRANSPORT, 13, 1, 0),
+            ex.masked(0, _FIN_OR_RST),
+            ex.different(0, b"\0"),
+        ]
+
+    def _flow(self) -> list[bytes]:
+        words = self.plane.words
+        return [
+            self.plane.load_source(0),
+            self.plane.load_destination(words),
+            ex.load(ex.TRANSPORT, 0, 2, 2 * words),
+            ex.load(ex.TRANSPORT, 2, 2, 2 * words + 1),
+        ]
+
+    def _known_flow(self, seconds: int) -> list[bytes]:
+        """Send on to the server that has it, unless that is there no more."""
+        name = flows_of(self.shape.number)
+        known = [*self._flow(), *_server_of(self.plane, name, 0, self.server)]
+        renewed = ex.remembered(name, 0, self.server, seconds)
+        return [*known, *self._count(), renewed, *self._deliver()]
+
+    def _learn_flow(self) -> list[bytes]:
+        name = flows_of(self.shape.number)
+        return [
+            *self._flow(),
+            ex.forgotten(name, 0, self.server),
+            ex.remembered(name, 0, self.server, OPENING_S),
+        ]
+
+    def _count(self) -> list[bytes]:
+        return [ex.member(TRAFFIC, self.server)]
+
+    def _deliver(self) -> list[bytes]:
+        address = self.server + 1
+        return [
+            ex.looked_up(HOSTS, self.server, address),
+            ex.set_packet_mark(_KEPT),
+            ex.copied_to(address),
+            ex.decided(nft.DROP),
+        ]
+
+
+def _server_of(plane: Plane, name: str, key: int, server: int) -> list[bytes]:
+    """Look a server's number up, and let it be a mark: connections keep it, packets for a while.
+
+    Nothing may be looked up by what a lookup found, though the kernel could: `nft list` 1.0.6
+    aborts at such a rule.
+    """
+    found = ex.looked_up(name, key, server)
+    if plane.direct:
+        kept = ex.packet_mark(_KEPT)
+        return [found, kept, ex.set_packet_mark(server), ex.packet_mark(server)]
+    return [found, ex.set_connection_mark(server), ex.connection_mark(server)]
+
+
+def _known_client(plane: Plane, shape: Shape, server: int) -> list[bytes]:
+    """Find the server that a client has, if it still takes connections."""
+    return [
+        *_client(plane, shape),
+        *_server_of(plane, clients_of(shape.number), 0, server),
+        ex.member(TAKING, server),
+    ]
+
+
+def _renew_client(shape: Shape, server: int) -> bytes:
+    return ex.remembered(clients_of(shape.number), 0, server, shape.options.timeout)
+
+
+def _learn_client(plane: Plane, shape: Shape, server: int) -> list[bytes]:
+    """Remember a client's server, in place of any other."""
+    return [
+        *_client(plane, shape),
+        ex.forgotten(clients_of(shape.number), 0, server),
+        _renew_client(shape, server),
+    ]
+
+
+def _client(plane: Plane, shape: Shape) -> list[bytes]:
+    mask = shape.options.mask
+    cut = [] if mask is None else [ex.masked(0, _mask_bytes(mask))]
+    return [plane.load_source(0), *cut]
+
+
+def _mask_bytes(mask: IPv4Address | int) -> bytes:
+    if isinstance(mask, IPv4Address):
+        return mask.packed
+    return ((1 << 128) - (1 << (128 - mask))).to_bytes(16)
+
+
+def _chosen(plane: Plane, shape: Shape, room: int, server: int) -> list[bytes]:
+    """Choose a slot and find its server; room: registers that are free from there on."""
+    slot, source = room, room + 1
+    size = 4 * plane.words
+
+    def by_hash(*loads: bytes, more: int = 0) -> list[bytes]:
+        return [*loads, ex.hashed(source, size + more, shape.slots, SEED, slot)]
+
+    match shape.choice:
+        case Choice.TURN:
+            choice = [ex.by_turn(shape.slots, slot)]
+        case Choice.RANDOM:
+            choice = [ex.at_random(shape.slots, slot)]
+        case Choice.SOURCE:
+            choice = by_hash(plane.load_source(source))
+        case Choice.SOURCE_PORT:
+            port = ex.load(ex.TRANSPORT, 0, 2, source + plane.words)
+            choice = by_hash(plane.load_source(source), port, more=4)
+        case _:
+            assert shape.choice is Choice.DESTINATION
+            choice = by_hash(plane.load_destination(source))
+    return [*choice, *_server_of(plane, slots_of(shape.number), slot, server)]

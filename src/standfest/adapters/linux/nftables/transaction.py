@@ -1,0 +1,341 @@
+"""From changes to one transaction: only what differs is touched, and all of it at once."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from standfest.adapters.linux.nftables import image as im
+from standfest.adapters.linux.nftables import plane as pl
+from standfest.adapters.linux.nftables.image import Held, Image
+from standfest.adapters.linux.nftables.plane import Plane
+from standfest.adapters.linux.nftables.rules import Shape, chain_name, rules
+from standfest.model.balancing import Forwarding
+from standfest.model.errors import OperationError
+from standfest.model.forwarding import (
+    AddDestination,
+    AddService,
+    Change,
+    DeleteDestination,
+    DeleteService,
+    Destination,
+    DestinationKey,
+    Service,
+    ServiceKey,
+    ServiceOptions,
+    SetDestination,
+    SetService,
+)
+from standfest.model.slots import Slots
+from standfest.ports.balancer import Scheduling
+from standfest.wire.nftables import Element, Message, joined, number
+
+
+@dataclass(slots=True)
+class _Steps:
+    """What is to be done to one table."""
+
+    made: list[Message] = field(default_factory=list)
+    removed: dict[str, list[bytes]] = field(default_factory=dict)
+    added: dict[str, list[Element]] = field(default_factory=dict)
+    dropped: list[Message] = field(default_factory=list)
+
+    def remove(self, name: str, key: bytes) -> None:
+        self.removed.setdefault(name, []).append(key)
+
+    def add(self, name: str, element: Element) -> None:
+        self.added.setdefault(name, []).append(element)
+
+    def messages(self, plane: Plane) -> list[Message]:
+        found = list(self.made)
+        for name, keys in self.removed.items():
+            found += plane.table.remove(name, keys)
+        for name, elements in self.added.items():
+            found += plane.table.add(name, elements)
+        return found + self.dropped
+
+
+class Transaction:
+    """Collects what turns an image into another one.
+
+    released: connection marks of servers that get no packet any more.
+    """
+
+    def __init__(self, image: Image, scheduling: Scheduling) -> None:
+        self._before, self._scheduling = image, scheduling
+        self._services = dict(image.services)
+        self._steps: dict[Plane, _Steps] = {}
+        held = image.services.values()
+        self._last_number = max((h.number for h in held), default=0)
+        self._last_mark = max((m for h in held for m in h.servers.values()), default=0)
+        self._marks: set[int] | None = None
+        self.released: list[int] = []
+
+    def apply(self, changes: Sequence[Change]) -> None:
+        """Take changes in; raises OperationError for what makes no sense or cannot be done."""
+        for key, service in _wanted(self._services, changes).items():
+            held = self._services.get(key)
+            if service is None:
+                if held is not None:
+                    self._remove(key, held)
+                continue
+            plane = _plane(key, service, held)
+            if held is not None and held.plane != plane:
+                self._remove(key, held)
+                held = None
+            self._set(key, plane, held, service)
+
+    def messages(self) -> list[Message]:
+        """Return the transaction's messages."""
+        found: list[Message] = []
+        for plane, steps in self._steps.items():
+            found += im.messages_of(plane, self._before) + steps.messages(plane)
+        return found
+
+    def image(self) -> Image:
+        """Return what the tables hold after the transaction."""
+        before = self._before
+        touched = frozenset(self._steps)
+        return Image(
+            before.generation + 1,
+            self._services,
+            before.planes | touched,
+            before.foreign - touched,
+        )
+
+    # --- services -------------------------------------------------------------------------------
+
+    def _at(self, plane: Plane) -> _Steps:
+        return self._steps.setdefault(plane, _Steps())
+
+    def _remove(self, key: ServiceKey, held: Held) -> None:
+        steps = self._at(held.plane)
+        steps.remove(*im.key_of(key))
+        for destination in held.destinations:
+            self._remove_server(held, destination)
+        steps.dropped.append(held.plane.table.delete_chain(chain_name(held.number)))
+        for described in pl.service_sets(
+            held.plane, held.number, persistent=held.options.timeout > 0
+        ):
+            steps.dropped.append(held.plane.table.delete_set(described.name))
+        del self._services[key]
+
+    def _set(self, key: ServiceKey, plane: Plane, held: Held | None, service: Service) -> None:
+        steps, name = self._at(plane), im.key_of(key)
+        fresh = held is None
+        if held is None:
+            held = self._fresh(plane, service.options)
+        elif held.options != service.options:
+            steps.remove(*name)
+            self._set_clients(held, service.options)
+        if fresh or held.options != service.options:
+            comment = im.options_comment(service.options)
+            steps.add(name[0], Element(name[1], chain=chain_name(held.number), comment=comment))
+        servers = self._set_servers(held, service.destinations)
+        table = self._slots(key, service)
+        owners = {str(destination): mark for destination, mark in servers.items()}
+        slots = tuple(owners[owner] for owner in table.owners)
+        self._set_slots(held, slots)
+        before = None if fresh else self._shape(key, held.number, held.options, len(held.slots))
+        after = self._shape(key, held.number, service.options, len(slots))
+        if before != after:
+            if before is not None:
+                steps.made.append(plane.table.clear(chain_name(held.number)))
+            chain = chain_name(held.number)
+            steps.made += [plane.table.rule(chain, rule) for rule in rules(plane, after)]
+        destinations = dict(service.destinations)
+        self._services[key] = Held(
+            plane, held.number, service.options, slots, servers, destinations
+        )
+
+    def _fresh(self, plane: Plane, options: ServiceOptions) -> Held:
+        """Make the chain and the maps of a service that is new."""
+        self._last_number += 1
+        own, steps = self._last_number, self._at(plane)
+        steps.made.append(plane.table.chain(chain_name(own)))
+        for described in pl.service_sets(plane, own, persistent=options.timeout > 0):
+            steps.made.append(plane.table.set(described, len(steps.made)))
+        return Held(plane, own, options)
+
+    def _set_clients(self, held: Held, options: ServiceOptions) -> None:
+        """Make or remove the map of clients where persistence begins or ends."""
+        was, has = held.options.timeout > 0, options.timeout > 0
+        steps, table = self._at(held.plane), held.plane.table
+        if has and not was:
+            wanted = pl.clients_of(held.number)
+            described = next(
+                s
+                for s in pl.service_sets(held.plane, held.number, persistent=True)
+                if s.name == wanted
+            )
+            steps.made.append(table.set(described, len(steps.made)))
+        elif was and not has:
+            steps.dropped.append(table.delete_set(pl.clients_of(held.number)))
+
+    def _shape(self, key: ServiceKey, own: int, options: ServiceOptions, slots: int) -> Shape:
+        choice = self._scheduling(options.scheduler, options.flags, {}).choice
+        # How a chain reads does not depend on what only a comment or a map has.
+        return Shape(own, key.protocol, replace(options, scheduler="", flags=()), choice, slots)
+
+    def _slots(self, key: ServiceKey, service: Service) -> Slots:
+        weights = {str(d): value.weight for d, value in service.destinations.items()}
+        options = service.options
+        try:
+            return self._scheduling(options.scheduler, options.flags, weights)
+        except ValueError as error:
+            raise OperationError(f"{key}: {error}") from error
+
+    def _set_slots(self, held: Held, slots: tuple[int, ...]) -> None:
+        steps = self._at(held.plane)
+        name, before = pl.slots_of(held.number), held.slots
+        for slot in range(max(len(before), len(slots))):
+            old = before[slot] if slot < len(before) else None
+            new = slots[slot] if slot < len(slots) else None
+            if old == new:
+                continue
+            if old is not None:
+                steps.remove(name, number(slot))
+            if new is not None:
+                steps.add(name, Element(number(slot), number(new)))
+
+    # --- servers --------------------------------------------------------------------------------
+
+    def _set_servers(
+        self, held: Held, wanted: Mapping[DestinationKey, Destination]
+    ) -> dict[DestinationKey, int]:
+        steps, plane = self._at(held.plane), held.plane
+        for destination in held.destinations.keys() - wanted.keys():
+            self._remove_server(held, destination)
+        marks: dict[DestinationKey, int] = {}
+        for destination, value in wanted.items():
+            before = held.destinations.get(destination)
+            mark = held.servers.get(destination)
+            if mark is None:
+                mark = self._new_mark()
+                for name, key in _counted(plane, mark):
+                    steps.add(name, Element(key, counted=True))
+            marks[destination] = mark
+            if before == value:
+                continue
+            comment = im.server_comment(held.number, destination, value)
+            name, element = im.server_element(plane, destination, mark, comment)
+            if before is not None:
+                steps.remove(name, element.key)
+            steps.add(name, element)
+            took, takes = before is not None and before.weight > 0, value.weight > 0
+            if takes and not took:
+                steps.add(pl.TAKING, Element(number(mark)))
+            elif took and not takes:
+                steps.remove(pl.TAKING, number(mark))
+        return marks
+
+    def _remove_server(self, held: Held, destination: DestinationKey) -> None:
+        steps, mark = self._at(held.plane), held.servers[destination]
+        name, element = im.server_element(held.plane, destination, mark, "")
+        steps.remove(name, element.key)
+        if held.destinations[destination].weight > 0:
+            steps.remove(pl.TAKING, number(mark))
+        for name, key in _counted(held.plane, mark):
+            steps.remove(name, key)
+        if not held.plane.direct:
+            self.released.append(mark)
+
+    def _new_mark(self) -> int:
+        """Return a number that no server has, preferably one that none had lately."""
+        if self._marks is None:
+            held = self._services.values()
+            self._marks = {mark for service in held for mark in service.servers.values()}
+        for _ in range(len(self._marks) + 1):
+            serial = (self._last_mark & ~im.SERVER_MASK) % im.MAX_SERVERS + 1
+            self._last_mark = im.SERVER_MARKS | serial
+            if self._last_mark not in self._marks:
+                self._marks.add(self._last_mark)
+                return self._last_mark
+        raise OperationError(f"more than {im.MAX_SERVERS} servers")
+
+
+def _counted(plane: Plane, mark: int) -> Iterator[tuple[str, bytes]]:
+    """Yield the sets that count a server's traffic, with its keys there."""
+    yield pl.CONNECTIONS, number(mark)
+    if plane.direct:
+        yield pl.TRAFFIC, number(mark)
+    else:
+        for direction in (pl.TO_SERVER, pl.TO_CLIENT):
+            yield pl.TRAFFIC, joined(number(mark), bytes((direction,)))
+
+
+def _plane(key: ServiceKey, service: Service, held: Held | None) -> Plane:
+    """Return where a service belongs; raises OperationError naming what else would do."""
+    options = service.options
+    methods = {value.method.forwarding for value in service.destinations.values()}
+    if Forwarding.TUNNEL in methods:
+        raise OperationError(
+            f"{key}: nftables cannot forward by TUN; expected NAT or DR, or the ipvs or xdp backend"
+        )
+    if len(methods) > 1:
+        raise OperationError(f"{key}: servers by NAT and by DR; expected one method per service")
+    if options.engine:
+        raise OperationError(
+            f"{key}: persistence engine {options.engine} needs the ipvs backend; expected none"
+        )
+    for destination in service.destinations:
+        if destination.address.version != key.family.value:
+            raise OperationError(f"{key}: server {destination} is of the other address family")
+    direct = held.plane.direct if held is not None else False
+    if methods:
+        direct = Forwarding.DIRECT in methods
+    if options.one_packet and not direct and methods:
+        raise OperationError(
+            f"{key}: one-packet scheduling by NAT needs the ipvs backend; expected DR"
+        )
+    return im.plane_for(key.family, direct=direct)
+
+
+def _wanted(
+    services: Mapping[ServiceKey, Held], changes: Iterable[Change]
+) -> dict[ServiceKey, Service | None]:
+    """Return what each service that changes comes to, None if it is removed."""
+    found: dict[ServiceKey, Service | None] = {}
+
+    def known(key: ServiceKey, what: str) -> Service:
+        if key not in found and key in services:
+            held = services[key]
+            found[key] = Service(held.options, dict(held.destinations))
+        service = found.get(key)
+        if service is None:
+            raise OperationError(f"{what}: no such service")
+        return service
+
+    for change in changes:
+        match change:
+            case AddService(key, options):
+                if found.get(key) is not None or (key not in found and key in services):
+                    raise OperationError(f"add {key}: it is there already")
+                found[key] = Service(options, {})
+            case SetService(key, options):
+                found[key] = Service(options, known(key, f"change {key}").destinations)
+            case DeleteService(key):
+                known(key, f"remove {key}")
+                found[key] = None
+            case AddDestination(key, destination, value):
+                what = f"add {destination} to {key}"
+                service = known(key, what)
+                if destination in service.destinations:
+                    raise OperationError(f"{what}: it is there already")
+                found[key] = _with(service, destination, value)
+            case SetDestination(key, destination, value):
+                what = f"change {destination} of {key}"
+                service = known(key, what)
+                if destination not in service.destinations:
+                    raise OperationError(f"{what}: no such server")
+                found[key] = _with(service, destination, value)
+            case DeleteDestination(key, destination):
+                what = f"remove {destination} from {key}"
+                service = known(key, what)
+                if destination not in service.destinations:
+                    raise OperationError(f"{what}: no such server")
+                kept = {d: v for d, v in service.destinations.items() if d != destination}
+                found[key] = Service(service.options, kept)
+    return found
+
+
+def _with(service: Service, destination: DestinationKey, value: Destination) -> Service:
+    return Service(service.options, {**service.destinations, destination: value})

@@ -1,0 +1,358 @@
+"""nf_tables over netlink: tables, chains, sets and elements to messages, and elements back.
+
+Names, numbers and comments are laid out as the nft program expects them, so that `nft list` shows
+what is here in its own words. Expressions of rules are in `wire/nftexpressions`. Source: linux/
+netfilter/nf_tables.h (uapi) as a list of names and numbers; nft(8); checked against
+`nft --debug=netlink`.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from standfest.wire import netlink as nl
+
+SUBSYSTEM: Final = 10
+BATCH_BEGIN, BATCH_END = 16, 17
+NEW_TABLE, GET_TABLE, DELETE_TABLE = 0, 1, 2
+NEW_CHAIN, DELETE_CHAIN = 3, 5
+NEW_RULE, DELETE_RULE = 6, 8
+NEW_SET, DELETE_SET = 9, 11
+NEW_ELEMENTS, GET_ELEMENTS, DELETE_ELEMENTS = 12, 13, 14
+NEW_GENERATION, GET_GENERATION = 15, 16
+
+IP, IP6 = 2, 10
+CREATE, EXCLUSIVE, APPEND = 0x400, 0x200, 0x800
+PREROUTING, OUTPUT = 0, 3
+DROP, ACCEPT, GOTO = 0, 1, -4
+
+_HEADER = struct.Struct(">BBH")
+_MAX_LIST_BYTES = 60_000
+"""Of elements in one message: the length of an attribute has 16 bits."""
+MAX_COMMENT = 250
+_BATCH_GENERATION = 1
+_TABLE_NAME, _TABLE_USERDATA = 1, 6
+_CHAIN_TABLE, _CHAIN_NAME, _CHAIN_HOOK, _CHAIN_TYPE = 1, 3, 4, 7
+_HOOK_NUMBER, _HOOK_PRIORITY = 1, 2
+_RULE_TABLE, _RULE_CHAIN, _RULE_EXPRESSIONS = 1, 2, 4
+_SET_TABLE, _SET_NAME, _SET_FLAGS, _SET_KEY_TYPE, _SET_KEY_LENGTH = 1, 2, 3, 4, 5
+_SET_DATA_TYPE, _SET_DATA_LENGTH, _SET_DESCRIPTION, _SET_ID = 6, 7, 9, 10
+_DESCRIPTION_SIZE = 1
+_MAP, _TIMEOUT, _EVALUATED = 0x8, 0x10, 0x20
+_VERDICT_TYPE = 0xFFFFFF00
+_LIST_TABLE, _LIST_SET, _LIST_ELEMENTS = 1, 2, 3
+_KEY, _DATA, _EXPIRATION, _USERDATA, _EXPRESSION = 1, 2, 5, 6, 7
+_VALUE, _VERDICT = 1, 2
+_VERDICT_CODE, _VERDICT_CHAIN = 1, 2
+LIST_ELEMENT: Final = 1
+_EXPRESSION_NAME, _EXPRESSION_DATA = 1, 2
+_COUNTER_BYTES, _COUNTER_PACKETS = 1, 2
+_GENERATION_ID = 1
+_COMMENT = 0  # in user data: the comment that nft shows
+
+
+class Type(Enum):
+    """What a field of a key is: nft's number of the type, and its size in bytes."""
+
+    IPV4 = (7, 4)
+    IPV6 = (8, 16)
+    PROTOCOL = (12, 1)
+    PORT = (13, 2)
+    MARK = (19, 4)
+    DIRECTION = (27, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Set:
+    """A set or map; data: () a set, None a map to verdicts.
+
+    learning: elements are added by packets, each for a time, `size` at most.
+    """
+
+    name: str
+    key: tuple[Type, ...]
+    data: tuple[Type, ...] | None = ()
+    learning: bool = False
+    size: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """One element; chain: where a verdict goes to. Counters and expiration are the kernel's.
+
+    counted: packets and bytes that match are counted.
+    """
+
+    key: bytes
+    data: bytes = b""
+    chain: str = ""
+    comment: str = ""
+    counted: bool = False
+    packets: int = 0
+    octets: int = 0
+    expiration_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One step of a transaction; what: for whoever reads why it was refused."""
+
+    kind: int
+    flags: int
+    body: bytes
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table; everything else is said in terms of it."""
+
+    family: int
+    name: str
+
+    def __str__(self) -> str:
+        """Return it as nft writes it."""
+        return f"{'ip6' if self.family == IP6 else 'ip'} {self.name}"
+
+    def create(self, comment: str) -> Message:
+        """Make the table; one that is there is left as it is."""
+        body = nl.text(_TABLE_NAME, self.name) + _comment(_TABLE_USERDATA, comment)
+        return self._message(NEW_TABLE, CREATE, body, f"make table {self}")
+
+    def delete(self) -> Message:
+        """Remove the table with all that is in it."""
+        return self._message(
+            DELETE_TABLE, 0, nl.text(_TABLE_NAME, self.name), f"remove table {self}"
+        )
+
+    def get(self) -> bytes:
+        """Return the body of a request for the table."""
+        return header(self.family) + nl.text(_TABLE_NAME, self.name)
+
+    def chain(self, name: str) -> Message:
+        """Make a chain that others go to."""
+        body = nl.text(_CHAIN_TABLE, self.name) + nl.text(_CHAIN_NAME, name)
+        return self._message(NEW_CHAIN, CREATE, body, f"make chain {name} in {self}")
+
+    def base_chain(self, name: str, kind: str, hook: int, priority: int) -> Message:
+        """Make a chain that packets come to; kind: filter or nat."""
+        body = nl.text(_CHAIN_TABLE, self.name) + nl.text(_CHAIN_NAME, name)
+        body += nl.nested(
+            _CHAIN_HOOK,
+            nl.be32(_HOOK_NUMBER, hook),
+            nl.be32(_HOOK_PRIORITY, priority & 0xFFFFFFFF),
+        )
+        body += nl.text(_CHAIN_TYPE, kind)
+        return self._message(NEW_CHAIN, CREATE, body, f"make chain {name} in {self}")
+
+    def delete_chain(self, name: str) -> Message:
+        """Remove a chain with its rules; nothing may go to it any more."""
+        body = nl.text(_CHAIN_TABLE, self.name) + nl.text(_CHAIN_NAME, name)
+        return self._message(DELETE_CHAIN, 0, body, f"remove chain {name} from {self}")
+
+    def rule(self, chain: str, expressions: Sequence[bytes]) -> Message:
+        """Append a rule."""
+        body = nl.text(_RULE_TABLE, self.name) + nl.text(_RULE_CHAIN, chain)
+        body += nl.nested(_RULE_EXPRESSIONS, *expressions)
+        return self._message(NEW_RULE, CREATE | APPEND, body, f"add a rule to {chain} in {self}")
+
+    def clear(self, chain: str) -> Message:
+        """Remove all rules of a chain."""
+        body = nl.text(_RULE_TABLE, self.name) + nl.text(_RULE_CHAIN, chain)
+        return self._message(DELETE_RULE, 0, body, f"clear chain {chain} in {self}")
+
+    def set(self, described: Set, number: int) -> Message:
+        """Make a set; number: another one for each set of a transaction."""
+        flags = (_MAP if described.data != () else 0) | (
+            _TIMEOUT | _EVALUATED if described.learning else 0
+        )
+        body = nl.text(_SET_TABLE, self.name) + nl.text(_SET_NAME, described.name)
+        body += nl.be32(_SET_FLAGS, flags)
+        body += nl.be32(_SET_KEY_TYPE, _type(described.key))
+        body += nl.be32(_SET_KEY_LENGTH, _size(described.key))
+        if described.data is None:
+            body += nl.be32(_SET_DATA_TYPE, _VERDICT_TYPE)
+        elif described.data:
+            body += nl.be32(_SET_DATA_TYPE, _type(described.data))
+            body += nl.be32(_SET_DATA_LENGTH, _size(described.data))
+        if described.size:
+            body += nl.nested(_SET_DESCRIPTION, nl.be32(_DESCRIPTION_SIZE, described.size))
+        body += nl.be32(_SET_ID, number)
+        return self._message(NEW_SET, CREATE, body, f"make set {described.name} in {self}")
+
+    def delete_set(self, name: str) -> Message:
+        """Remove a set with its elements; no rule may use it any more."""
+        body = nl.text(_SET_TABLE, self.name) + nl.text(_SET_NAME, name)
+        return self._message(DELETE_SET, 0, body, f"remove set {name} from {self}")
+
+    def add(self, name: str, elements: Iterable[Element]) -> list[Message]:
+        """Add elements, in as many messages as they need; one that is there is refused."""
+        return [
+            self._message(
+                NEW_ELEMENTS, CREATE | EXCLUSIVE, body, f"add elements to {name} of {self}"
+            )
+            for body in self._lists(name, map(_encode_element, elements))
+        ]
+
+    def remove(self, name: str, keys: Iterable[bytes]) -> list[Message]:
+        """Remove the elements with these keys; one that is not there is refused."""
+        encoded = (nl.nested(LIST_ELEMENT, nl.nested(_KEY, nl.attribute(_VALUE, k))) for k in keys)
+        return [
+            self._message(DELETE_ELEMENTS, 0, body, f"remove elements from {name} of {self}")
+            for body in self._lists(name, encoded)
+        ]
+
+    def elements(self, name: str) -> bytes:
+        """Return the body of a request for all elements of a set."""
+        return header(self.family) + nl.text(_LIST_TABLE, self.name) + nl.text(_LIST_SET, name)
+
+    def _lists(self, name: str, encoded: Iterable[bytes]) -> Iterator[bytes]:
+        head = nl.text(_LIST_TABLE, self.name) + nl.text(_LIST_SET, name)
+        part: list[bytes] = []
+        size = 0
+        for element in encoded:
+            if size + len(element) > _MAX_LIST_BYTES:
+                yield head + nl.nested(_LIST_ELEMENTS, *part)
+                part, size = [], 0
+            part.append(element)
+            size += len(element)
+        if part:
+            yield head + nl.nested(_LIST_ELEMENTS, *part)
+
+    def _message(self, kind: int, flags: int, body: bytes, what: str) -> Message:
+        return Message(SUBSYSTEM << 8 | kind, flags, header(self.family) + body, what)
+
+
+def header(family: int, resource: int = 0) -> bytes:
+    """Return what stands before the attributes of every message."""
+    return _HEADER.pack(family, 0, resource)
+
+
+def batch_begin(generation: int) -> bytes:
+    """Return the body that begins a transaction, which fails if there was another since."""
+    return header(0, SUBSYSTEM) + nl.be32(_BATCH_GENERATION, generation)
+
+
+def batch_end() -> bytes:
+    """Return the body that ends a transaction."""
+    return header(0, SUBSYSTEM)
+
+
+def joined(*fields: bytes) -> bytes:
+    """Return a key of several fields, each in whole registers of four bytes."""
+    return b"".join(field + bytes(-len(field) % 4) for field in fields)
+
+
+def number(value: int) -> bytes:
+    """Return 32 bits in this machine's order, as registers have marks and what is generated."""
+    return struct.pack("=I", value)
+
+
+def read_number(data: bytes) -> int:
+    """Return 32 bits of a register or map; 0 where there are fewer."""
+    return int(struct.unpack_from("=I", data)[0]) if len(data) >= 4 else 0
+
+
+def value(data: bytes) -> bytes:
+    """Return data as an attribute's content."""
+    return nl.attribute(_VALUE, data)
+
+
+def verdict(code: int, chain: str = "") -> bytes:
+    """Return a verdict as an attribute's content."""
+    target = nl.text(_VERDICT_CHAIN, chain) if chain else b""
+    return nl.nested(_VERDICT, nl.be32(_VERDICT_CODE, code & 0xFFFFFFFF), target)
+
+
+def expression(name: str, *attributes: bytes) -> bytes:
+    """Return an expression as one of a list."""
+    return nl.nested(LIST_ELEMENT, _bare_expression(name, *attributes))
+
+
+def _bare_expression(name: str, *attributes: bytes) -> bytes:
+    return nl.text(_EXPRESSION_NAME, name) + nl.nested(_EXPRESSION_DATA, *attributes)
+
+
+def _type(fields: Sequence[Type]) -> int:
+    found = 0
+    for field in fields:
+        found = found << 6 | field.value[0]
+    return found
+
+
+def _size(fields: Sequence[Type]) -> int:
+    if len(fields) == 1:
+        return fields[0].value[1]
+    return sum(field.value[1] + -field.value[1] % 4 for field in fields)
+
+
+def _comment(kind: int, text: str) -> bytes:
+    """Return user data that is nft's comment."""
+    said = text.encode()[:MAX_COMMENT] + b"\0"
+    return nl.attribute(kind, bytes((_COMMENT, len(said))) + said)
+
+
+def _encode_element(element: Element) -> bytes:
+    parts = nl.nested(_KEY, value(element.key))
+    if element.chain:
+        parts += nl.nested(_DATA, verdict(GOTO, element.chain))
+    elif element.data:
+        parts += nl.nested(_DATA, value(element.data))
+    if element.comment:
+        parts += _comment(_USERDATA, element.comment)
+    if element.counted:
+        parts += nl.nested(_EXPRESSION, _bare_expression("counter"))
+    return nl.nested(LIST_ELEMENT, parts)
+
+
+# --- answers -------------------------------------------------------------------------------------
+
+
+def read_elements(body: bytes) -> Iterator[Element]:
+    """Yield the elements in one answer; what is no element is passed over."""
+    found = nl.values(body[_HEADER.size :]).get(_LIST_ELEMENTS, b"")
+    for kind, data in nl.attributes(found):
+        if kind != LIST_ELEMENT:
+            continue
+        parts = nl.values(data)
+        key = nl.values(parts.get(_KEY, b"")).get(_VALUE, b"")
+        held = nl.values(parts.get(_DATA, b""))
+        target = nl.string(nl.values(held.get(_VERDICT, b"")), _VERDICT_CHAIN)
+        packets, octets = _counter(parts.get(_EXPRESSION, b""))
+        yield Element(
+            key,
+            held.get(_VALUE, b""),
+            target,
+            _read_comment(parts.get(_USERDATA, b"")),
+            _EXPRESSION in parts,
+            packets,
+            octets,
+            int.from_bytes(parts.get(_EXPIRATION, b"")[:8]),
+        )
+
+
+def read_table_comment(body: bytes) -> str:
+    """Return the comment of the table in an answer."""
+    return _read_comment(nl.values(body[_HEADER.size :]).get(_TABLE_USERDATA, b""))
+
+
+def read_generation(body: bytes) -> int:
+    """Return the number of the rule set that is in force."""
+    return int.from_bytes(nl.values(body[_HEADER.size :]).get(_GENERATION_ID, b"")[:4])
+
+
+def _counter(data: bytes) -> tuple[int, int]:
+    parts = nl.values(data)
+    if nl.string(parts, _EXPRESSION_NAME) != "counter":
+        return 0, 0
+    counts = nl.values(parts.get(_EXPRESSION_DATA, b""))
+    packets, octets = counts.get(_COUNTER_PACKETS, b""), counts.get(_COUNTER_BYTES, b"")
+    return int.from_bytes(packets[:8]), int.from_bytes(octets[:8])
+
+
+def _read_comment(data: bytes) -> str:
+    if len(data) < 2 or data[0] != _COMMENT:
+        return ""
+    return data[2 : 2 + data[1]].rstrip(b"\0").decode(errors="replace")
