@@ -75,6 +75,15 @@ def _proxy(_settings: BalancerSettings) -> BalancerBackend:
     return ProxyBackend()
 
 
+def _nftables(_settings: BalancerSettings) -> BalancerBackend:
+    from standfest.adapters.linux.nftables.backend import (  # noqa: PLC0415  only if it is taken
+        NftablesBackend,
+    )
+    from standfest.core.balancer.slots import slots  # noqa: PLC0415
+
+    return NftablesBackend(slots)
+
+
 def _xdp(_settings: BalancerSettings) -> BalancerBackend:
     from standfest.adapters.linux.xdp.backend import XdpBackend  # noqa: PLC0415  only if taken
     from standfest.core.balancer.slots import slots  # noqa: PLC0415
@@ -84,6 +93,7 @@ def _xdp(_settings: BalancerSettings) -> BalancerBackend:
 
 MAKERS: dict[str, Callable[[BalancerSettings], BalancerBackend]] = {
     "ipvs": _ipvs,
+    "nftables": _nftables,
     "xdp": _xdp,
     "proxy": _proxy,
 }
