@@ -168,9 +168,8 @@ class ConstraintReader:
                 name = attribute
                 for number, text in enumerate(groups):
                     name = name.replace(f"%{number}", text)
-                if name not in node.attributes:
-                    continue
-                score = values.score(node.attributes[name], 0)
+                # A node that has no score of this name is not meant (facts: CIB-MODERN.md).
+                score = values.score(node.attributes.get(name, "-INFINITY"), 0)
             scores[node.index] = score
         wanted = _role(rule.get("role") or role)
         self._add(rule, resource, wanted, scores, discovery)

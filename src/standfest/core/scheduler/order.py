@@ -406,8 +406,8 @@ class Spread:
         whole = resource.outermost
         for part in whole.children:
             found = find(part, action.task)
-            if found is None or found.runnable:
-                return  # what goes with a collection is content with any part of it
+            if found is None or found.runnable or part.blocked:
+                return  # what goes with a collection is content with any part that may be there
         for colocation in whole.with_this:
             if colocation.score < INFINITY:
                 continue

@@ -81,13 +81,14 @@ def _remember(resource: Resource, location: Location) -> None:
 
 def _apply(resource: Resource, scores: dict[int, int], discovery: str) -> None:
     table = resource.allowed
+    if discovery and discovery != "always" and resource.discovery is None:
+        resource.discovery = {}
+    # Where its rule holds nowhere, too: a constraint that is exclusive to no node allows none.
+    resource.exclusive |= discovery == "exclusive"
     for index, value in scores.items():
         table[index] = value if table[index] == ABSENT else add_scores(table[index], value)
-        if discovery and discovery != "always":
-            if resource.discovery is None:
-                resource.discovery = {}
+        if discovery and resource.discovery is not None and discovery != "always":
             if discovery == "exclusive":
-                resource.exclusive = True
                 resource.discovery[index] = discovery
             else:
                 resource.discovery.setdefault(index, discovery)

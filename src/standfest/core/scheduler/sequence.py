@@ -90,12 +90,12 @@ def _migration(leaf: Resource, start: Action, moving: set[int]) -> None:
 
 
 def _load(cluster: Cluster, leaves: list[Resource], node: Node) -> None:
-    """Let resources come to a node only when those that leave it have made room."""
+    """Let resources start on a node only when all stops there have made room."""
     leaving = [
         stop
         for leaf in leaves
         if leaf.utilization and (stop := find(leaf, "stop", node)) is not None
-        if stop.node is node and not stop.optional and leaf.assigned is not node
+        if stop.node is node and not stop.optional
     ]
     if not leaving:
         return
@@ -106,7 +106,7 @@ def _load(cluster: Cluster, leaves: list[Resource], node: Node) -> None:
     for stop in leaving:
         order_actions(stop, room, _ORDERED)
     for leaf in leaves:
-        if not leaf.utilization or leaf.assigned is not node or node in leaf.running:
+        if not leaf.utilization or leaf.assigned is not node:
             continue
         for task in ("migrate_to", "start"):
             for action in leaf.by_key.get(f"{leaf.id}_{task}_0", ()):
