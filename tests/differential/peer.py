@@ -35,6 +35,7 @@ INSTANCE = re.compile(r"\* (\w+) +([\w-]+):(\d+) +\((.*?)\)")  # of "Transition 
 ODDITIES = {
     "shuffle": "2.1.5 stops an instance of an anonymous clone and starts another in its place",
     "crowd": "2.1.5 starts two instances of a cloned group on one node",
+    "invalid": "2.1.5 says itself that its transition is invalid, and stops in the middle",
 }
 """What 2.1.5 does differently from its documentation or from 3.0.2: docs/guide/compatibility.md."""
 
@@ -80,7 +81,9 @@ def theirs(text: str) -> Verdict:
             total,
             _ordered(operations, waits),
             _settled(outcome.initial(found)),
-            _oddity(result.stdout, unique, Counter(operations), running),
+            "invalid"
+            if "An invalid transition was produced" in result.stderr
+            else _oddity(result.stdout, unique, Counter(operations), running),
         )
 
 

@@ -52,7 +52,7 @@ def _compare(cluster: Cluster, resource: Resource) -> None:
         standard, provider, kind = record.agent
         recorded = (standard, provider or default_provider(standard), kind)
         if recorded != resource.agent and any(record.agent):
-            _agent_changed(cluster, resource, node, record.agent)
+            _agent_changed(cluster, resource, node)
             continue
         started = max(
             (i for i, e in enumerate(record.entries) if e.task == "stop"),
@@ -70,9 +70,7 @@ def _compare(cluster: Cluster, resource: Resource) -> None:
                 _entry(cluster, resource, node, entry)
 
 
-def _agent_changed(
-    cluster: Cluster, resource: Resource, node: Node, _: tuple[str, str, str]
-) -> None:
+def _agent_changed(cluster: Cluster, resource: Resource, node: Node) -> None:
     stop = make(cluster, resource, "stop", node, optional=False)
     stop.reason = "changed agent"
     resource.other_agent_on.add(node.index)

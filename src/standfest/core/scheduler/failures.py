@@ -88,10 +88,10 @@ def reaction(cluster: Cluster, resource: Resource, entry: Entry) -> OnFail:
     ):
         word = ""
     found = REACTIONS.get(word.lower()) if word else None
-    if found is OnFail.FENCE and not fencing:
-        found = OnFail.STOP
     if entry.task == "stop" and found is OnFail.STOP:
         found = None
+    if found is OnFail.FENCE and not fencing:
+        found = OnFail.STOP
     if found is OnFail.RESTART_CONTAINER and resource.container is None:
         found = OnFail.RESTART
     if found is not None:
@@ -230,8 +230,7 @@ def expired(seen: Observation, entry: Entry) -> bool:
     if entry.status == _NOT_INSTALLED:
         return False  # that does not get better by itself
     if timeout and entry.last_change:
-        ignored = reaction(cluster, resource, entry) is OnFail.BLOCK and entry.failed
-        ignored = ignored or _awaits_fencing(cluster, resource, entry)
+        ignored = _awaits_fencing(cluster, resource, entry)
         if cluster.now >= entry.last_change + timeout and not ignored:
             stale = not _blocking(cluster, resource)
         effective, last = fail_count(cluster, resource, node)

@@ -55,7 +55,7 @@ def fence(cluster: Cluster) -> None:
     _last(cluster, fences, leaves)
     for node in cluster.nodes:
         member = not node.is_remote and not node.is_guest
-        if member and node.online and node.shutdown and not node.unclean:
+        if member and node.online and node.shutdown and not (node.unclean and unclean):
             _shutdown(cluster, node, leaves, fences)
 
 

@@ -83,6 +83,8 @@ def _active(
             if change is not None and cancel is not None:
                 order_actions(cancel, change, int(R.ORDERED))
         return
+    if node.unclean:
+        return  # it is about to be fenced
     start = find(resource, "start", node)
     fresh = (start is not None and not start.optional) or node.index not in recorded
     fresh = fresh or (*key, node.index) in resource.changed_monitors

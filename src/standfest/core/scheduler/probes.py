@@ -12,10 +12,10 @@ R = Relation
 
 def probe(cluster: Cluster, resource: Resource) -> None:
     """Make the probes of a primitive, and the clean-ups of what is known no longer to matter."""
+    _clear(cluster, resource)
     if resource.removed:
         _forget(cluster, resource)
         return
-    _clear(cluster, resource)
     _forget_other_agent(cluster, resource)
     if not cluster.options.enable_startup_probes:
         return
@@ -92,8 +92,8 @@ def _first_of_its_kind(resource: Resource, node: Node) -> bool:
 
 def _clear(cluster: Cluster, resource: Resource) -> None:
     """Clear fail counts that have expired."""
-    for index in sorted(resource.expired):
-        if index < 0:
+    for index in sorted(resource.expired if resource.managed else ()):
+        if index < 0 or not cluster.nodes[index].online or cluster.nodes[index].unclean:
             continue
         node = cluster.nodes[index]
         made = make(cluster, resource, "clear_failcount", node, optional=False)

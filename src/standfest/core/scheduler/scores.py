@@ -203,7 +203,7 @@ def _bound(cluster: Cluster, resource: Resource, role: Role, policy: str, ticket
     # Without the ticket nothing starts; what runs already suffers what loss-policy says.
     lost = not ticket.granted and bool(resource.running)
     promoted = role is Role.PROMOTED
-    if lost and policy == "freeze":
+    if lost and policy == "freeze" and not (promoted and resource.role is not Role.PROMOTED):
         resource.managed = False
         resource.blocked = True
         return

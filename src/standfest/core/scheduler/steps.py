@@ -74,7 +74,7 @@ def _steps(cluster: Cluster, resource: Resource) -> None:
             elif resource.multiple_active == "stop_unexpected":
                 need_stop = True
                 resource.stop_unexpected = True
-    if resource.start_pending and resource.assigned is not None:
+    if resource.start_pending and resource.assigned is not None and resource.managed:
         start = make(cluster, resource, "start", resource.assigned, optional=True)
         start.print_always = True
     need_promote = False
