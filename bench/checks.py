@@ -1,19 +1,19 @@
 """`./dev bench checks`: thousands of TCP checks beside keepalived's, in turn, in the suite's rig.
 
     ./dev bench checks [--runs N] [--seconds S] [--services N] [--fail refuse|timeout]
+                       [--backend NAME]
 
 A director's namespace, servers that accept on 4,000 addresses, a loop of 6 s. keepalived runs with
-its IPVS messages answered by a stub; ours is health, pools and prober as the daemon joins them, and
-a data plane that notes when a server came or went. Processor time and memory of the process that
-checks, rate that the servers see, time from a failure to its removal. Needs root and a C compiler.
+its IPVS messages answered by a stub; ours balances in fact, by the backend named. Processor time
+and memory of the process that checks, rate that the servers see, time from a failure to the line
+that tells of the removal. Needs root and a C compiler.
 """
 
 import argparse
-import gc
 import json
 import os
-import pickle
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -32,11 +32,11 @@ RIG_LIMIT_S = 400
 COME, GONE = 5, 7  # what the rig looks for in the log
 
 
-def rig(product: str, stub: str, words: Sequence[str]) -> dict[str, Any] | None:
+def rig(product: str, stub: str, backend: str, words: Sequence[str]) -> dict[str, Any] | None:
     """Run the rig with a product and return its record."""
     command = [sys.executable, str(RIGS / "checks_rig.py"), "--preload", stub, *words]
     if product == OURS:
-        ours = f"{sys.executable} -m bench.checks balance {{conf}}"
+        ours = f"{sys.executable} -m bench.checks balance {{conf}} {backend}"
         command += ["--cmd", ours, "--name", OURS]
     environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
     done = subprocess.run(
@@ -50,14 +50,14 @@ def rig(product: str, stub: str, words: Sequence[str]) -> dict[str, Any] | None:
     return None
 
 
-def measure(runs: int, stub: str, words: Sequence[str]) -> None:
+def measure(runs: int, stub: str, backend: str, words: Sequence[str]) -> None:
     """Print what both cost, one line a run, and the ratio of the medians."""
     print("| checks | run | CPU % | RSS MiB | checks/s seen (asked) | removed s: median (max) |")
     print("|---|---|---|---|---|---|")
     cpu: dict[str, list[float]] = {PEER: [], OURS: []}
     for run in range(runs):
         for product, found in cpu.items():
-            record = rig(product, stub, words)
+            record = rig(product, stub, backend, words)
             if record is None:
                 continue
             checker = max(record["processes"], key=lambda one: float(one["cpu_pct"]))
@@ -78,39 +78,38 @@ def measure(runs: int, stub: str, words: Sequence[str]) -> None:
 # --- our side: the rig's --cmd --------------------------------------------------------------------
 
 
-def balance(path: str) -> None:
-    """Read the file in this process, and check in a fresh one that has never parsed anything."""
-    from standfest.daemons.director.settings import read_configuration  # noqa: PLC0415
-
-    settings = read_configuration(path).balancer
-    with tempfile.NamedTemporaryFile(delete=False) as stream:
-        pickle.dump(settings, stream, protocol=5)
-    os.execv(sys.executable, [sys.executable, "-m", "bench.checks", "check", stream.name])
-
-
-def check(path: str) -> None:
-    """Check until the end."""
-    from bench.checking import Checking  # noqa: PLC0415  not in the parent
-
-    settings = pickle.loads(Path(path).read_bytes())  # from our own parent
-    Path(path).unlink()
-    checking = Checking(settings, Path(os.environ["NLSTUB_LOG"]), time.monotonic)
-    gc.collect()
-    gc.freeze()
-    checking.run()
+def balance(path: str, backend: str) -> int:
+    """Run the balancer; note in the rig's log when servers come and go, from what it says."""
+    if backend == "xdp":  # it has no NAT
+        text = Path(path).read_text(encoding="ascii").replace("lb_kind NAT", "lb_kind DR")
+        Path(path).write_text(text, encoding="ascii")
+    servers = Path(path).read_text(encoding="ascii").count("real_server ")
+    words = [sys.executable, "-m", "standfest.daemons.balancer.main", path]
+    words += ["--backend", backend, "--name", f"bench-{os.getpid()}"]
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    signal.signal(signal.SIGTERM, lambda number, _frame: process.send_signal(number))
+    assert process.stdout is not None, "it is a pipe"
+    with open(os.environ["NLSTUB_LOG"], "a", buffering=1, encoding="ascii") as log:
+        for line in process.stdout:
+            sys.stdout.write(line)
+            if "Balancing " in line:
+                log.write(f"{time.monotonic():.6f} {COME}\n" * servers)
+            elif "Adding service" in line or "Removing service" in line:
+                log.write(f"{time.monotonic():.6f} {COME if 'Adding' in line else GONE}\n")
+    return process.wait()
 
 
 def main() -> int:
     """Measure and print; exit status 1 when something needed is missing."""
-    if sys.argv[1:2] in (["balance"], ["check"]):
-        (balance if sys.argv[1] == "balance" else check)(sys.argv[2])
-        return 0
+    if sys.argv[1:2] == ["balance"]:
+        return balance(*sys.argv[2:4])
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--seconds", default="30")
     parser.add_argument("--services", default="1000")
+    parser.add_argument("--backend", default="nftables")
     parser.add_argument("--fail", choices=("refuse", "timeout"), default="refuse")
     arguments = parser.parse_args()
     missing = [program for program in ("ip", "keepalived", "cc") if shutil.which(program) is None]
@@ -123,7 +122,7 @@ def main() -> int:
         stub = f"{directory}/nlstub.so"
         source = str(RIGS / "nlstub.c")
         subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", stub, source], check=True)
-        measure(arguments.runs, stub, words)
+        measure(arguments.runs, stub, arguments.backend, words)
     return 0
 
 

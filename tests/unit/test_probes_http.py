@@ -151,7 +151,7 @@ def test_a_chunked_answer_is_put_together() -> None:
             says(b"HTTP/1.0 200 OK\r\n" + b"X: y\r\n" * 20_000),
             "127.0.0.1: headers longer than 65536 bytes",
         ),
-        (resets, "127.0.0.1: the answer to get /: connection reset by peer"),
+        (resets, "127.0.0.1: the answer to GET /: connection reset by peer"),
         (hangs, "127.0.0.1: the answer to GET /: not there within 0.3 s"),
         (
             trickles(b"HTTP/1.0 200 OK\r\n\r\n" + b"x" * 100, 0.02),

@@ -80,7 +80,7 @@ def test_a_server_that_resets_is_bad() -> None:
         connection.sendall(BANNER)
         resets(connection)
 
-    assert check(serve) == (False, "127.0.0.1: the answer to ehlo: connection reset by peer")
+    assert check(serve) == (False, "127.0.0.1: the answer to EHLO: connection reset by peer")
 
 
 def test_every_host_is_greeted() -> None:

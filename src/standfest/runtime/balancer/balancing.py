@@ -35,8 +35,6 @@ RETRY_AFTER: Duration = seconds(5)
 """How long to wait when the kernel has refused a change."""
 COUNT_EVERY: Duration = seconds(1)
 """How often the connections of drained servers are counted."""
-TICK: Duration = milliseconds(10)
-"""Checks that are due within so short a time begin together: one wake-up for all of them."""
 PACE: Duration = milliseconds(100)
 """How often pools are looked at that something is due for."""
 
@@ -143,10 +141,7 @@ class Balancing:
 
     def deadline(self) -> Instant | None:
         """Return when `on_timer` is due."""
-        at = self.health.deadline()
-        if at is not None:
-            at += -at % TICK
-        return earliest(at, self._pools_at, self._retry_at, self._count_at)
+        return earliest(self.health.deadline(), self._pools_at, self._retry_at, self._count_at)
 
     def on_timer(self, now: Instant) -> Effects:
         """Begin probes, let servers rise, count, try again what was refused."""

@@ -103,7 +103,7 @@ class Talk:
         except WireError as error:
             self._fail(error.detail or error.reason)
         except OSError as error:
-            self._fail(f"{self._doing()}: {error.strerror or error}".lower())
+            self._fail(f"{self._phase}: {(error.strerror or str(error)).lower()}")
 
     def _connect(self) -> bool:
         assert self._socket is not None, "it was ready"
@@ -200,9 +200,6 @@ class Talk:
             return
         progress = "" if self._tls is not None and not self._tls.is_open else self._speaker.progress
         self._fail(f"{self._phase}: not there within {limit}" + (progress and f", {progress}"))
-
-    def _doing(self) -> str:
-        return self._phase
 
     def _fail(self, reason: str) -> None:
         self._end(Outcome(False, f"{self._place}: {reason}"))
