@@ -123,3 +123,103 @@ def test_every_line_and_argument_is_keepaliveds(lan: vrrp_lab.Lan, tmp_path: Pat
     theirs = told(lan, "keepalived", tmp_path / "keepalived")
     ours = told(lan, "standfest", tmp_path / "standfest")
     assert ours == theirs
+
+
+RARE = """global_defs {{
+script_user root
+vrrp_notify_fifo {directory}/fifo
+}}
+vrrp_sync_group VG1 {{
+group {{
+VI_1
+VI_3
+}}
+notify_master "{directory}/tell.sh group-master"
+notify_backup "{directory}/tell.sh group-backup"
+notify_fault "{directory}/tell.sh group-fault"
+notify_stop "{directory}/tell.sh group-stop"
+}}
+{instances}"""
+ONE = """vrrp_instance VI_{number} {{
+interface eth0
+version 3
+virtual_router_id 5{number}
+priority {priority}
+advert_int 0.2
+virtual_ipaddress {{
+10.77.0.10{number}/24
+}}
+{lines}
+}}
+"""
+
+
+def rare(directory: Path, *, deleted: bool) -> str:
+    """Return node 1's configuration; deleted: without its second instance."""
+    lines = (
+        f'notify_master_rx_lower_pri "{directory}/tell.sh lower"',
+        f'notify_deleted "{directory}/tell.sh deleted"',
+        "",
+    )
+    instances = [
+        ONE.format(number=number, priority=150, lines=text)
+        for number, text in enumerate(lines, 1)
+        if not (deleted and number == 2)
+    ]
+    return RARE.format(directory=directory, instances="".join(instances))
+
+
+def told_of_rare_things(lan: vrrp_lab.Lan, product: str, directory: Path) -> dict[str, list[str]]:
+    """Return FIFO lines and scripts: a lower router speaks, an instance is removed, the end."""
+    directory.mkdir()
+    script = directory / "tell.sh"
+    script.write_text(SCRIPT.format(directory=directory), encoding="ascii")
+    script.chmod(0o755)
+    os.mkfifo(directory / "fifo", 0o600)
+    reader = os.open(directory / "fifo", os.O_RDWR | os.O_NONBLOCK)
+    lines: list[str] = []
+
+    def is_there(wanted: str) -> bool:
+        with suppress(BlockingIOError):
+            lines.extend(os.read(reader, 65536).decode().splitlines())
+        return any(line.startswith(wanted) for line in lines)
+
+    def expect(wanted: str) -> None:
+        seen = vrrp_lab.until(lambda: is_there(wanted), STEP_S)
+        assert seen, (wanted, lines, lan.first.log())
+
+    lan.first.start(product, rare(directory, deleted=False))
+    for wanted in ('GROUP "VG1" MASTER', 'INSTANCE "VI_2" MASTER'):
+        expect(wanted)
+    port = ("-n", lan.switch, "link", "set", "port2-0")
+    # Ten times as often as node 1, so that it is heard before it hears.
+    lower = ONE.format(number=1, priority=50, lines="").replace("0.2", "0.02")
+    lan.second.start("keepalived", lower)
+    for _ in range(5):  # whoever speaks first when they meet again
+        vrrp_lab.ip(*port, "nomaster")
+        alone = vrrp_lab.until(lambda: lan.second.holds("10.77.0.101"), STEP_S)
+        assert alone, lan.second.log()
+        vrrp_lab.ip(*port, "master", "br0")
+        if vrrp_lab.until(lambda: is_there('INSTANCE "VI_1" MASTER_RX_LOWER_PRI'), 1):
+            break
+    expect('INSTANCE "VI_1" MASTER_RX_LOWER_PRI')
+    lan.second.stop()
+    (lan.first.directory / "director.conf").write_text(rare(directory, deleted=True))
+    lan.first.signal(signal.SIGHUP)
+    expect('INSTANCE "VI_2" DELETED')
+    lan.first.signal(signal.SIGTERM)
+    expect('GROUP "VG1" STOP')
+    lan.first.stop()
+    os.close(reader)
+    scripts = (directory / "told").read_text(encoding="ascii").splitlines()
+    subjects = ('GROUP "VG1"', 'INSTANCE "VI_1"', 'INSTANCE "VI_2"', 'INSTANCE "VI_3"')
+    found = {one: [line for line in lines if line.startswith(one)] for one in subjects}
+    # How often the lower router speaks before it hears us is a matter of milliseconds.
+    found = {one: list(dict.fromkeys(some)) for one, some in found.items()}
+    return found | {"scripts": sorted(set(scripts))}
+
+
+def test_what_is_rarely_told_is_keepaliveds_too(lan: vrrp_lab.Lan, tmp_path: Path) -> None:
+    theirs = told_of_rare_things(lan, "keepalived", tmp_path / "keepalived")
+    ours = told_of_rare_things(lan, "standfest", tmp_path / "standfest")
+    assert ours == theirs

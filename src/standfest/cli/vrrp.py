@@ -52,6 +52,13 @@ def dump(kind: str, name: str) -> None:
     click.echo(_ask(kind, name), nl=False)
 
 
+@command.command()
+@click.option("--name", default="", help="Name of the director, if it was given one.")
+def metrics(name: str) -> None:
+    """Print states and counters in Prometheus' text format."""
+    click.echo(_ask(reports.METRICS, name), nl=False)
+
+
 @command.command("clear-stats")
 @click.option("--name", default="", help="Name of the director, if it was given one.")
 def clear_stats(name: str) -> None:

@@ -247,6 +247,7 @@ class Instance:
         claimed = tuple(address for address in everything if address.ip == ip)
         if not self.is_active or not claimed:
             return []
+        self.counters.claims += 1
         alert = self._warner.about_address(Warned.DUPLICATE_ADDRESS, mac, ip)
         name = self.settings.name
         return [*alert, Announce(name, claimed, 1)] if alert else []

@@ -50,7 +50,10 @@ State = Initialize | Fault | Backup | Active
 
 @dataclass(slots=True)
 class Counters:
-    """What `keepalived.stats` counts for an instance, and refusals by reason."""
+    """What `keepalived.stats` counts for an instance, and refusals by reason.
+
+    claims: answers of somebody else for an address that was ours.
+    """
 
     received: int = 0
     sent: int = 0
@@ -58,4 +61,5 @@ class Counters:
     released_active: int = 0
     priority_zero_received: int = 0
     priority_zero_sent: int = 0
+    claims: int = 0
     refused: dict[str, int] = field(default_factory=dict)

@@ -123,7 +123,7 @@ def _admitted(line: socket.socket) -> bool:
 
 
 def _answer(line: socket.socket, question: str, view: View) -> None:
-    if question not in reports.FILES and question != reports.STATUS:
+    if question not in reports.FILES and question not in (reports.STATUS, reports.METRICS):
         text = json.dumps({"error": f"unknown question {question!r}"})
     else:
         text = reports.render(question, view)

@@ -287,7 +287,7 @@ class Daemon:
         if old.globals.network_namespace != settings.globals.network_namespace:
             self.words.warn("another net_namespace needs a new start: staying here")
         self._instances |= {one.name: one for one in settings.instances}
-        self._notifier = self._new_notifier()
+        self._notifier = self._new_notifier(old)
         if self._helper is not None and helper.concerns(old) != helper.concerns(settings):
             self._stop_helper()
         self._start_helper()
@@ -357,8 +357,15 @@ class Daemon:
             self._helper.close()
             self._helper = None
 
-    def _new_notifier(self) -> Notifier:
-        return Notifier(self.settings, self.words, run=self._run, fifo=self._fifo, mail=self._mail)
+    def _new_notifier(self, before: DirectorSettings | None = None) -> Notifier:
+        return Notifier(
+            self.settings,
+            self.words,
+            run=self._run,
+            fifo=self._fifo,
+            mail=self._mail,
+            before=before,
+        )
 
     def _run(self, key: str, command: Command) -> None:
         if self._helper is not None:
@@ -410,7 +417,7 @@ class Daemon:
                 if self._helper is not None:
                     self._helper.script(name)
             case Alert():
-                self.words.warn(reports.alert_line(effect))
+                self._notifier.alert(effect, reports.alert_line(effect))
             case Dropped():
                 reports.count_dropped(self.refused, effect)
 

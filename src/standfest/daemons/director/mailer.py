@@ -6,6 +6,7 @@ imports what a mail needs. Plain SMTP, as keepalived's users have it configured.
 
 import asyncio
 import json
+import os
 import sys
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
@@ -29,7 +30,7 @@ async def send(letter: dict[str, object]) -> None:
         hostname=str(letter["server"]),
         port=int(str(letter["port"])),
         timeout=float(str(letter["timeout_s"])),
-        local_hostname=str(letter["helo"]) or None,
+        local_hostname=str(letter["helo"]) or os.uname().nodename,
         start_tls=None,
         recipients=recipients,
     )

@@ -16,6 +16,7 @@ from standfest.core.vrrp.states import Active, Backup, Counters
 from standfest.core.vrrp.status import InstanceStatus
 from standfest.core.vrrp.timing import down_interval
 from standfest.daemons.director.datadump import data_text
+from standfest.daemons.director.metrics import metrics_text
 from standfest.daemons.director.network import Facts
 from standfest.model.director import DirectorSettings
 from standfest.model.time import Instant, in_seconds
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from standfest.core.bfd.sessions import SessionStatus
 
 DATA, STATISTICS, CLEAR, JSON, STATUS = "data", "stats", "clear", "json", "status"
+METRICS = "metrics"
 FILES = {DATA: "keepalived.data", STATISTICS: "keepalived.stats", JSON: "keepalived.json"}
 KINDS: dict[int, str] = {
     signal.SIGUSR1: DATA,
@@ -99,6 +101,8 @@ def render(kind: str, view: View) -> str:
             return "".join(_statistics(one.name, view.counted(one)) for one in view.status)
         case "json":
             return json.dumps([_json(one, view) for one in view.status], separators=(",", ":"))
+        case "metrics":
+            return metrics_text(view)
         case _:
             return json.dumps(_status(view))
 
@@ -241,6 +245,7 @@ def _status(view: View) -> dict[str, object]:
                 "faults": list(one.faults),
                 "counters": view.counted(one),
                 "refused": dict(one.counters.refused),
+                "duplicate_address_claims": one.counters.claims,
             }
         )
     groups = [
