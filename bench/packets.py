@@ -1,0 +1,387 @@
+"""`./dev bench packets`: what a packet costs the director, by way, in turn in one set-up.
+
+    ./dev bench packets [--rounds N] [--packets N] [--flows N]
+
+A generator's and a director's network namespace with two cables between them. The generator's
+kernel sends frames of 60 bytes as fast as it can (live frames of BPF_PROG_TEST_RUN), the director
+sends them to its servers, whose driver counts and drops them; all on one processor. So a figure
+has the generator's share in it, as `driver drops` shows; it is taken off in the last column. Plain
+forwarding is the kernel's own, with the program off the interface. Needs root.
+"""
+
+import argparse
+import contextlib
+import ctypes
+import fcntl
+import os
+import socket
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, ip_address
+from pathlib import Path
+
+from standfest.adapters.linux.xdp import maps, programs
+from standfest.adapters.linux.xdp.backend import XdpBackend
+from standfest.adapters.linux.xdp.emitting import lookup, require
+from standfest.adapters.linux.xdp.programs import Mode, Verdict
+from standfest.adapters.linux.xdp.syscall import address, call
+from standfest.core.balancer.slots import slots
+from standfest.model.balancing import Forwarding, Method, Protocol
+from standfest.model.forwarding import (
+    AddDestination,
+    AddService,
+    Change,
+    Destination,
+    DestinationKey,
+    ServiceOptions,
+    SetDestination,
+    service_key,
+)
+from standfest.wire.bpf import DOUBLE, HALF, R0, R1, R6, R7, R8, R10, WORD, Assembler
+from standfest.wire.ipv4 import encode_header
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+CLONE_NEWNET, MNT_DETACH = 0x40000000, 2
+SIOCETHTOOL, ETHTOOL_SGRO = 0x8946, 0x2C
+FRAME_BYTES, SERVERS = 60, 4
+GENERATOR_MAC, DIRECTOR_MAC = bytes.fromhex("0200000000aa"), bytes.fromhex("020000000001")
+CLIENT = IPv4Address("10.9.0.2")
+SETTLE_S = 0.02
+CONTROL_SERVICES = 1000
+
+
+def ip(*words: str) -> None:
+    """Run iproute2."""
+    subprocess.run(("ip", *words), check=True, stdout=subprocess.DEVNULL)
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way of a packet; target: where the generator sends; prepare: called on the director."""
+
+    name: str
+    target: str
+    prepare: Callable[[], None]
+    clear: Callable[[], None]
+
+
+@dataclass
+class Rig:
+    """Both namespaces, the generator's programs and their counters."""
+
+    flows: int
+    tag: str = field(default_factory=lambda: f"sfp{os.getpid()}")
+
+    def build(self) -> None:
+        """Make the namespaces: c0 to eth0 (10.9.0.0/24) and c1 to eth1 (10.8.0.0/24)."""
+        generator, director = self._names()
+        for name in (generator, director):
+            ip("netns", "add", name)
+            ip("-n", name, "link", "set", "lo", "up")
+        for number, network in ((0, 9), (1, 8)):
+            end = ("type", "veth", "peer", "name", f"eth{number}", "netns", director)
+            ip("-n", generator, "link", "add", f"c{number}", *end)
+            mac = (DIRECTOR_MAC[:5] + bytes((number + 1,))).hex(":")  # a new MAC forgets neighbours
+            ip("-n", director, "link", "set", f"eth{number}", "address", mac)
+            ip("-n", generator, "link", "set", f"c{number}", "up")
+            ip("-n", director, "link", "set", f"eth{number}", "up")
+            here = ("address", "add", f"10.{network}.0.1/24", "dev", f"eth{number}")
+            ip("-n", director, *here)
+            for server in range(1, SERVERS + 1):
+                mac = f"02:00:00:00:0{number + 1}:{server:02x}"
+                host = f"10.{network}.0.{10 + server}"
+                ip("-n", director, "neigh", "add", host, "lladdr", mac, "dev", f"eth{number}")
+        for network in (7, 6):  # plain forwarding: out by eth0 and by eth1
+            gateway = f"10.{network + 2}.0.11"
+            ip("-n", director, "route", "add", f"10.{network}.0.0/24", "via", gateway)
+        with self.inside(director):
+            for name in ("ip_forward", "conf/all/send_redirects", "conf/eth0/send_redirects"):
+                value = "1" if name == "ip_forward" else "0"
+                Path(f"/proc/sys/net/ipv4/{name}").write_text(value)
+        with self.inside(generator):
+            self.source = socket.if_nametoindex("c0")
+            self._maps = {
+                "count": maps.create(maps.Shape("count", maps.Kind.PERCPU_ARRAY, 4, 8, 1)),
+                "turn": maps.create(maps.Shape("turn", maps.Kind.ARRAY, 4, 8, 1)),
+            }
+            self.sink = self._load(self._sink())
+            self._links = [
+                programs.attach(self.sink, socket.if_nametoindex(name), Mode.NATIVE)
+                for name in ("c0", "c1")
+            ]
+
+    def clear(self) -> None:
+        """Remove both namespaces."""
+        for name in self._names():
+            with contextlib.suppress(subprocess.CalledProcessError):
+                ip("netns", "delete", name)
+
+    def measure(self, way: Way, packets: int) -> float:
+        """Return how many packets per second arrive."""
+        _, director = self._names()
+        with self.inside(director):
+            way.prepare()
+        frame, generator = self._generator(way.target)
+        try:
+            self._send(generator, frame, 2000)
+            time.sleep(SETTLE_S)
+            self._maps["count"].clear(bytes(4))
+            began = time.perf_counter()
+            self._send(generator, frame, packets)
+            took = time.perf_counter() - began
+            time.sleep(SETTLE_S)
+            counted = self._maps["count"].get(bytes(4)) or b""
+        finally:
+            programs.close(generator)
+            with self.inside(director):
+                way.clear()
+        arrived: int = sum(one for (one,) in struct.iter_unpack("=Q", counted))
+        return arrived / took
+
+    @contextlib.contextmanager
+    def inside(self, name: str) -> Iterator[None]:
+        """Be in a namespace for a while."""
+        home = os.open("/proc/thread-self/ns/net", os.O_RDONLY)
+        there = os.open(f"/run/netns/{name}", os.O_RDONLY)
+        try:
+            if LIBC.setns(there, CLONE_NEWNET) != 0:
+                raise OSError(ctypes.get_errno(), "setns")
+            yield
+        finally:
+            LIBC.setns(home, CLONE_NEWNET)
+            os.close(home)
+            os.close(there)
+
+    def director(self) -> contextlib.AbstractContextManager[None]:
+        """Be on the director for a while."""
+        return self.inside(self._names()[1])
+
+    def _names(self) -> tuple[str, str]:
+        return f"{self.tag}-g", f"{self.tag}-d"
+
+    def _load(self, code: Assembler) -> int:
+        descriptors = {name: one.descriptor for name, one in self._maps.items()}
+        return programs.load(code.assemble().link(descriptors), "sf_bench")
+
+    def _sink(self) -> Assembler:
+        """Count and drop."""
+        code = Assembler()
+        code.store(WORD, R10, -4, 0)
+        lookup(code, "count", -4, "end")
+        code.load(DOUBLE, R1, R0, 0)
+        code.add(R1, 1)
+        code.store(DOUBLE, R0, 0, R1)
+        code.label("end")
+        code.move(R0, Verdict.DROP.value)
+        code.exit()
+        return code
+
+    def _generator(self, target: str) -> tuple[bytes, int]:
+        """Return a frame and the program that writes it anew each time, from the next client port.
+
+        Frames are used again and come back as the director has left them.
+        """
+        header = encode_header(
+            source=CLIENT.packed, destination=IPv4Address(target).packed, ttl=64, tos=0,
+            identification=1, protocol=6, payload_bytes=FRAME_BYTES - 14 - 20 - 6,
+        )  # fmt: skip
+        segment = struct.pack(">HHIIBBHHH", 0, 80, 0, 0, 0x50, 0x10, 1000, 0, 0)
+        frame = DIRECTOR_MAC + GENERATOR_MAC + b"\x08\x00" + header + segment
+        frame = frame.ljust(FRAME_BYTES, b"\0")
+        code = Assembler()
+        code.move(R6, R1)
+        code.load(WORD, R7, R6, 0)
+        code.load(WORD, R8, R6, 4)
+        require(code, FRAME_BYTES, "end")
+        for at in range(0, 56, 4):
+            code.store(WORD, R7, at, struct.unpack_from("=i", frame, at)[0])
+        code.store(WORD, R10, -4, 0)
+        lookup(code, "turn", -4, "end")
+        code.load(DOUBLE, R1, R0, 0)
+        code.add(R1, 1)
+        code.store(DOUBLE, R0, 0, R1)
+        code.bit_and(R1, self.flows - 1)
+        code.store(HALF, R7, 34, R1)
+        code.move(R0, Verdict.TX.value)
+        code.exit()
+        code.label("end")
+        code.move(R0, Verdict.DROP.value)
+        code.exit()
+        return frame, self._load(code)
+
+    def _send(self, generator: int, frame: bytes, count: int) -> None:
+        """Send frames out of c0 as if they had come in there."""
+        with self.inside(self._names()[0]):
+            data = ctypes.create_string_buffer(frame, len(frame))
+            context = ctypes.create_string_buffer(
+                struct.pack("=IIIIII", 0, len(frame), 0, self.source, 0, 0)
+            )
+            asked = struct.pack(
+                "=IIIIQQIIIIQQIII", generator, 0, len(frame), 0, address(data), 0, count, 0, 24, 0,
+                address(context), 0, programs.LIVE_FRAMES, 0, programs.LIVE_BATCH,
+            )  # fmt: skip
+            call(programs.TEST_RUN, asked)
+
+
+def set_gro(device: str, value: int) -> None:
+    """Let a veth receive by NAPI, as cards do, without a program (`ethtool -K DEVICE gro`)."""
+    command = ctypes.create_string_buffer(struct.pack("=II", ETHTOOL_SGRO, value))
+    request = struct.pack("=16sQ16x", device.encode(), ctypes.addressof(command))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as endpoint:
+        fcntl.ioctl(endpoint, SIOCETHTOOL, request)
+
+
+def service(vip: str, network: int, forwarding: Forwarding) -> list[Change]:
+    """Return a service with four servers on a network."""
+    key = service_key(Protocol.TCP, ip_address(vip), 80)
+    changes: list[Change] = [AddService(key, ServiceOptions("mh"))]
+    for number in range(1, SERVERS + 1):
+        name = DestinationKey(ip_address(f"10.{network}.0.{10 + number}"), 80)
+        changes.append(AddDestination(key, name, Destination(Method(forwarding), 1)))
+    return changes
+
+
+def ways(rig: Rig, directory: Path) -> list[Way]:
+    """Return the ways that are compared."""
+    links: list[int] = []
+    backends: list[XdpBackend] = []
+
+    def drop() -> None:
+        links.append(programs.attach(rig.sink, socket.if_nametoindex("eth0"), Mode.NATIVE))
+
+    def pick_up() -> None:
+        programs.detach(links[-1])
+        programs.close(links.pop())
+
+    def balance(mode: Mode) -> Callable[[], None]:
+        def start() -> None:
+            backend = XdpBackend(slots, interfaces=("eth0",), directory=directory, mode=mode)
+            backends.append(backend)
+            backend.apply(
+                [
+                    *service("10.9.0.100", 9, Forwarding.DIRECT),
+                    *service("10.9.0.101", 8, Forwarding.DIRECT),
+                    *service("10.9.0.102", 9, Forwarding.TUNNEL),
+                    *service("10.9.0.103", 8, Forwarding.TUNNEL),
+                ]
+            )
+
+        return start
+
+    def stop() -> None:
+        backends.pop().close(keep=False)
+
+    def stack(value: int) -> Callable[[], None]:
+        return lambda: set_gro("eth0", value)
+
+    native, generic = balance(Mode.NATIVE), balance(Mode.GENERIC)
+
+    def generic_start() -> None:
+        set_gro("eth0", 1)
+        generic()
+
+    def generic_stop() -> None:
+        stop()
+        set_gro("eth0", 0)
+
+    return [
+        Way("driver drops (the generator alone)", "10.7.0.9", drop, pick_up),
+        Way("plain forwarding", "10.7.0.9", stack(1), stack(0)),
+        Way("plain forwarding, other interface", "10.6.0.9", stack(1), stack(0)),
+        Way("xdp DR", "10.9.0.100", native, stop),
+        Way("xdp DR, other interface", "10.9.0.101", native, stop),
+        Way("xdp TUN", "10.9.0.102", native, stop),
+        Way("xdp TUN, other interface", "10.9.0.103", native, stop),
+        Way("xdp DR, generic mode", "10.9.0.100", generic_start, generic_stop),
+        Way("plain forwarding under xdp", "10.7.0.9", native, stop),
+    ]
+
+
+def show(found: dict[str, list[float]]) -> None:
+    """Print the table: rates, ratio to plain forwarding, and time without the generator's."""
+    first, plain, *_ = found
+    alone = 1e9 / max(found[first])
+    print("| way | kpps, median (min to max) | times plain | ns a packet, best, less generator |")
+    print("|---|---|---|---|")
+    for name, rates in found.items():
+        ratios = [rate / base for rate, base in zip(rates, found[plain], strict=True)]
+        middle = statistics.median(rates) / 1e3
+        span = f"{middle:.0f} ({min(rates) / 1e3:.0f} to {max(rates) / 1e3:.0f})"
+        net = 1e9 / max(rates) - alone
+        print(f"| {name} | {span} | {statistics.median(ratios):.2f} | {net:.0f} |")
+
+
+def control(directory: Path) -> None:
+    """Print what it takes to make 1,000 services of 4 servers, to change one weight, to adopt."""
+    keys = [
+        service_key(Protocol.TCP, ip_address(f"10.1.{number >> 8}.{number & 255}"), 80)
+        for number in range(CONTROL_SERVICES)
+    ]
+    names = [DestinationKey(ip_address(f"10.9.0.{11 + n}"), 80) for n in range(SERVERS)]
+    one = Destination(Method(Forwarding.DIRECT), 1)
+    print("\n| scheduler | 1,000 services x 4 servers, ms | one weight, ms | adopting all, ms |")
+    print("|---|---|---|---|")
+    for scheduler in ("wrr", "mh"):
+        backend = XdpBackend(slots, interfaces=("eth0",), directory=directory)
+        changes: list[Change] = []
+        for key in keys:
+            changes.append(AddService(key, ServiceOptions(scheduler)))
+            changes += [AddDestination(key, name, one) for name in names]
+        began = time.perf_counter()
+        backend.apply(changes)
+        applied = time.perf_counter() - began
+        took = []
+        for number, key in enumerate(keys[:50]):
+            value = Destination(Method(Forwarding.DIRECT), 2 + number % 3)
+            began = time.perf_counter()
+            backend.apply([SetDestination(key, names[number % SERVERS], value)])
+            took.append(time.perf_counter() - began)
+        backend.close(keep=True)
+        began = time.perf_counter()
+        backend = XdpBackend(slots, interfaces=("eth0",), directory=directory)
+        adopted = time.perf_counter() - began
+        backend.close(keep=False)
+        weight = f"{statistics.median(took) * 1e3:.2f} (at most {max(took) * 1e3:.1f})"
+        print(f"| {scheduler} | {applied * 1e3:.0f} | {weight} | {adopted * 1e3:.0f} |")
+
+
+def main() -> int:
+    """Measure and print; exit status 1 without root."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--packets", type=int, default=200_000)
+    parser.add_argument("--flows", type=int, default=256, help="a power of two up to 65536")
+    arguments = parser.parse_args()
+    if os.geteuid() != 0:
+        print("bench: needs root (namespaces, bpf(2))", file=sys.stderr)
+        return 1
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    rig = Rig(arguments.flows)
+    with tempfile.TemporaryDirectory(prefix="standfest-bench-") as path:
+        directory = Path(path) / "bpf"
+        try:
+            rig.build()
+            found: dict[str, list[float]] = {}
+            for _ in range(arguments.rounds):
+                for way in ways(rig, directory):
+                    found.setdefault(way.name, []).append(rig.measure(way, arguments.packets))
+            show(found)
+            with rig.director():
+                control(directory)
+        finally:
+            rig.clear()
+            while LIBC.umount2(os.fsencode(directory), MNT_DETACH) == 0:
+                continue
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
