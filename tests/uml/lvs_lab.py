@@ -117,7 +117,8 @@ def prepare_servers(kind: str) -> None:
 # --- real servers --------------------------------------------------------------------------------
 
 
-def _spawn(namespace: str, *words: str) -> subprocess.Popen[bytes]:
+def spawn(namespace: str, *words: str) -> subprocess.Popen[bytes]:
+    """Start a program on a machine, in a session of its own."""
     log = (RUN / f"{namespace}.log").open("ab")
     return subprocess.Popen(
         ["ip", "netns", "exec", namespace, *words],
@@ -146,7 +147,7 @@ def start_smtp(name: str) -> subprocess.Popen[bytes]:
             "rewrite unix - - n - - trivial-rewrite\nanvil unix - - n - 1 anvil\n"
             "proxymap unix - - n - - proxymap\nqmgr unix n - n 300 1 qmgr\n"
         )
-    return _spawn(name, str(POSTFIX_MASTER), "-d", "-c", str(place))
+    return spawn(name, str(POSTFIX_MASTER), "-d", "-c", str(place))
 
 
 def start_imap(name: str) -> subprocess.Popen[bytes]:
@@ -161,7 +162,7 @@ def start_imap(name: str) -> subprocess.Popen[bytes]:
         "passdb {\n driver = static\n args = nopassword=y\n}\n"
         "userdb {\n driver = static\n args = uid=nobody gid=nogroup home=/tmp\n}\n"
     )
-    return _spawn(name, "dovecot", "-F", "-c", str(place / "conf"))
+    return spawn(name, "dovecot", "-F", "-c", str(place / "conf"))
 
 
 def start_web(name: str) -> subprocess.Popen[bytes]:
@@ -175,7 +176,7 @@ def start_web(name: str) -> subprocess.Popen[bytes]:
         f" proxy_temp_path {place}/p;\n fastcgi_temp_path {place}/f;\n uwsgi_temp_path {place}/u;\n"
         f" scgi_temp_path {place}/s;\n server {{\n  listen 80;\n  root {place};\n }}\n}}\n"
     )
-    return _spawn(name, "nginx", "-c", str(place / "conf"))
+    return spawn(name, "nginx", "-c", str(place / "conf"))
 
 
 def start_pop3(name: str) -> subprocess.Popen[bytes]:
@@ -188,7 +189,7 @@ while True:
     with line, contextlib.suppress(OSError):
         line.sendall(b"+OK {name}\\r\\n")
 """
-    return _spawn(name, sys.executable, "-I", "-S", "-c", greeter)
+    return spawn(name, sys.executable, "-I", "-S", "-c", greeter)
 
 
 START = {25: start_smtp, 993: start_imap, 995: start_pop3, 80: start_web}
@@ -234,7 +235,7 @@ def start_director(name: str, kind: str) -> subprocess.Popen[bytes]:
     path = RUN / f"{name}.conf"
     path.write_text(configuration(name, kind))
     words = (sys.executable, "-m", "standfest.daemons.director.main", str(path))
-    return _spawn(name, *words, "--backend", "ipvs")
+    return spawn(name, *words, "--backend", "ipvs")
 
 
 def weights(name: str, address: str, port: int) -> dict[str, int]:

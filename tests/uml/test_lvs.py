@@ -38,6 +38,20 @@ def test_two_directors_carry_mail_and_web_and_each_other(kind: str) -> None:
     print(found)
 
 
+def test_no_open_connection_breaks_while_the_balancer_comes_and_goes() -> None:
+    result = uml.run(
+        [sys.executable, str(HERE / "open_case.py"), "2000"],
+        modules=uml.IPVS_MODULES,
+        memory_mb=1024,
+        environment={"PYTHONPATH": f"{SOURCE}:{HERE.parents[1]}"},
+        timeout_s=300,
+    )
+    assert result.status == 0, result.output[-6000:]
+    found = json.loads(result.output.strip().splitlines()[-1])
+    assert found.pop("open") == 2000
+    assert found == dict.fromkeys(found, 0), found
+
+
 @pytest.mark.skipif(shutil.which("keepalived") is None, reason="keepalived is not installed")
 def test_table_pipe_and_scripts_are_those_of_keepalived() -> None:
     result = uml.run(
