@@ -1,6 +1,7 @@
 """The report's cluster of section 5.3 inside one kernel: directors, servers and a client.
 
-Every machine is a network namespace; two bridges join them. Runs as root in a throw-away guest.
+Every machine is a network namespace; two bridges join them. Runs as root in a throw-away guest, or
+in namespaces of the host that end with it (`tests/netns/test_lvs.py`).
 """
 
 import contextlib
@@ -17,9 +18,9 @@ from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address
 from pathlib import Path
 
-from standfest.adapters.linux.ipvs import IpvsBackend
+from standfest.daemons.balancer.backends import make
 from standfest.lab.services import POSTFIX_MASTER
-from standfest.model.balancing import Protocol
+from standfest.model.balancing import BalancerSettings, Protocol
 from standfest.model.forwarding import service_key
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "load-balancer"
@@ -230,22 +231,22 @@ def configuration(name: str, kind: str) -> str:
     return text.replace(f"    router_id director{number}\n", sync)
 
 
-def start_director(name: str, kind: str) -> subprocess.Popen[bytes]:
+def start_director(name: str, kind: str, backend: str) -> subprocess.Popen[bytes]:
     """Start our director on a machine."""
     path = RUN / f"{name}.conf"
     path.write_text(configuration(name, kind))
     words = (sys.executable, "-m", "standfest.daemons.director.main", str(path))
-    return spawn(name, *words, "--backend", "ipvs")
+    return spawn(name, *words, "--backend", backend)
 
 
-def weights(name: str, address: str, port: int) -> dict[str, int]:
+def weights(name: str, address: str, port: int, backend: str = "ipvs") -> dict[str, int]:
     """Return what a director's kernel forwards to for one service."""
     with inside(name):
-        backend = IpvsBackend()
-    try:
-        table = backend.read()
-    finally:
-        backend.close(keep=True)
+        there = make(backend, BalancerSettings())
+        try:
+            table = there.read()
+        finally:
+            there.close(keep=True)
     service = table.get(service_key(Protocol.TCP, IPv4Address(address), port))
     if service is None:
         return {}

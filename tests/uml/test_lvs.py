@@ -25,7 +25,7 @@ pytestmark = [
 @pytest.mark.parametrize("kind", ["NAT", "DR", "TUN"])
 def test_two_directors_carry_mail_and_web_and_each_other(kind: str) -> None:
     result = uml.run(
-        [sys.executable, str(HERE / "lvs_case.py"), kind],
+        [sys.executable, str(HERE / "lvs_case.py"), kind, "ipvs"],
         modules=uml.IPVS_MODULES,
         memory_mb=768,
         environment={"PYTHONPATH": f"{SOURCE}:{HERE.parents[1]}"},

@@ -1,0 +1,38 @@
+"""The report's chapter 5.3 on this machine's kernel, without IPVS: the nftables backend."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.netns.vrrp_lab import why_not
+
+HERE = Path(__file__).parent
+ROOT = HERE.parents[1]
+why = why_not("dovecot", "nginx", "nft", "openssl", "postfix", "unshare")
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(why), reason=why or "there"),
+]
+INSIDE = 'mount -t tmpfs run /run && mkdir /run/netns && exec "$@"'
+
+
+@pytest.mark.parametrize("kind", ["NAT", "DR"])
+def test_two_directors_carry_mail_and_web_and_each_other(kind: str) -> None:
+    namespaces = ("--net", "--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc")
+    case = ROOT / "tests" / "uml" / "lvs_case.py"
+    result = subprocess.run(
+        [
+            *("unshare", *namespaces, "--", "sh", "-c", INSIDE, "sh"),
+            *(sys.executable, str(case), kind, "nftables"),
+        ],
+        capture_output=True, text=True, timeout=240, check=False,
+        env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    found = json.loads(result.stdout.strip().splitlines()[-1])
+    assert found["outage_s"] < 4.5, found
+    print(found)
