@@ -13,10 +13,9 @@ from standfest.adapters.linux import networkspace
 from standfest.adapters.linux.addressevents import AddressEvents
 from standfest.adapters.linux.rtnetlink import RouteNetlink
 from standfest.core.health.effects import AbandonProbe, BeginProbe
-from standfest.daemons.balancer import backends, errands, probing, tidings
+from standfest.daemons.balancer import backends, errands, probing, syncing, tidings
 from standfest.daemons.balancer.control import Control
 from standfest.daemons.balancer.inheritance import Inheritance, load
-from standfest.daemons.balancer.syncing import Synchroniser
 from standfest.daemons.director import helper
 from standfest.daemons.director.words import Words
 from standfest.daemons.process import die_with_parent, name_process
@@ -61,7 +60,7 @@ class Daemon:
         self._loop = Loop(self._deadline, self._on_timer)
         self.machine = Balancing(self._assignment)
         self._prober = probing.make(self._loop, self._on_outcome, self._assignment)
-        self._synchroniser = Synchroniser(self.backend, self.words)
+        self._synchroniser = syncing.make(self.backend, self._loop, self.words)
         self._helper: helper.Line | None = None
         self._known: dict[str, int] = {}
         self._ledger: Ledger | None = None
@@ -131,7 +130,10 @@ class Daemon:
 
     def _deadline(self) -> Instant | None:
         return earliest(
-            self.machine.deadline(), self._prober.deadline(), self._addresses_at
+            self.machine.deadline(),
+            self._prober.deadline(),
+            self._addresses_at,
+            self._synchroniser.deadline(),
         )  # fmt: skip
 
     def _on_timer(self) -> None:
@@ -142,6 +144,9 @@ class Daemon:
         at = self.machine.deadline()
         if at is not None and at <= now:
             self._perform(self.machine.on_timer(now))
+        at = self._synchroniser.deadline()
+        if at is not None and at <= now:
+            self._synchroniser.on_timer(now)
         if self._addresses_at is not None and self._addresses_at <= now:
             self._look_for_addresses()
 

@@ -1,18 +1,38 @@
-"""Connection sync: tells the kernel to copy connections to the partner, or from it."""
+"""Connection sync: the kernel's own daemons (IPVS), or copies of its connection tracking."""
 
-from typing import Protocol
+import os
+from typing import TYPE_CHECKING, Protocol
 
 from standfest.daemons.director.words import Words
 from standfest.model.balancing import SyncDaemon
 from standfest.model.errors import OperationError
+from standfest.model.flows import Flow
+from standfest.model.time import Instant
 from standfest.runtime.balancer.effects import Synchronise
+from standfest.runtime.loop import Loop
 from standfest.wire.ipvs import BACKUP, MASTER, Daemon
+
+if TYPE_CHECKING:
+    from standfest.daemons.balancer.flowsync import FlowSync
 
 NAMES = {MASTER: "sending", BACKUP: "receiving"}
 
 
+class Synchroniser(Protocol):
+    """Copies connections as it is told."""
+
+    def set(self, wanted: Synchronise, settings: SyncDaemon | None) -> None:
+        """Send, receive, both, or neither."""
+
+    def deadline(self) -> Instant | None:
+        """Return when `on_timer` is due."""
+
+    def on_timer(self, now: Instant) -> None:
+        """Do what is due."""
+
+
 class Copier(Protocol):
-    """The part of a backend that copies connections."""
+    """A backend whose kernel copies connections by itself."""
 
     def daemons(self) -> list[Daemon]:
         """Return the sync daemons that run."""
@@ -24,40 +44,133 @@ class Copier(Protocol):
         """End one of the two."""
 
 
-class Synchroniser:
-    """Runs as many of the two directions as are wanted."""
+class Marker(Protocol):
+    """A backend whose connections are those of the kernel's connection tracking."""
 
-    def __init__(self, backend: object, words: Words) -> None:
+    def is_ours(self, flow: Flow) -> bool:
+        """Return whether it has balanced a connection."""
+
+    def mark_of(self, flow: Flow) -> int:
+        """Return the mark of a connection's server here, 0: there is none."""
+
+
+def make(backend: object, loop: Loop, words: Words) -> Synchroniser:
+    """Return what copies connections for a backend."""
+    if hasattr(backend, "start_sync"):
+        return KernelDaemons(backend, words)  # type: ignore[arg-type]
+    if hasattr(backend, "mark_of"):
+        return FlowCopies(backend, loop, words)  # type: ignore[arg-type]
+    return Nobody(words)
+
+
+class Nobody:
+    """For backends that cannot."""
+
+    def __init__(self, words: Words) -> None:
         self._words = words
-        self._copier: Copier | None = backend if hasattr(backend, "start_sync") else None  # type: ignore[assignment]
+
+    def set(self, wanted: Synchronise, settings: SyncDaemon | None) -> None:
+        """Say that nothing is copied."""
+        if settings is not None and (wanted.sends or wanted.receives):
+            self._words.warn("this backend copies no connections: lvs_sync_daemon is ignored")
+
+    def deadline(self) -> Instant | None:
+        """Return None: nothing is ever due."""
+        return None
+
+    def on_timer(self, now: Instant) -> None:
+        """Do nothing."""
+
+
+class KernelDaemons(Nobody):
+    """Runs as many of the kernel's two directions as are wanted."""
+
+    def __init__(self, copier: Copier, words: Words) -> None:
+        super().__init__(words)
+        self._copier = copier
 
     def set(self, wanted: Synchronise, settings: SyncDaemon | None) -> None:
         """Start what is missing before stopping what is too much: no connection falls between."""
-        if self._copier is None:
-            if wanted.sends or wanted.receives:
-                self._words.warn("this backend copies no connections: lvs_sync_daemon is ignored")
-            return
         try:
-            self._set(self._copier, wanted, settings)
+            running = {daemon.state: daemon for daemon in self._copier.daemons()}
+            states = {MASTER: wanted.sends, BACKUP: wanted.receives}
+            for state, is_wanted in states.items():
+                if is_wanted and settings is not None:
+                    self._start(state, settings, wanted.id or 0, running.get(state))
+            for state, is_wanted in states.items():
+                if not is_wanted and state in running:
+                    self._copier.stop_sync(state)
+                    self._words.say(f"Connection sync: no longer {NAMES[state]}")
         except OperationError as error:
             self._words.warn(str(error))
 
-    def _set(self, copier: Copier, wanted: Synchronise, settings: SyncDaemon | None) -> None:
-        running = {daemon.state: daemon for daemon in copier.daemons()}
-        states = {MASTER: wanted.sends, BACKUP: wanted.receives}
-        for state, is_wanted in states.items():
-            there = running.get(state)
-            if is_wanted and settings is not None:
-                number = wanted.id or 0
-                if there == Daemon(state, settings.interface, number):
-                    continue
-                if there is not None:
-                    copier.stop_sync(state)
-                copier.start_sync(state, settings, number)
-                self._words.say(
-                    f"Connection sync: {NAMES[state]} on {settings.interface}, id {number}"
-                )
-        for state, is_wanted in states.items():
-            if not is_wanted and state in running:
-                copier.stop_sync(state)
-                self._words.say(f"Connection sync: no longer {NAMES[state]}")
+    def _start(self, state: int, settings: SyncDaemon, number: int, there: Daemon | None) -> None:
+        if there == Daemon(state, settings.interface, number):
+            return
+        if there is not None:
+            self._copier.stop_sync(state)
+        self._copier.start_sync(state, settings, number)
+        where = f"{settings.interface}, id {number}"
+        self._words.say(f"Connection sync: {NAMES[state]} on {where}")
+
+
+class FlowCopies(Nobody):
+    """Tells of our connections while we are active, and takes the partner's in while we are not."""
+
+    def __init__(self, marker: Marker, loop: Loop, words: Words) -> None:
+        super().__init__(words)
+        self._marker, self._loop = marker, loop
+        self._settings: SyncDaemon | None = None
+        self._flows: FlowSync | None = None
+
+    def set(self, wanted: Synchronise, settings: SyncDaemon | None) -> None:
+        """Begin, change roles, or end."""
+        if settings != self._settings or not (wanted.sends or wanted.receives):
+            self._close()
+        self._settings = settings
+        if settings is None or not (wanted.sends or wanted.receives):
+            return
+        if wanted.sends and wanted.receives:
+            self._words.warn("lvs_sync_daemon without an instance copies nothing with this backend")
+            return
+        try:
+            self._begin(settings)
+        except OperationError as error:
+            self._words.warn(str(error))
+            return
+        assert self._flows is not None
+        if wanted.sends:
+            self._flows.become_active()
+        else:
+            self._flows.become_passive()
+        role = NAMES[MASTER] if wanted.sends else NAMES[BACKUP]
+        self._words.say(f"Connection sync: {role} on {settings.interface}, port {settings.port}")
+
+    def deadline(self) -> Instant | None:
+        """Return when `on_timer` is due."""
+        return self._flows.deadline() if self._flows is not None else None
+
+    def on_timer(self, now: Instant) -> None:
+        """Tell what is due, forget what has ended."""
+        if self._flows is not None:
+            self._flows.on_timer(now)
+
+    def _begin(self, settings: SyncDaemon) -> None:
+        if self._flows is not None:
+            return
+        from standfest.daemons.balancer.flowsync import FlowSync, open_path  # noqa: PLC0415  rare
+
+        path = open_path(settings.interface, settings.port, settings.group, settings.ttl)
+        self._flows = FlowSync(
+            self._loop,
+            path,
+            incarnation=int.from_bytes(os.urandom(4)),
+            is_ours=self._marker.is_ours,
+            mark_of=self._marker.mark_of,
+            say=self._words.say,
+        )
+
+    def _close(self) -> None:
+        if self._flows is not None:
+            self._flows.close()
+            self._flows = None
