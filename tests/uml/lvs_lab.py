@@ -107,10 +107,8 @@ def prepare_servers(kind: str) -> None:
         set_kernel(name, all__arp_ignore=1, all__arp_announce=2, all__rp_filter=0)
         set_kernel(name, default__rp_filter=0, eth0__rp_filter=0, eth1__rp_filter=0)
         batch(name, f"addr replace 123.123.123.{number}/24 dev eth0", "link set eth0 up")
-        device = "tunl0"  # every machine has one, without an address, where the module is loaded
-        if kind == "DR":
-            device = "direct"
-            batch(name, "link add direct type dummy")
+        # Every machine has a tunl0, without an address, where the module is loaded.
+        device = "lo" if kind == "DR" else "tunl0"
         batch(name, f"link set {device} up", f"addr add {address}/32 dev {device}")
         set_kernel(name, **{f"{device}__rp_filter": 0})
 

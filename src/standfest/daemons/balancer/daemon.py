@@ -70,10 +70,9 @@ class Daemon:
         self._control = Control(self._loop, inheritance.listener, self)
 
     def run(self) -> None:
-        """Balance until SIGTERM."""
-        self._loop.on_signal(signal.SIGTERM, self._stop)
-        self._loop.on_signal(signal.SIGINT, lambda: None)
-        self._loop.on_signal(signal.SIGHUP, lambda: None)
+        """Balance until the supervisor says that it is over."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            self._loop.on_signal(number, lambda: None)  # they mean the supervisor
         self._loop.watch(self._inheritance.news.fileno(), lambda _events: self._on_news())
         self._loop.watch(self._inheritance.states.fileno(), lambda _events: self._on_tidings())
         self._loop.watch(self._events.fileno(), lambda _events: self._on_addresses())
@@ -156,9 +155,14 @@ class Daemon:
     # --- what others say ------------------------------------------------------------------------
 
     def _on_news(self) -> None:
-        file = self._inheritance.read_news()
-        if file is None:
-            return
+        file, ends = self._inheritance.read_news()
+        if ends:
+            self._stop()
+        elif file is not None:
+            self._take_over(file)
+
+    def _take_over(self, file: int) -> None:
+        """Take over another assignment, unless the backend lacks something for it."""
         assignment = load(file)
         os.close(file)
         settings, before = assignment.balancer, self._assignment.balancer

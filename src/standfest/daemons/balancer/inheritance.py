@@ -12,6 +12,10 @@ from standfest.daemons.balancer.tidings import MAX_BYTES, Tiding
 from standfest.runtime.balancer.adoption import Ledger
 from standfest.runtime.balancer.assignment import Assignment
 
+END = b"end"
+"""The supervisor's word for the end. Whoever stops a whole family of processes by a signal means
+the supervisor, which knows the order: first the director, whose addresses lead here."""
+
 
 @dataclass(frozen=True, slots=True)
 class Inheritance:
@@ -36,18 +40,18 @@ class Inheritance:
         sockets = (self.news, self.states, self.listener, self.words)
         return frozenset({0, 1, 2, self.assignment, self.ledger, *(s.fileno() for s in sockets)})
 
-    def read_news(self) -> int | None:
-        """Return the newest assignment that has arrived, a file, or None."""
+    def read_news(self) -> tuple[int | None, bool]:
+        """Return (newest assignment that has arrived, a file, or None; whether to end)."""
         newest: int | None = None
         with contextlib.suppress(BlockingIOError):
             while True:
-                _, files, _, _ = socket.recv_fds(self.news, 64, 1)
+                word, files, _, _ = socket.recv_fds(self.news, 64, 1)
                 if not files:
-                    return newest
+                    return newest, word in (END, b"")
                 if newest is not None:
                     os.close(newest)
                 newest = files[0]
-        return newest
+        return newest, False
 
     def read_ledger(self) -> Ledger:
         """Return what a predecessor has left behind."""

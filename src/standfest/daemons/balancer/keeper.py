@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from standfest.daemons.balancer import tidings
 from standfest.daemons.balancer.descriptors import close_all_but
-from standfest.daemons.balancer.inheritance import Inheritance
+from standfest.daemons.balancer.inheritance import END, Inheritance
 from standfest.daemons.director.words import Words
 from standfest.model.time import Duration, Instant, earliest, milliseconds, seconds
 from standfest.runtime.loop import Loop
@@ -65,7 +65,7 @@ class Keeper:
             os.close(self._assignment)
         self._assignment = file
         if self._pid and not self._has_work():
-            os.kill(self._pid, signal.SIGTERM)  # nothing to balance any more
+            self._news.send(END)  # nothing to balance any more
         elif self._pid:
             socket.send_fds(self._news, [b"assignment"], [file])
         elif self._has_work() and self._restart_at is None:
@@ -78,7 +78,8 @@ class Keeper:
         if not self._pid:
             then()
             return
-        os.kill(self._pid, signal.SIGTERM)
+        with contextlib.suppress(OSError):
+            self._news.send(END)
         self._kill_at = self._loop.now() + END_TIMEOUT
 
     def deadline(self) -> Instant | None:
