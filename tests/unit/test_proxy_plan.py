@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from standfest.core.balancer.difference import difference
+from standfest.daemons.proxy.orders import Orders
 from standfest.daemons.proxy.plan import Plan, staged
 from standfest.model.balancing import Method, Protocol
 from standfest.model.errors import OperationError, WireError
@@ -89,17 +90,21 @@ def test_a_refused_change_leaves_the_table_as_it_was() -> None:
     assert before == two()
 
 
+def become(plan: Plan, table: dict[ServiceKey, Service]) -> tuple[Orders, tuple[int, ...]]:
+    return plan.become(table, plan.table.keys() | table.keys())
+
+
 def test_only_what_changed_is_told_to_the_workers() -> None:
     plan = Plan()
-    orders, fresh = plan.become(two())
+    orders, fresh = become(plan, two())
     assert [serve.place.port for serve in orders.serve] == [80, 25]
     assert fresh == (0, 1)
     table = staged(plan.table, [SetDestination(WEB, ALPHA, to(0)), DeleteDestination(WEB, BETA)])
-    orders, fresh = plan.become(table)
+    orders, fresh = become(plan, table)
     assert [(s.number, [t.weight for t in s.targets]) for s in orders.serve] == [(0, [0])]
     assert orders.drop.servers == (1,)
     assert fresh == ()
-    orders, _ = plan.become({MAIL: table[MAIL]})
+    orders, _ = become(plan, {MAIL: table[MAIL]})
     assert (orders.serve, orders.cease.services, orders.drop.servers) == ((), (0,), (0,))
 
 
@@ -107,16 +112,16 @@ def test_a_number_is_not_used_again_soon() -> None:
     plan = Plan()
     numbers = []
     for _ in range(5):
-        plan.become({WEB: Service(ServiceOptions(), {ALPHA: to(1)})})
+        become(plan, {WEB: Service(ServiceOptions(), {ALPHA: to(1)})})
         numbers.append(plan.servers[WEB, ALPHA])
-        plan.become({})
+        become(plan, {})
     assert numbers == [0, 1, 2, 3, 4]
 
 
 def test_a_successor_has_the_table_with_its_numbers() -> None:
     plan, successor = Plan(), Plan()
-    plan.become({WEB: two()[WEB]})
-    plan.become(two())
+    become(plan, {WEB: two()[WEB]})
+    become(plan, two())
     successor.restore(plan.everything().serve)
     assert successor.table == two()
     assert (successor.services, successor.servers) == (plan.services, plan.servers)

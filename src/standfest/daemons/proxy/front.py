@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from standfest.daemons.proxy import places
 from standfest.daemons.proxy.crew import Crew, Listeners
 from standfest.daemons.proxy.orders import Clients, Drop, Legacy, Orders
-from standfest.daemons.proxy.plan import Plan, staged
+from standfest.daemons.proxy.plan import Plan, staged, touched
 from standfest.daemons.proxy.tally import (
     ACTIVE,
     BYTES_IN,
@@ -55,11 +55,11 @@ class Front:
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Make all changes, or none: then OperationError says why."""
-        table = staged(self.plan.table, changes)
-        fresh = sorted(table.keys() - self.plan.table.keys())
+        table, keys = staged(self.plan.table, changes), touched(changes)
+        fresh = sorted(key for key in keys if key in table and key not in self.plan.table)
         opened = self._open(fresh)
         try:
-            orders, numbers = self.plan.become(table)
+            orders, numbers = self.plan.become(table, keys)
         except OperationError:
             _close(opened)
             raise
@@ -70,8 +70,8 @@ class Front:
         self.listeners.update(opened)
         self._spread(orders)
         self.crew.tell(orders, {self.plan.services[key]: opened[key] for key in fresh})
-        gone = {key: self.listeners.pop(key) for key in self.listeners.keys() - table.keys()}
-        _close(gone)
+        gone = [key for key in keys if key in self.listeners and key not in table]
+        _close({key: self.listeners.pop(key) for key in gone})
         if orders.drop.servers:
             self.on_drop(orders.drop)
 
@@ -182,10 +182,8 @@ class Front:
         workers = len(self.crew.processes)
         if workers == 1:
             return
-        numbers = {serve.number for serve in orders.serve}
-        for key, number in self.plan.services.items():
-            if number not in numbers:
-                continue
+        for serve in orders.serve:
+            key = proxytable.service_key(serve.place)
             options = self.plan.table[key].options
             if options.timeout:
                 mask = proxytable.packed_mask(options, key.family)

@@ -4,7 +4,8 @@ Nothing here touches a socket: a change is judged, turned into a table, and the 
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
+from collections.abc import Set as AbstractSet
 
 from standfest.core.balancer.choosing import SCHEDULERS
 from standfest.daemons.proxy.orders import Cease, Drop, Orders, Serve, Target
@@ -31,9 +32,14 @@ from standfest.wire.proxycontrol import Configure, Place
 MAX_SERVICES = 16_384
 
 
-def staged(table: Table, changes: Iterable[Change]) -> dict[ServiceKey, Service]:
-    """Return the table after the changes; raises OperationError for one that cannot be made."""
-    found = {key: Service(s.options, dict(s.destinations)) for key, s in table.items()}
+def staged(table: Table, changes: Sequence[Change]) -> dict[ServiceKey, Service]:
+    """Return the table after the changes; raises OperationError for one that cannot be made.
+
+    What no change names is the same object afterwards.
+    """
+    found = dict(table)
+    for key in touched(changes) & table.keys():
+        found[key] = Service(table[key].options, dict(table[key].destinations))
     for change in changes:
         match change:
             case AddService(key, options):
@@ -57,6 +63,16 @@ def staged(table: Table, changes: Iterable[Change]) -> dict[ServiceKey, Service]
             case DeleteDestination(key, server):
                 del _servers(found, key, server)[server]
     return found
+
+
+def touched(changes: Sequence[Change]) -> set[ServiceKey]:
+    """Return the services that changes name."""
+    return {
+        change.key
+        if isinstance(change, AddService | SetService | DeleteService)
+        else change.service
+        for change in changes
+    }
 
 
 def _known(table: dict[ServiceKey, Service], key: ServiceKey) -> Service:
@@ -86,6 +102,10 @@ def _judged(key: ServiceKey, options: ServiceOptions) -> ServiceOptions:
     return options
 
 
+def _of(table: Table, key: ServiceKey) -> Collection[DestinationKey]:
+    return table[key].destinations if key in table else ()
+
+
 class Plan:
     """The table, and a number for each of its services and servers."""
 
@@ -97,24 +117,27 @@ class Plan:
         self.next_service = self.next_server = 0
         self.free: deque[int] = deque()
 
-    def become(self, table: dict[ServiceKey, Service]) -> tuple[Orders, tuple[int, ...]]:
+    def become(
+        self, table: dict[ServiceKey, Service], keys: AbstractSet[ServiceKey]
+    ) -> tuple[Orders, tuple[int, ...]]:
         """Make this the table; return what workers must know, and the servers that are new.
 
-        Raises OperationError when there are too many, with everything as it was.
+        keys: of the services that may differ: a change of one costs nothing for all others. Raises
+        OperationError when there are too many, with everything as it was.
         """
-        wanted = {
-            (key, server) for key, service in table.items() for server in service.destinations
-        }
-        if len(wanted) > MAX_SERVERS or len(table) > MAX_SERVICES:
+        before = {(key, server) for key in keys for server in _of(self.table, key)}
+        after = {(key, server) for key in keys for server in _of(table, key)}
+        servers = len(self.servers) - len(before) + len(after)
+        if servers > MAX_SERVERS or len(table) > MAX_SERVICES:
             raise OperationError(
-                f"{len(table)} services with {len(wanted)} servers; "
+                f"{len(table)} services with {servers} servers; "
                 f"expected at most {MAX_SERVICES} with {MAX_SERVERS}"
             )
-        changed = [key for key in sorted(table) if self.table.get(key) != table[key]]
-        ceased = [self.services.pop(key) for key in sorted(self.services.keys() - table.keys())]
-        dropped = [self.servers.pop(one) for one in sorted(self.servers.keys() - wanted)]
+        changed = [k for k in sorted(keys) if k in table and self.table.get(k) != table[k]]
+        ceased = [self.services.pop(k) for k in sorted(keys & self.table.keys() - table.keys())]
+        dropped = [self.servers.pop(one) for one in sorted(before - after)]
         self.free.extend(dropped)
-        fresh = sorted(wanted - self.servers.keys())
+        fresh = sorted(after - before)
         for one in fresh:
             self.servers[one] = self._new_number()
         for key in changed:
