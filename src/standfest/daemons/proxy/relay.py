@@ -53,7 +53,7 @@ class Relay:
             far.waiting, near.stalled = header, True
             self._flush(far)
         else:
-            self._pump(near, hung=False)
+            self._pump(near, 0)
         if flow.near is not None:
             self._epoll.register(near.fd, TALKS)
 
@@ -70,14 +70,14 @@ class Relay:
         elif end.peer.waiting:
             end.stalled = True
         else:
-            self._pump(end, hung=bool(events & HANGS))
+            self._pump(end, events & HANGS)
 
     def resume(self) -> None:
         """Go on with those who had more to say than one turn holds."""
         ends, self.again = self.again, []
         for end in ends:
             if end.flow.near is not None and not end.ended and not end.peer.waiting:
-                self._pump(end, hung=True)
+                self._pump(end, 1)
 
     def abort(self, flow: Flow) -> None:
         """End a connection with a reset at both ends: nobody shall take half for all."""
@@ -101,13 +101,15 @@ class Relay:
         """Return all connections."""
         return [end.flow for end in self.ends.values() if end.flow.near is end]
 
-    def _pump(self, end: End, *, hung: bool) -> None:
-        """Carry what an end says until it pauses, its peer is full, or its turn is over."""
-        peer, view, cells, cell = end.peer, self._view, self._cells, end.cell
-        receive, send = end.socket.recv_into, peer.socket.send
+    def _pump(self, end: End, hung: int) -> None:
+        """Carry what an end says until it pauses, its peer is full, or its turn is over.
+
+        hung: not 0: it has hung up, so a short read is not the last.
+        """
+        view, peer = self._view, end.peer
         for _ in range(READS):
             try:
-                got = receive(view, BUFFER_BYTES, RECEIVE)
+                got = end.socket.recv_into(view, 0, RECEIVE)
             except BlockingIOError:
                 return
             except OSError:
@@ -116,9 +118,9 @@ class Relay:
             if not got:
                 self._on_silence(end)
                 return
-            cells[cell] += got
+            self._cells[end.cell] += got
             try:
-                sent = send(view[:got], SEND)
+                sent = peer.socket.send(view[:got], SEND)
             except BlockingIOError:
                 sent = 0
             except OSError:
@@ -148,7 +150,7 @@ class Relay:
         peer = end.peer
         if peer.stalled:
             peer.stalled = False
-            self._pump(peer, hung=True)
+            self._pump(peer, 1)
         elif peer.ended:
             self._finish(end)
 
