@@ -13,6 +13,7 @@ from tests.netns.balancing_case import ALL, SCENARIOS, Scenario
 from tests.netns.balancing_lab import Lab, Make
 
 from standfest.adapters.linux.nftables.backend import NftablesBackend
+from standfest.adapters.linux.proxy import ProxyBackend
 from standfest.core.balancer.slots import slots
 from standfest.model.balancing import Forwarding
 from standfest.ports.balancer import BalancerBackend
@@ -23,6 +24,10 @@ pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(SKIP), reason=SKIP)]
 
 def _nftables() -> BalancerBackend:
     return NftablesBackend(slots)
+
+
+def _proxy() -> BalancerBackend:
+    return ProxyBackend()
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,7 @@ class Contender:
 CONTENDERS = (
     Contender("nftables", _nftables, Forwarding.NAT),
     Contender("nftables", _nftables, Forwarding.DIRECT),
+    Contender("proxy", _proxy, Forwarding.NAT, frozenset({"mark", "all-ports", "packets"})),
 )
 assert all(contender.cannot <= ALL for contender in CONTENDERS)
 

@@ -61,7 +61,7 @@ def default_path() -> Path:
     else:
         runtime = os.environ.get("XDG_RUNTIME_DIR")
         directory = Path(runtime, "standfest") if runtime else Path.home() / ".standfest"
-    return directory / f"proxy-{os.stat('/proc/self/ns/net').st_ino}.sock"
+    return directory / f"proxy-{os.stat('/proc/thread-self/ns/net').st_ino}.sock"
 
 
 class ProxyBackend:

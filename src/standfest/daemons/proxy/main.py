@@ -112,7 +112,7 @@ def running_proxy(path: Path) -> socket.socket | None:
 
 def locked(path: Path) -> int:
     """Return a descriptor that holds the right to start here; raises OperationError."""
-    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     until = time.monotonic() + LOCK_S
     while True:
         try:
@@ -138,6 +138,7 @@ def become(given: argparse.Namespace, path: Path, ready: Callable[[str], None], 
             raise OperationError(f"{path}: a proxy listens there; expected --take-over or none")
         proxy.start(path, running)
         proxy.descriptors = []
+        fcntl.flock(lock, fcntl.LOCK_UN)  # a fork may still have a copy of the descriptor
         os.close(lock)
     except (OSError, OperationError) as error:
         ready(str(error))
