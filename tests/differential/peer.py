@@ -35,6 +35,7 @@ INSTANCE = re.compile(r"\* (\w+) +([\w-]+):(\d+) +\((.*?)\)")  # of "Transition 
 ODDITIES = {
     "shuffle": "2.1.5 stops an instance of an anonymous clone and starts another in its place",
     "crowd": "2.1.5 starts two instances of a cloned group on one node",
+    "abort": "2.1.5 ends with a failed assertion of its own",
     "invalid": "2.1.5 says itself that its transition is invalid, and stops in the middle",
 }
 """What 2.1.5 does differently from its documentation or from 3.0.2: docs/guide/compatibility.md."""
@@ -69,6 +70,8 @@ def theirs(text: str) -> Verdict:
         result = subprocess.run(
             [*words, "-t", MOMENT], capture_output=True, timeout=60, text=True, check=False
         )
+        if "fatal assertion" in result.stderr:
+            return Verdict(Counter(), frozenset(), {}, "abort")
         assert graph.is_file(), f"crm_simulate: {result.stderr[-500:]}"
         found = decide(*read(after.read_bytes(), "theirs"), NOW)
         running = outcome.initial(decide(*read(text, "ours"), NOW))
