@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -340,6 +341,17 @@ class Conversation:
             return self._socket.recv(100) == b"still there?"
         except OSError:
             return False
+
+    def echoes(self, data: bytes) -> bool:
+        """Return whether the server sends back all of what it is sent."""
+        self._socket.settimeout(PATIENCE_S)
+        sender = threading.Thread(target=self._socket.sendall, args=(data,))
+        sender.start()
+        missing = len(data)
+        while missing and (part := self._socket.recv(1 << 16)):
+            missing -= len(part)
+        sender.join()
+        return not missing
 
     def close(self) -> None:
         """End it."""

@@ -104,7 +104,11 @@ class NetfilterNetlink:
             if code == errno.ERESTART:
                 raise ChangedError("change the rule set: another program changed it")
             if code and refused is None:
-                where = messages[sequence - first - 1].what if sequence > first else "change"
+                where = (
+                    messages[sequence - first - 1].what
+                    if sequence > first
+                    else "change the rule set"
+                )
                 refused = OperationError(f"{where}: {os.strerror(code)}")
             if sequence == last or (sequence == first and code):
                 break
