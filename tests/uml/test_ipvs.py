@@ -37,3 +37,15 @@ def test_what_a_guest_writes_is_gone_with_it(tmp_path: Path) -> None:
     )
     assert (result.status, result.output.strip()) == (7, "gone")
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(shutil.which("ipvsadm") is None, reason="ipvsadm is not installed")
+def test_command_lines_do_and_show_what_ipvsadm_does_and_shows() -> None:
+    result = uml.run(
+        [sys.executable, str(HERE / "ipvsadm_case.py")],
+        modules=uml.IPVS_MODULES,
+        environment={"PYTHONPATH": str(SOURCE)},
+        timeout_s=150,
+    )
+    assert result.status == 0, result.output
+    assert result.output.strip().splitlines()[-1].strip() == "saved and restored"

@@ -20,6 +20,7 @@ from standfest.model.forwarding import (
     ServiceKey,
     ServiceOptions,
 )
+from standfest.model.ipvstable import ListedConnection, Rates
 from standfest.model.vrrp import Family
 from standfest.wire import netlink as nl
 
@@ -43,6 +44,8 @@ _D_ACTIVE, _D_INACTIVE, _D_PERSISTENT, _D_STATS, _D_AF, _D_STATS64 = 7, 8, 9, 10
 _D_TUN_TYPE, _D_TUN_PORT, _D_TUN_FLAGS = 13, 14, 15
 _M_STATE, _M_IFN, _M_ID, _M_MAXLEN, _M_GROUP, _M_GROUP6, _M_PORT, _M_TTL = range(1, 9)
 _S_CONNECTIONS, _S_IN, _S_OUT, _S_IN_BYTES, _S_OUT_BYTES = range(1, 6)
+_S_RATES = range(6, 11)
+_I_VERSION, _I_SIZE = 1, 2
 
 _PERSISTENT, _HASHED, _ONE_PACKET, _FLAG_1, _FLAG_2, _FLAG_3 = 1, 2, 4, 8, 16, 32
 _SCHEDULER_FLAGS = {
@@ -74,6 +77,10 @@ class Daemon:
     state: int
     interface: str
     id: int
+    max_length: int = 0
+    group: IPAddress | None = None
+    port: int = 0
+    ttl: int = 0
 
 
 # --- requests ------------------------------------------------------------------------------------
@@ -236,7 +243,73 @@ def read_daemon(body: bytes) -> Daemon:
     """Return the sync daemon in an answer."""
     found = _inner(body, _CMD_DAEMON)
     state, number = nl.number(found, _M_STATE), nl.number(found, _M_ID)
-    return Daemon(state, nl.string(found, _M_IFN), number)
+    group: IPAddress | None = None
+    for kind, size in ((_M_GROUP, 4), (_M_GROUP6, 16)):
+        if len(found.get(kind, b"")) == size:
+            group = ip_address(found[kind])
+    return Daemon(
+        state,
+        nl.string(found, _M_IFN),
+        number,
+        nl.number(found, _M_MAXLEN),
+        group,
+        nl.number(found, _M_PORT),
+        nl.number(found, _M_TTL),
+    )
+
+
+def read_service_counters(body: bytes) -> tuple[Counters, Rates]:
+    """Return what a service has carried, and carries a second."""
+    found = _inner(body, _CMD_SERVICE)
+    stats = nl.values(found.get(_STATS64) or found.get(_STATS, b""))
+    return _counters(found), _rates(stats)
+
+
+def read_destination_rates(body: bytes) -> tuple[Rates, int]:
+    """Return what a server carries a second, and how many clients are remembered for it."""
+    found = _inner(body, _CMD_DEST)
+    stats = nl.values(found.get(_D_STATS64) or found.get(_D_STATS, b""))
+    return _rates(stats), nl.number(found, _D_PERSISTENT)
+
+
+def read_info(body: bytes) -> tuple[int, int]:
+    """Return IPVS's version (a byte for each of three numbers) and the size of its table."""
+    found = nl.values(body)
+    return nl.number(found, _I_VERSION), nl.number(found, _I_SIZE)
+
+
+def read_timeouts(body: bytes) -> tuple[int, int, int]:
+    """Return the timeouts of TCP, TCP after FIN, and UDP, in seconds."""
+    found = nl.values(body)
+    tcp, fin, udp = (nl.number(found, kind) for kind in (_CMD_TCP, _CMD_FIN, _CMD_UDP))
+    return tcp, fin, udp
+
+
+def read_connections(text: str, *, engines: bool = False) -> list[ListedConnection]:
+    """Return the connections in the text of /proc/net/ip_vs_conn; engines: with their data.
+
+    A line that is not understood raises WireError("ipvs-connection").
+    """
+    found = []
+    for line in text.splitlines()[1:]:
+        words = line.split()
+        try:
+            client, virtual, server = (
+                DestinationKey(_hexadecimal(words[at]), int(words[at + 1], 16)) for at in (1, 3, 5)
+            )
+            state, expires = words[7], int(words[8])
+        except (IndexError, ValueError):
+            raise WireError("ipvs-connection", line[:100]) from None
+        engine = " ".join(words[9:]) if engines else ""
+        found.append(ListedConnection(words[0], client, virtual, server, state, expires, engine))
+    return found
+
+
+def _hexadecimal(text: str) -> IPAddress:
+    """Return `7F000001`, or `[2001:...]` without compression, as an address."""
+    if text.startswith("["):
+        return ip_address(text.strip("[]"))
+    return ip_address(int(text, 16)) if len(text) == 8 else ip_address(text)
 
 
 def _inner(body: bytes, kind: int) -> dict[int, bytes]:
@@ -279,6 +352,10 @@ def _read_mask(found: Mapping[int, bytes], family: Family) -> IPv4Address | int 
         length: int = struct.unpack("=I", raw)[0]
         return None if length == 128 else length
     return None if raw == b"\xff" * 4 else IPv4Address(raw)
+
+
+def _rates(stats: dict[int, bytes]) -> Rates:
+    return Rates(*(nl.number(stats, kind) for kind in _S_RATES))
 
 
 def _counters(found: Mapping[int, bytes]) -> Counters:

@@ -18,6 +18,7 @@ from standfest.model.forwarding import (
     SetDestination,
     SetService,
 )
+from standfest.model.ipvstable import ListedServer, ListedService
 from standfest.ports.balancer import Capabilities
 from standfest.wire import ipvs
 
@@ -70,7 +71,7 @@ class IpvsBackend:
     def close(self, *, keep: bool) -> None:
         """Let go of the kernel; keep=False removes every service."""
         if not keep:
-            self._netlink.call(ipvs.FLUSH, b"", "remove all services")
+            self.clear()
         self._netlink.close()
 
     def set_timeouts(self, tcp_s: int, tcp_fin_s: int, udp_s: int) -> None:
@@ -78,6 +79,40 @@ class IpvsBackend:
         self._netlink.call(
             ipvs.SET_CONFIG, ipvs.timeouts(tcp_s, tcp_fin_s, udp_s), "set the timeouts"
         )
+
+    # --- what ipvsadm shows --------------------------------------------------------------------
+
+    def listing(self) -> list[ListedService]:
+        """Return everything with its figures."""
+        found = []
+        for body in self._netlink.dump(ipvs.GET_SERVICE, b"", "read services"):
+            key, options = ipvs.read_service(body)
+            servers = []
+            for one in self._netlink.dump(ipvs.GET_DEST, ipvs.service(key), f"read {key}"):
+                rates, persistent = ipvs.read_destination_rates(one)
+                servers.append(ListedServer(*ipvs.read_destination(one), rates, persistent))
+            counters, own = ipvs.read_service_counters(body)
+            found.append(ListedService(key, options, counters, own, tuple(servers)))
+        return found
+
+    def info(self) -> tuple[int, int]:
+        """Return version and size of the table of connections."""
+        (body,) = self._netlink.call(ipvs.GET_INFO, b"", "ask for the version")
+        return ipvs.read_info(body)
+
+    def timeouts(self) -> tuple[int, int, int]:
+        """Return the timeouts of TCP, TCP after FIN, and UDP, in seconds."""
+        (body,) = self._netlink.call(ipvs.GET_CONFIG, b"", "read the timeouts")
+        return ipvs.read_timeouts(body)
+
+    def zero(self, key: ServiceKey | None) -> None:
+        """Set the counters of a service, or of all, to zero."""
+        body = b"" if key is None else ipvs.service(key)
+        self._netlink.call(ipvs.ZERO, body, f"zero {key}" if key else "zero the counters")
+
+    def clear(self) -> None:
+        """Remove every service."""
+        self._netlink.call(ipvs.FLUSH, b"", "remove all services")
 
     # --- connection sync ------------------------------------------------------------------------
 
