@@ -273,5 +273,5 @@ def test_what_the_backend_lacks_is_said_at_the_start_and_changes_nothing_later(
     place.write(algorithm="lblc", weight=9)
     assert place.daemon is not None
     place.daemon.send_signal(signal.SIGHUP)
-    place.until(lambda: "the old ones stay as they are" in place.log.read_text())
+    place.until(lambda: "cannot be balanced: everything stays as it was" in place.log.read_text())
     assert place.servers_now()["127.0.0.2:8081"]["weight"] == 1

@@ -10,12 +10,14 @@ import os
 import selectors
 import socket
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from standfest.model.errors import OperationError
-from standfest.runtime.balancer.report import Status
 from standfest.runtime.channel import admitted
 from standfest.runtime.loop import Loop
+
+if TYPE_CHECKING:
+    from standfest.runtime.balancer.report import Status  # a supervisor that listens needs no more
 
 NAME = "\0standfest/balancer"
 MAX_REQUEST_BYTES = 1024
@@ -29,7 +31,7 @@ CHUNK_BYTES = 64 * 1024
 class Source(Protocol):
     """Whoever can be asked."""
 
-    def status(self) -> Status:
+    def status(self) -> "Status":
         """Return everything that there is to know."""
 
     def command(self, verb: str, server: str, service: str, seconds_left: float) -> str:

@@ -15,7 +15,7 @@ from standfest.adapters.linux.rtnetlink import RouteNetlink
 from standfest.core.health.effects import AbandonProbe, BeginProbe
 from standfest.daemons.balancer import backends, errands, probing, syncing, tidings
 from standfest.daemons.balancer.control import Control
-from standfest.daemons.balancer.inheritance import Inheritance, load
+from standfest.daemons.balancer.inheritance import REFUSED, TAKEN, Inheritance, load
 from standfest.daemons.director import helper
 from standfest.daemons.director.words import Words
 from standfest.daemons.process import die_with_parent, name_process
@@ -170,8 +170,9 @@ class Daemon:
         if lines:
             for line in lines:
                 self.words.warn(line)
-            self.words.warn("the new services cannot be balanced: the old ones stay as they are")
+            self._inheritance.news.send(REFUSED)
             return
+        self._inheritance.news.send(TAKEN)
         if settings.backend != before.backend and self._inheritance.wanted == suitability.AUTO:
             now = self.backend.name
             self.words.warn(f"another balancer_backend is taken at the next start, now it is {now}")

@@ -1,4 +1,8 @@
-"""What a balancer finds at its birth, and how the director tells it of its virtual routers."""
+"""What a balancer finds at its birth, and how the director tells it of its virtual routers.
+
+The supervisor imports this, too, and every process of a director shares what that imports: types of
+the balancer's are imported only where one of its values is made.
+"""
 
 import contextlib
 import marshal
@@ -7,14 +11,20 @@ import pickle
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from standfest.daemons.balancer.tidings import MAX_BYTES, Tiding
-from standfest.runtime.balancer.adoption import Ledger
-from standfest.runtime.balancer.assignment import Assignment
+
+if TYPE_CHECKING:
+    from standfest.runtime.balancer.adoption import Ledger
+    from standfest.runtime.balancer.assignment import Assignment
 
 END = b"end"
 """The supervisor's word for the end. Whoever stops a whole family of processes by a signal means
 the supervisor, which knows the order: first the director, whose addresses lead here."""
+
+TAKEN, REFUSED = b"taken", b"refused"
+"""What a balancer answers to an assignment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +63,10 @@ class Inheritance:
                 newest = files[0]
         return newest, False
 
-    def read_ledger(self) -> Ledger:
+    def read_ledger(self) -> "Ledger":
         """Return what a predecessor has left behind."""
+        from standfest.runtime.balancer.adoption import Ledger  # noqa: PLC0415  see above
+
         size = os.fstat(self.ledger).st_size
         if not size:
             return Ledger()
@@ -62,7 +74,7 @@ class Inheritance:
         assert isinstance(found, Ledger), "a balancer writes nothing else"
         return found
 
-    def write_ledger(self, ledger: Ledger) -> None:
+    def write_ledger(self, ledger: "Ledger") -> None:
         """Leave something behind, whole or not at all: who dies in between leaves nothing."""
         os.ftruncate(self.ledger, 0)
         os.pwrite(self.ledger, pickle.dumps(ledger, pickle.HIGHEST_PROTOCOL), 0)
@@ -74,8 +86,10 @@ class Inheritance:
                 yield marshal.loads(datagram)  # noqa: S302  from our own family
 
 
-def load(file: int) -> Assignment:
+def load(file: int) -> "Assignment":
     """Return the assignment in a memory file."""
+    from standfest.runtime.balancer.assignment import Assignment  # noqa: PLC0415  see above
+
     found = pickle.loads(os.pread(file, os.fstat(file).st_size, 0))  # noqa: S301  our own fork's
     assert isinstance(found, Assignment), "the reader writes nothing else"
     return found

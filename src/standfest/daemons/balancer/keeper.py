@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from standfest.daemons.balancer import tidings
 from standfest.daemons.balancer.descriptors import close_all_but
-from standfest.daemons.balancer.inheritance import END, Inheritance
+from standfest.daemons.balancer.inheritance import END, TAKEN, Inheritance
 from standfest.daemons.director.words import Words
 from standfest.model.time import Duration, Instant, earliest, milliseconds, seconds
 from standfest.runtime.loop import Loop
@@ -45,6 +45,8 @@ class Keeper:
         self._listen, self._alone, self._on_refused = listen, alone, on_refused
         self.states, self._states = tidings.pair()
         self._news, self._news_end = tidings.pair()
+        loop.watch(self._news.fileno(), lambda _events: self._on_answer())
+        self._offer: tuple[int, Callable[[bool], None]] | None = None
         self._listener: socket.socket | None = None
         self._ledger = os.memfd_create("standfest-ledger", os.MFD_CLOEXEC)
         self._assignment = -1
@@ -56,20 +58,31 @@ class Keeper:
         self._ran = False
         self._on_end: Callable[[], None] | None = None
 
-    def assign(self, file: int) -> None:
-        """Take over a file with an assignment; one that is empty has nothing to balance."""
+    def assign(self, file: int, then: Callable[[bool], None]) -> None:
+        """Offer a file with an assignment; one that is empty has nothing to balance.
+
+        then: called with whether it was taken: a balancer that runs may lack something for it, and
+        goes on with what it has. One that does not run yet says so when it starts (`on_refused`).
+        """
+        assert self._offer is None, "whoever offers waits for the answer"
         if self._on_end is not None:
             os.close(file)
             return
-        if self._assignment >= 0:
-            os.close(self._assignment)
-        self._assignment = file
-        if self._pid and not self._has_work():
-            self._news.send(END)  # nothing to balance any more
-        elif self._pid:
+        if self._pid and os.fstat(file).st_size:
+            self._offer = (file, then)
             socket.send_fds(self._news, [b"assignment"], [file])
+            return
+        self._take(file)
+        if self._pid:
+            self._news.send(END)  # nothing to balance any more
         elif self._has_work() and self._restart_at is None:
             self._start()
+        then(True)
+
+    @property
+    def is_deciding(self) -> bool:
+        """Return whether a balancer has been offered something, and has not answered."""
+        return self._offer is not None
 
     def end(self, then: Callable[[], None]) -> None:
         """End the balancer in good order, then call `then`."""
@@ -93,6 +106,26 @@ class Keeper:
             os.kill(self._pid, signal.SIGKILL)
         if self._restart_at is not None and self._restart_at <= now:
             self._start()
+
+    def _on_answer(self) -> None:
+        with contextlib.suppress(OSError):
+            self._settle(taken=self._news.recv(16) == TAKEN)
+
+    def _settle(self, *, taken: bool) -> None:
+        """Tell whoever has offered an assignment what became of it."""
+        if self._offer is None:
+            return
+        (file, then), self._offer = self._offer, None
+        if taken:
+            self._take(file)
+        else:
+            os.close(file)
+        then(taken)
+
+    def _take(self, file: int) -> None:
+        if self._assignment >= 0:
+            os.close(self._assignment)
+        self._assignment = file
 
     def _has_work(self) -> bool:
         return bool(os.fstat(self._assignment).st_size)
@@ -137,6 +170,7 @@ class Keeper:
             self._on_end()
             return
         self._forget_news()
+        self._settle(taken=True)  # its successor will see
         if not self._has_work():
             return
         code = os.waitstatus_to_exitcode(status)

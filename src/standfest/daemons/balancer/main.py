@@ -14,7 +14,6 @@ from standfest.daemons.balancer.keeper import Keeper
 from standfest.daemons.director import reading, words
 from standfest.daemons.process import name_process, tell_systemd
 from standfest.model.time import Instant
-from standfest.runtime.balancer.suitability import AUTO
 from standfest.runtime.loop import Loop
 
 EXIT_CONFIGURATION = 78  # EX_CONFIG, sysexits.h
@@ -62,7 +61,7 @@ class Supervisor:
         self._loop.watch(self._reading.pidfd, lambda _events: self._on_read())
 
     def _reload(self) -> None:
-        if self._reading is not None:
+        if self._reading is not None or self._keeper.is_deciding:
             self._again = True
             return
         self._words.say("Reloading ...")
@@ -80,14 +79,22 @@ class Supervisor:
                 self._refuse()
                 return
             self._has_read = True
-            self._keeper.assign(assignment)
+            self._keeper.assign(assignment, self._on_assigned)
             tell_systemd("READY=1")
         elif not self._has_read:
             self.exit_status = status
             self._loop.stop()
         else:
             self._words.warn(f"{self._path} cannot be used: everything stays as it was")
-        if self._again:
+        self._reload_again()
+
+    def _on_assigned(self, taken: bool) -> None:
+        if not taken:
+            self._words.warn(f"{self._path} cannot be balanced: everything stays as it was")
+        self._reload_again()
+
+    def _reload_again(self) -> None:
+        if self._again and self._reading is None and not self._keeper.is_deciding:
             self._again = False
             self._reload()
 
@@ -116,7 +123,7 @@ def main() -> None:
     try:
         supervisor = Supervisor(
             os.path.abspath(sys.argv[1]),
-            wanted=options.get("--backend", AUTO),
+            wanted=options.get("--backend", "auto"),
             name=options.get("--name", ""),
         )
         status = supervisor.run()

@@ -101,7 +101,7 @@ class Supervisor:
         """SIGHUP: read the file anew; a second one meanwhile is one more reading afterwards."""
         if self._ending:
             return
-        if self._reading is not None:
+        if self._reading is not None or self._balancer.is_deciding:
             self._again = True
             return
         self._words.say("Reloading ...")
@@ -113,21 +113,34 @@ class Supervisor:
         settings, status = self._reading.result()
         assignment, self._reading = self._reading.assignment, None
         if settings >= 0:
-            self._balancer.assign(assignment)
-            if self._settings >= 0:
-                os.close(self._settings)
-            self._settings = settings
-            if self._pid:
-                socket.send_fds(self._news, [b"settings"], [settings])
-            elif not self._begun and not self._ending:
-                self._begun = True
-                self._ceremonies.startup(reading.load(settings).globals, self._begin)
+            self._balancer.assign(assignment, partial(self._on_assigned, settings))
         elif self._settings < 0:
             self.exit_status = status
             self._loop.stop()
         else:
             self._words.warn(f"{self._path} cannot be used: everything stays as it was")
-        if self._again:
+        self._reload_again()
+
+    def _on_assigned(self, settings: int, taken: bool) -> None:
+        """The balancer has taken its part of the file, or cannot: then nobody takes any of it."""
+        if not taken:
+            os.close(settings)
+            self._words.warn(f"{self._path} cannot be balanced: everything stays as it was")
+            self._reload_again()
+            return
+        if self._settings >= 0:
+            os.close(self._settings)
+        self._settings = settings
+        if self._pid:
+            socket.send_fds(self._news, [b"settings"], [settings])
+        elif not self._begun and not self._ending:
+            self._begun = True
+            self._ceremonies.startup(reading.load(settings).globals, self._begin)
+        self._reload_again()
+
+    def _reload_again(self) -> None:
+        """A SIGHUP that came while another was being answered is one more reading."""
+        if self._again and self._reading is None and not self._balancer.is_deciding:
             self._again = False
             self._reload()
 
