@@ -1,6 +1,7 @@
 """The proxy backend with its real processes, on loopback, for any user."""
 
 import os
+import random
 import socket
 import struct
 import subprocess
@@ -9,7 +10,8 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -57,6 +59,24 @@ def dial() -> Iterator[Dial]:
     """Return a function that connects to a service; all connections are closed afterwards."""
     with ExitStack() as stack:
         yield lambda key: stack.enter_context(connect(key))
+
+
+@contextmanager
+def closing_proxy(path: Path) -> Iterator[ProxyBackend]:
+    """Adopt a proxy that somebody has left, and end it afterwards."""
+    backend = ProxyBackend(path)
+    try:
+        yield backend
+    finally:
+        backend.close(keep=False)
+
+
+def heard(client: socket.socket) -> bytes:
+    """Return a byte, or b"" when none comes in time."""
+    try:
+        return client.recv(1)
+    except TimeoutError:
+        return b""
 
 
 def to(weight: int, upper: int = 0, lower: int = 0) -> Destination:
@@ -544,6 +564,70 @@ def test_only_its_own_user_may_talk_to_the_proxy(tmp_path: Path) -> None:
         assert (tmp_path / "proxy.sock").stat().st_mode & 0o777 == 0o600
 
 
+def test_without_descriptors_clients_wait_and_are_served_when_others_leave(
+    tmp_path: Path, dial: Dial
+) -> None:
+    path, at = tmp_path / "proxy.sock", port()
+    server = Server(named(b"a"))
+    with controller(path, 1, at, server.key.port, limit=64) as control:
+        control.kill()
+    with closing_proxy(path) as backend:
+        # 64 less 16 spare and about 10 of the worker's own: 19 pairs or so.
+        held = [dial(service(at)) for _ in range(40)]
+        time.sleep(0.5)
+        for client in held:
+            client.settimeout(0.02)
+        served = [client for client in held if heard(client) == b"a"]
+        assert 10 <= len(served) <= 25
+        waiting = [client for client in held if client not in served]
+        for client in served:
+            client.close()
+        for client in waiting[:10]:
+            client.settimeout(PATIENCE_S)
+            assert client.recv(1) == b"a"
+        assert backend.describe().workers
+
+
+def test_many_conversations_at_once_arrive_byte_by_byte_as_they_were_said(tmp_path: Path) -> None:
+    chance, web = random.Random(20261126), service(port())
+
+    def mumble(endpoint: socket.socket) -> None:
+        """Echo in pieces, now and then late, so that every buffer on the way fills up."""
+        own = random.Random(endpoint.getpeername()[1])
+        while data := endpoint.recv(own.choice((1, 1000, 70_000, 400_000))):
+            if own.random() < 0.02:
+                time.sleep(own.random() * 0.05)
+            endpoint.sendall(data)
+
+    def converse(seed: int) -> bool:
+        own = random.Random(seed)
+        size = own.choice((0, 1, 5000, 131_072, 131_073, 700_000))
+        said = own.randbytes(20_000_000 if seed % 50 == 0 else size)
+        with connect(web) as client:
+            sender = threading.Thread(target=say, args=(client, said, own.choice((7, 3000, 10**6))))
+            sender.start()
+            time.sleep(own.random() * 0.3)  # what comes back meanwhile piles up
+            back = bytearray()
+            while data := client.recv(own.choice((100, 65_536))):
+                back += data
+            sender.join()
+        return bytes(back) == said
+
+    def say(client: socket.socket, said: bytes, step: int) -> None:
+        step = max(step, len(said) // 500)
+        for start in range(0, len(said), step):
+            client.sendall(said[start : start + step])
+        client.shutdown(socket.SHUT_WR)
+
+    with proxy(tmp_path) as backend, ThreadPoolExecutor(40) as pool:
+        backend.apply(adding(web, ROUND, [Server(mumble), Server(mumble)]))
+        seeds = [50 * chance.randrange(2**32) + number for number in range(200)]
+        assert [
+            s for s, whole in zip(seeds, pool.map(converse, seeds), strict=True) if not whole
+        ] == []
+        assert sum(counters.connections for counters in backend.counters().values()) == 200
+
+
 def test_foreign_bytes_on_the_socket_end_that_connection_and_nothing_else(tmp_path: Path) -> None:
     with proxy(tmp_path) as backend:
         backend.read()
@@ -555,13 +639,15 @@ def test_foreign_bytes_on_the_socket_end_that_connection_and_nothing_else(tmp_pa
 
 
 CONTROLLER = """
-import sys, time
+import resource, sys, time
 from ipaddress import ip_address
 from pathlib import Path
 from standfest.adapters.linux.proxy import ProxyBackend
 from standfest.model.balancing import Method, Protocol
 from standfest.model.forwarding import *
-path, workers, port, *servers = sys.argv[1:]
+path, workers, limit, port, *servers = sys.argv[1:]
+if int(limit):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (int(limit), int(limit)))
 backend = ProxyBackend(Path(path), workers=int(workers))
 key = service_key(Protocol.TCP, ip_address("127.0.0.1"), int(port))
 backend.apply([AddService(key, ServiceOptions("rr"))] + [
@@ -572,8 +658,9 @@ time.sleep(600)
 """
 
 
-def controller(path: Path, workers: int, *numbers: int) -> subprocess.Popen[str]:
-    words = [str(path), str(workers), *map(str, numbers)]
+def controller(path: Path, workers: int, *numbers: int, limit: int = 0) -> subprocess.Popen[str]:
+    """Start a control daemon that adds a service; limit: of descriptors, also the proxy's."""
+    words = [str(path), str(workers), str(limit), *map(str, numbers)]
     process = subprocess.Popen(
         [sys.executable, "-c", CONTROLLER, *words],
         stdout=subprocess.PIPE,

@@ -4,7 +4,10 @@ It knows what the front told it, and goes on without the front. All of its descr
 epoll set; what ended in a round is closed after it, so that no event meets another's descriptor.
 """
 
+import contextlib
 import errno
+import os
+import resource
 import select
 import socket
 import time
@@ -34,6 +37,8 @@ ACCEPTS = 64
 """New connections of one service before others have their turn."""
 MAX_CLIENTS_LEFT = 50_000
 """Persistent clients of a service that a successor is told of."""
+SPARE_DESCRIPTORS = 16
+"""Descriptors that are left for servers of clients that are in; beyond them nobody is accepted."""
 LOOK_EVERY: Duration = seconds(1)
 """How often idle connections are looked for."""
 DIAL_EVERY: Duration = milliseconds(20)
@@ -76,6 +81,7 @@ class Worker:
         self._handlers: dict[int, Callable[[], None]] = {}
         self._limits = DEFAULTS
         self._draining = False
+        self._last_descriptor = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE_DESCRIPTORS
         self._paused_until: Instant | None = None
         self._look_at: Instant = 0
         self._dial_at: Instant = 0
@@ -123,6 +129,9 @@ class Worker:
                     return
                 continue  # this client is gone; accept(2), "Error handling"
             admit(served, client, address)
+            if client.fileno() >= self._last_descriptor:
+                self._pause("nearly all descriptors are in use")
+                return
 
     def _serve(self, served: Served, listener: socket.socket) -> None:
         knock = self._datagrams.on_clients if served.udp else self._accept
@@ -136,7 +145,15 @@ class Worker:
             self._ignore(listener)
 
     def _resume(self) -> None:
-        self._paused_until = None
+        """Accept again, if there are descriptors again: the lowest that is free tells."""
+        with contextlib.suppress(OSError):
+            probe = os.dup(self._epoll.fileno())
+            os.close(probe)
+            if probe < self._last_descriptor:
+                self._paused_until = None
+        if self._paused_until is not None:
+            self._paused_until = self._now + PAUSE
+            return
         for number, listener in self._listeners.items():
             self._serve(self._served[number], listener)
 
