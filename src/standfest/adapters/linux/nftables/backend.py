@@ -1,7 +1,7 @@
 """The nftables backend: NAT and DR by maps of the packet filter. Implements BalancerBackend.
 
 Only tables of our own are touched. Thresholds are kept but not enforced: whoever counts connections
-gives a server that has enough weight 0. Source: docs/adr/0020; facts/DATAPLANE.md section 1.
+gives a server that has enough weight 0. Source: docs/adr/0022; facts/DATAPLANE.md section 1.
 """
 
 from collections import Counter, defaultdict

@@ -4,7 +4,7 @@ Four tables at most, each made when it is first needed: IPv4 and IPv6, for trans
 direct routing (DR). Translation rests on connection tracking, which marks each connection with its
 server's number. Direct routing does without: a learning map remembers who has whose packets, and
 what it takes is copied to the server by way of the kernel's own routes and neighbours.
-All that is configured stands in maps. Source: docs/adr/0020.
+All that is configured stands in maps. Source: docs/adr/0022.
 """
 
 from collections.abc import Iterator, Sequence
