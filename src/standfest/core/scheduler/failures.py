@@ -279,7 +279,8 @@ def banned_by_failures(cluster: Cluster, resource: Resource, node: Node) -> int:
         return 0
     count = 0
     leaves = resource.primitives() if resource.kind is not Kind.GROUP else [resource]
-    for leaf in leaves:
+    # What a container holds fails on its account: it is the container that would have to move.
+    for leaf in [*leaves, *resource.fillers]:
         if node.index in leaf.expired:
             continue  # its count is about to be cleared
         if leaf.kind is Kind.PRIMITIVE:

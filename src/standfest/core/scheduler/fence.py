@@ -118,6 +118,8 @@ def _before_starts(leaves: list[Resource], action: Action) -> None:
     """Start what requires fencing only when all of it is done (rule 10.2 c)."""
     node = action.node
     assert node is not None, "a node is fenced"
+    # What is in a bundle starts with its containers, which fencing its guests waits for.
+    lost = node.unclean or (node.is_guest and not node.in_bundle)
     for leaf in leaves:
         for other in leaf.actions:
             if other.needs is Need.NOTHING or other.node is None:
@@ -125,7 +127,7 @@ def _before_starts(leaves: list[Resource], action: Action) -> None:
             if other.task not in ("start", "promote"):
                 continue
             if other.needs >= Need.FENCING or (
-                node.index not in leaf.known_on and other.task == "start" and node.unclean
+                node.index not in leaf.known_on and other.task == "start" and lost
             ):
                 order_actions(action, other, int(R.ORDERED | R.UNRUNNABLE_FIRST_BLOCKS))
 
