@@ -1,4 +1,4 @@
-"""The report's chapter 5.3 on this machine's kernel, without IPVS: the nftables backend."""
+"""The report's chapter 5.3 on this machine's kernel, without IPVS: nftables and xdp."""
 
 import json
 import os
@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.netns import xdp_bench as bench
 from tests.netns.vrrp_lab import why_not
 
 HERE = Path(__file__).parent
@@ -20,14 +21,25 @@ pytestmark = [
 INSIDE = 'mount -t tmpfs run /run && mkdir /run/netns && exec "$@"'
 
 
-@pytest.mark.parametrize("kind", ["NAT", "DR"])
-def test_two_directors_carry_mail_and_web_and_each_other(kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "backend"),
+    [
+        ("NAT", "nftables"),
+        ("DR", "nftables"),
+        pytest.param(
+            "DR",
+            "xdp",
+            marks=pytest.mark.skipif(bool(bench.why_not()), reason=bench.why_not() or "there"),
+        ),
+    ],
+)
+def test_two_directors_carry_mail_and_web_and_each_other(kind: str, backend: str) -> None:
     namespaces = ("--net", "--mount", "--pid", "--fork", "--kill-child=KILL", "--mount-proc")
     case = ROOT / "tests" / "uml" / "lvs_case.py"
     result = subprocess.run(
         [
             *("unshare", *namespaces, "--", "sh", "-c", INSIDE, "sh"),
-            *(sys.executable, str(case), kind, "nftables"),
+            *(sys.executable, str(case), kind, backend),
         ],
         capture_output=True, text=True, timeout=240, check=False,
         env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"},

@@ -77,10 +77,7 @@ class Lab:
         self._address("director", "eth0")
         with self.inside("switch"):
             # A veth hands over what a program sends only if its other end has one as well.
-            code = Assembler()
-            code.move(R0, Verdict.PASS.value)
-            code.exit()
-            program = programs.load(code.assemble().instructions, "sf_pass")
+            program = passing()
             for name in self.names[2:]:
                 programs.attach(program, socket.if_nametoindex(f"p-{name}"), Mode.NATIVE)
         until(lambda: "tentative" not in self._shown(), "addresses are usable")
@@ -177,6 +174,14 @@ def destination(number: int, family: int) -> DestinationKey:
         f"10.9.0.{10 + number}" if family == 4 else f"fd09::{10 + number}"
     )
     return DestinationKey(address, PORT)
+
+
+def passing() -> int:
+    """Return a program that lets every packet pass."""
+    code = Assembler()
+    code.move(R0, Verdict.PASS.value)
+    code.exit()
+    return programs.load(code.assemble().instructions, "sf_pass")
 
 
 def whole_frames(device: str) -> None:

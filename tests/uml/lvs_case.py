@@ -98,6 +98,8 @@ def main() -> None:
     lab.make_certificate()
     if kind != "NAT":
         lab.prepare_servers(kind)
+    if backend == "xdp":
+        lab.prepare_drivers()
     running = {
         (name, port): lab.START[port](name) for name in lab.SERVERS for port in ports_of(name)
     }

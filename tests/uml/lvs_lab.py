@@ -18,9 +18,11 @@ from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address
 from pathlib import Path
 
+from standfest.daemons.balancer import control
 from standfest.daemons.balancer.backends import make
 from standfest.lab.services import POSTFIX_MASTER
 from standfest.model.balancing import BalancerSettings, Protocol
+from standfest.model.errors import OperationError
 from standfest.model.forwarding import service_key
 
 EXAMPLES = Path(__file__).parents[2] / "examples" / "load-balancer"
@@ -111,6 +113,22 @@ def prepare_servers(kind: str) -> None:
         device = "lo" if kind == "DR" else "tunl0"
         batch(name, f"link set {device} up", f"addr add {address}/32 dev {device}")
         set_kernel(name, **{f"{device}__rp_filter": 0})
+
+
+def prepare_drivers() -> None:
+    """Let cables of this lab carry what XDP programs send, as a network card's driver does."""
+    from tests.netns.xdp_lab import passing, whole_frames
+
+    from standfest.adapters.linux.xdp import programs
+
+    with inside("client"):
+        whole_frames("eth0")
+    program = passing()
+    with inside("net"):
+        for name in (*DIRECTORS, *SERVERS, "client"):
+            for number in (0, 1):
+                index = socket.if_nametoindex(f"{name}-{number}")
+                programs.attach(program, index, programs.Mode.NATIVE)
 
 
 # --- real servers --------------------------------------------------------------------------------
@@ -239,6 +257,8 @@ def start_director(name: str, kind: str, backend: str) -> subprocess.Popen[bytes
 
 def weights(name: str, address: str, port: int, backend: str = "ipvs") -> dict[str, int]:
     """Return what a director's kernel forwards to for one service."""
+    if backend == "xdp":  # its maps are pinned where only the director's own processes see them
+        return _told_weights(name, f"TCP {address}:{port}")
     with inside(name):
         there = make(backend, BalancerSettings())
         try:
@@ -249,6 +269,18 @@ def weights(name: str, address: str, port: int, backend: str = "ipvs") -> dict[s
     if service is None:
         return {}
     return {str(key): value.weight for key, value in service.destinations.items()}
+
+
+def _told_weights(name: str, service: str) -> dict[str, int]:
+    """Return what a director's balancer says that it forwards to."""
+    with inside(name):
+        try:
+            services = control.ask({"verb": "status"})["services"]
+        except OperationError:
+            return {}
+    assert isinstance(services, list), "a status lists services"
+    found = [one for one in services if one["service"] == service]
+    return {s["server"]: s["weight"] for one in found for s in one["servers"] if s["weight"]}
 
 
 def holder(address: str) -> list[str]:
