@@ -464,6 +464,27 @@ def test_a_server_that_is_removed_after_an_upgrade_loses_its_old_connections_too
         until(lambda: backend.describe().draining == 0, "all predecessors have ended")
 
 
+def test_nobody_is_refused_while_one_proxy_takes_over_from_another(tmp_path: Path) -> None:
+    web, over = service(port()), threading.Event()
+
+    def knock() -> list[bytes]:
+        found = []
+        while not over.is_set():
+            found.append(greeting(web))
+        return found
+
+    with proxy(tmp_path) as backend, ThreadPoolExecutor(4) as pool:
+        backend.apply(adding(web, ROUND, abc()))
+        knocking = [pool.submit(knock) for _ in range(4)]
+        for _ in range(5):
+            backend.upgrade()
+            backend.apply([SetService(web, ServiceOptions("wlc"))])
+        over.set()
+        answers = Counter(answer for each in knocking for answer in each.result())
+        assert answers.keys() == {b"a", b"b", b"c"}
+        assert answers.total() > 100
+
+
 def test_a_successor_that_fails_changes_nothing(tmp_path: Path, dial: Dial) -> None:
     web = service(port())
     with proxy(tmp_path) as backend:
