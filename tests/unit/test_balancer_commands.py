@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from standfest.adapters.linux.proxy import ProxyBackend
 from standfest.cli import balance_table
 from standfest.core.balancer.machine import Balancer
 from standfest.daemons.balancer import control
@@ -13,9 +14,13 @@ from standfest.model.balancing import (
     AddressService,
     BalancerSettings,
     Forwarding,
+    GroupService,
+    MarkService,
     Method,
     Persistence,
+    Protocol,
     RealServer,
+    ServiceGroup,
     SyncDaemon,
     VirtualService,
 )
@@ -106,6 +111,34 @@ def test_what_a_backend_lacks_is_said_with_the_alternative() -> None:
         "virtual_server 192.0.2.1 80: ipvs has no IPv6; expected IPv4 addresses",
     )
     assert suitability.lacks("nftables", MODEST, settings()) == ()
+    assert suitability.lacks("nftables", MODEST, settings(flags=("proxy-v2",))) == (
+        "virtual_server 192.0.2.1 80: nftables adds nothing to connections; "
+        "expected no proxy-v2, or --backend proxy",
+    )
+
+
+def test_the_proxy_says_how_services_cannot_be_reached() -> None:
+    able = ProxyBackend().capabilities()
+    group = ServiceGroup("all", marks=(MarkService(7),))
+    wanted = BalancerSettings(
+        services=(
+            VirtualService(AddressService(IPv4Address("192.0.2.1"))),
+            VirtualService(AddressService(IPv4Address("192.0.2.1"), 80), Protocol.SCTP),
+            VirtualService(MarkService(5), Protocol.NONE),
+            VirtualService(GroupService("all")),
+            VirtualService(AddressService(IPv4Address("192.0.2.1"), 25), flags=("proxy-v2",)),
+        ),
+        groups=(group,),
+    )
+    assert suitability.lacks("proxy", able, wanted) == (
+        "virtual_server 192.0.2.1 0: proxy has no service for all ports; expected a port, "
+        "or --backend ipvs",
+        "virtual_server 192.0.2.1 80: proxy has no SCTP; expected TCP or UDP, or --backend ipvs",
+        "virtual_server fwmark 5: proxy sees no packet marks; expected an address, "
+        "or --backend ipvs",
+        "virtual_server group all: proxy sees no packet marks; expected an address, "
+        "or --backend ipvs",
+    )
 
 
 def test_connection_sync_is_asked_of_ipvs_first() -> None:

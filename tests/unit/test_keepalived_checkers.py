@@ -60,6 +60,15 @@ def test_the_backend_and_a_slow_start_are_words_of_ours() -> None:
     ]
 
 
+def test_a_service_may_tell_its_servers_who_the_client_is() -> None:
+    service = "virtual_server 192.0.2.1 25 {\n proxy-v2\n real_server 10.0.0.1 25 {\n}\n}\n"
+    settings = load(service, "k", SETTING)
+    assert settings.balancer.services[0].flags == ("proxy-v2",)
+    assert 'k:2: warning: "proxy-v2" is our own: keepalived does not know it' in [
+        str(one) for one in settings.findings
+    ]
+
+
 def test_what_only_we_know_is_said_to_be_so() -> None:
     block = "IMAP_CHECK {\n tls\n rise 2\n}"
     assert remarks(block) == [

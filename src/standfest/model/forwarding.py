@@ -42,6 +42,10 @@ def service_key(
     return ServiceKey(Family(address.version), protocol.value, address, port)
 
 
+CLIENT_HEADER = "proxy-v2"
+"""The flag of a service whose servers are told who the client is, by the PROXY protocol."""
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceOptions:
     """How a service chooses; timeout: of persistence, seconds, 0 none.

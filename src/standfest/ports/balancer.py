@@ -13,7 +13,8 @@ class Capabilities:
     """What a backend can do on this machine, found by trying.
 
     methods: of NAT, DR and TUN; schedulers: by name; counted: whether schedulers by connections
-    (lc, wlc, ...) are exact.
+    (lc, wlc, ...) are exact. marks, all_ports: services by packet mark, and by every port of an
+    address. client_header: servers may be told who the client is (model.forwarding.CLIENT_HEADER).
     """
 
     methods: frozenset[str]
@@ -22,6 +23,10 @@ class Capabilities:
     persistence: bool
     sync: bool
     counted: bool
+    protocols: frozenset[str] = frozenset({"TCP", "UDP", "SCTP"})
+    marks: bool = True
+    all_ports: bool = True
+    client_header: bool = False
 
 
 class Scheduling(Protocol):

@@ -89,6 +89,10 @@ class ProxyBackend:
             persistence=True,
             sync=False,
             counted=True,
+            protocols=frozenset({"TCP", "UDP"}),
+            marks=False,
+            all_ports=False,
+            client_header=True,
         )
 
     def read(self) -> dict[ServiceKey, Service]:

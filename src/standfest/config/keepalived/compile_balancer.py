@@ -24,9 +24,19 @@ from standfest.model.balancing import (
     TlsSettings,
     VirtualService,
 )
+from standfest.model.forwarding import CLIENT_HEADER
 from standfest.model.vrrp import Family
 
-_FLAGS: Final = ("flag-1", "flag-2", "flag-3", "sh-port", "sh-fallback", "mh-port", "mh-fallback")
+_FLAGS: Final = (
+    "flag-1",
+    "flag-2",
+    "flag-3",
+    "sh-port",
+    "sh-fallback",
+    "mh-port",
+    "mh-fallback",
+    CLIENT_HEADER,
+)
 _MAX_IPVS_WEIGHT: Final = 65_535
 
 

@@ -200,6 +200,7 @@ _SCHEDULER: Final = {
     "sh-fallback": Keyword(FLAG, "... and with another server when one is bad"),
     "mh-port": Keyword(FLAG, "Maglev hashing with ports"),
     "mh-fallback": Keyword(FLAG, "... and with another server when one is bad"),
+    "proxy-v2": Keyword(FLAG, "servers are told who the client is (backend proxy)", since=OURS),
     "ops": Keyword(FLAG, "each datagram for itself"),
     "hashed": Keyword(FLAG, "one entry for each client"),
 }

@@ -9,12 +9,10 @@ from standfest.core.balancer.choosing import Chooser, Count, Server
 from standfest.core.balancer.clients import Binding, Clients
 from standfest.daemons.proxy.orders import Serve
 from standfest.daemons.proxy.tally import Common
+from standfest.model.forwarding import CLIENT_HEADER
 from standfest.model.time import Instant, seconds
 from standfest.model.vrrp import Family
 from standfest.wire import proxytable
-
-PROXY_HEADER = "proxy-v2"
-"""The flag of a service whose servers want to be told who the client is."""
 
 Choice = tuple[int, Binding | None]
 
@@ -41,7 +39,7 @@ class Served:
             for t in serve.targets
         ]
         self._serve = serve
-        self.header = PROXY_HEADER in options.flags
+        self.header = CLIENT_HEADER in options.flags
         self.one_packet = options.one_packet
         self.addresses = {t.number: (t.address, t.port) for t in serve.targets}
         self.families = {

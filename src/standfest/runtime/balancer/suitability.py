@@ -14,6 +14,7 @@ from standfest.model.balancing import (
     MarkService,
     VirtualService,
 )
+from standfest.model.forwarding import CLIENT_HEADER
 from standfest.ports.balancer import Capabilities
 
 AUTO = "auto"
@@ -70,6 +71,33 @@ def _service(
         yield f"{name} has no persistence; expected {_or('scheduler sh', name)}"
     if 6 in _versions(service, settings) and not able.ipv6:
         yield f"{name} has no IPv6; expected {_or('IPv4 addresses', name)}"
+    yield from _reached(name, able, service, settings)
+    if CLIENT_HEADER in service.flags and not able.client_header:
+        yield f"{name} adds nothing to connections; expected no {CLIENT_HEADER}, or --backend proxy"
+
+
+def _reached(
+    name: str, able: Capabilities, service: VirtualService, settings: BalancerSettings
+) -> Iterator[str]:
+    """Yield what a backend lacks of how a service is reached."""
+    ports, marks = [], False
+    match service.service:
+        case AddressService(_, port):
+            ports = [port]
+        case MarkService():
+            marks = True
+        case GroupService(title):
+            group = next((group for group in settings.groups if group.name == title), None)
+            if group is not None:
+                ports = [part.port for part in group.ranges]
+                marks = bool(group.marks)
+    if marks and not able.marks:
+        yield f"{name} sees no packet marks; expected {_or('an address', name)}"
+    if 0 in ports and not able.all_ports:
+        yield f"{name} has no service for all ports; expected {_or('a port', name)}"
+    if ports and service.protocol.value not in able.protocols:
+        has = " or ".join(sorted(able.protocols))
+        yield f"{name} has no {service.protocol.value}; expected {_or(has, name)}"
 
 
 def _or(first: str, name: str) -> str:
