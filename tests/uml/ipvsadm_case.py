@@ -31,6 +31,12 @@ BUILT = """
 -a -t 123.123.123.9:80 -r 192.168.0.103 -i --tun-type gue --tun-port 6080
 -a -t 123.123.123.9:80 -r 192.168.0.104 -i --tun-type gre --tun-csum
 -a -t 123.123.123.9:80 -r 192.168.0.105 -i --tun-type gre
+-a -t 123.123.123.9:80 -r 10.0.0.2:81
+-a -t 123.123.123.9:80 -r 200.0.0.6 -i -w0
+-a -t 123.123.123.9:80 -r 100.0.0.6 -m
+-A -t 130.0.0.9:80 -s lc
+-A -t 9.255.0.1:80 -s nq
+-A -t 192.0.2.1:7 -s rr
 -A -u 123.123.123.7:5060 -p 60 --pe sip
 -A -t 127.0.0.5:80 -s rr
 -a -t 127.0.0.5:80 -r 127.0.0.1:8080 -m
@@ -123,11 +129,13 @@ def main() -> None:
     assert ask("-C") == (0, "", "")
     assert theirs("-Sn") == ""
     assert ask("-R", table) == (0, "", "")
-    assert ask("-Sn")[1] == table
+    again = ask("-Sn")[1]
+    # Addresses compare in a circle (monitor/ipvsadm.py): the same lines, some in another place.
+    assert sorted(again.splitlines()) == sorted(table.splitlines())
     wrong = ask("-R", "-A -t 5.5.5.5:80\nipvsadm -a -t 5.5.5.5:80 -r 6.6.6.6 -q\n")
     line2 = "standfest ipvsadm: line 2: unknown option -q; ipvsadm(8) lists them\n"
     assert wrong == (2, "", line2), wrong
-    assert ask("-Sn")[1] == table  # nothing of it was done
+    assert ask("-Sn")[1] == again  # nothing of it was done
     print("saved and restored")
 
 

@@ -242,6 +242,8 @@ def _change(line: _Line, names: Names) -> Change:
     if line.command == "delete-server":
         return DeleteDestination(key, server)
     destination = _destination(line)
+    if destination.method.forwarding is not Forwarding.NAT and key.address is not None:
+        server = DestinationKey(server.address, key.port)  # only NAT can change it
     if line.command == "add-server":
         return AddDestination(key, server, destination)
     return SetDestination(key, server, destination)

@@ -1,7 +1,8 @@
 """Tables of IPVS as ipvsadm 1.31 prints them, column by column."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from standfest.model.balancing import Forwarding, Method, TunnelType
 from standfest.model.forwarding import (
@@ -21,6 +22,7 @@ from standfest.model.ipvstable import (
 )
 from standfest.model.vrrp import Family
 
+T = TypeVar("T")
 ROUNDED_FROM = 100_000_000
 _NUMBERS = {"TCP": 6, "UDP": 17, "SCTP": 132}
 _FORWARD = {Forwarding.NAT: "Masq", Forwarding.DIRECT: "Route", Forwarding.TUNNEL: "Tunnel"}
@@ -88,22 +90,62 @@ def first_line(version: int, size: int) -> str:
 
 def in_order(listed: Iterable[ListedService]) -> list[ListedService]:
     """Return services as ipvsadm sorts them; the servers of each, too."""
-
-    def place(one: ListedService) -> tuple[int, int, int, int, int]:
-        key = one.key
-        address = int(key.address) if key.address is not None else 0
-        return key.mark, key.family.value, _NUMBERS.get(key.protocol, 0), address, key.port
-
     return [
-        ListedService(
-            one.key,
-            one.options,
-            one.counters,
-            one.rates,
-            tuple(sorted(one.servers, key=lambda s: (int(s.key.address), s.key.port))),
-        )
-        for one in sorted(listed, key=place)
+        replace(one, servers=tuple(merged(list(one.servers), _servers)))
+        for one in merged(list(listed), _services)
     ]
+
+
+def merged(items: list[T], compare: Callable[[T, T], int]) -> list[T]:
+    """Sort by halves, as ipvsadm's C library does.
+
+    IPv4 addresses compare in a circle, so that the result depends on the way: only the same way
+    from the kernel's order gives the same lines.
+    """
+    if len(items) < 2:
+        return items
+    middle = len(items) // 2
+    left, right = merged(items[:middle], compare), merged(items[middle:], compare)
+    found: list[T] = []
+    at, beside = 0, 0
+    while at < len(left) and beside < len(right):
+        if compare(left[at], right[beside]) <= 0:
+            found.append(left[at])
+            at += 1
+        else:
+            found.append(right[beside])
+            beside += 1
+    return found + left[at:] + right[beside:]
+
+
+def _services(one: ListedService, other: ListedService) -> int:
+    first, second = one.key, other.key
+    if first.address is None or second.address is None:
+        return first.mark - second.mark
+    return (
+        first.family - second.family
+        or _NUMBERS.get(first.protocol, 0) - _NUMBERS.get(second.protocol, 0)
+        or _addresses(first.address, second.address)
+        or first.port - second.port
+    )
+
+
+def _servers(one: ListedServer, other: ListedServer) -> int:
+    first, second = one.key, other.key
+    versions = first.address.version - second.address.version
+    addresses = 0 if versions else _addresses(first.address, second.address)
+    return versions or addresses or first.port - second.port
+
+
+def _addresses(one: IPAddress, other: IPAddress) -> int:
+    """Compare two addresses: IPv4 as ipvsadm does, by their difference in 32 bits with a sign.
+
+    So 10.0.0.1 comes before 100.0.0.1, that before 200.0.0.1, and that before 10.0.0.1.
+    """
+    if one.version == 6:
+        return (int(one) > int(other)) - (int(one) < int(other))
+    wrapped = (int(one) - int(other)) & 0xFFFFFFFF
+    return wrapped - (1 << 32) if wrapped >> 31 else wrapped
 
 
 def table(

@@ -4,6 +4,7 @@ Nothing of anybody else's is read or touched. The rules themselves are text from
 """
 
 import hashlib
+import json
 import shutil
 import subprocess
 
@@ -65,3 +66,22 @@ def _nft(words: list[str], script: str) -> tuple[int, str]:
 
 def _line(said: str) -> str:
     return next((line.strip() for line in said.splitlines() if "rror" in line), said[:200]).strip()
+
+
+def refusing_chains(own: str) -> tuple[tuple[str, str, str, str], ...]:
+    """Return (hook, family, table, chain) of others' chains that drop what no rule accepts."""
+    if shutil.which(PROGRAM) is None:
+        return ()
+    status, said = _nft(["-j", "list", "chains"], "")
+    try:
+        found = json.loads(said)["nftables"] if status == 0 else []
+    except (ValueError, KeyError):
+        return ()
+    chains = [one["chain"] for one in found if isinstance(one, dict) and "chain" in one]
+    return tuple(
+        (chain["hook"], chain["family"], chain["table"], chain["name"])
+        for chain in chains
+        if chain.get("policy") == "drop"
+        and chain.get("hook") in ("input", "forward")
+        and chain.get("table") != own
+    )
