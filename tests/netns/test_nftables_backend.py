@@ -9,10 +9,12 @@ from collections.abc import Iterator
 import pytest
 from tests.netns import balancing_lab
 from tests.netns.balancing_lab import VIP, Lab, opened
+from tests.netns.vrrp_lab import until
 
 from standfest.adapters.linux.conntrack import Conntrack
 from standfest.adapters.linux.nftables import image as im
 from standfest.adapters.linux.nftables.backend import NftablesBackend
+from standfest.core.balancer.counted import shares
 from standfest.core.balancer.difference import difference
 from standfest.core.balancer.slots import slots
 from standfest.model.balancing import Forwarding, Method, Protocol
@@ -39,7 +41,7 @@ USERS = (
 
 
 def make() -> BalancerBackend:
-    return NftablesBackend(slots)
+    return NftablesBackend(slots, shares)
 
 
 @pytest.fixture(scope="module")
@@ -210,6 +212,35 @@ def test_the_mark_of_a_told_connection_is_the_servers(lab: Lab) -> None:
         assert all(backend.is_ours(flow) and backend.mark_of(flow) == flow.mark for flow in flows)
     for connection in connections:
         connection.close()
+
+
+@pytest.mark.parametrize("method", ["shared", "direct"])
+def test_schedulers_by_connections_follow_what_is_open(
+    request: pytest.FixtureRequest, method: str
+) -> None:
+    lab: Lab = request.getfixturevalue(method)
+    lab.clear()
+    key = lab.serve(1, 1, options=ServiceOptions("wlc"))
+    connections = opened(lab, 20)
+    kept = [c for c in connections if c.server == "rs2" and c.is_alive()]
+    assert len(kept) == 10
+    for connection in connections:
+        if connection.server == "rs1":
+            connection.close()
+    settled = until(lambda: lab.counters()[key, lab.server(1)].active == 0, 5)
+    assert settled, lab.counters()
+    backend = lab.backend
+    assert isinstance(backend, NftablesBackend)
+    with lab.director.inside():
+        backend.follow()
+        assert backend.read() == lab.table
+        # 0 and 10 are open, 20 came: with 20 more each should have 15, so they lack 15 and 5.
+    assert Counter(lab.ask(8)) == {"rs1": 6, "rs2": 2}
+    lab.change(SetDestination(key, lab.server(1), lab.weighing(0)))
+    assert set(lab.ask(2)) == {"rs2"}
+    for connection in kept:
+        connection.close()
+    lab.clear()
 
 
 def test_a_packets_own_mark_survives_direct_routing(direct: Lab) -> None:

@@ -270,4 +270,6 @@ def test_every_rule_fits_into_the_registers_and_the_kernels_limit(
     shape = Shape(1, protocol, replace(options, scheduler=""), choice, count)
     found = list(rules(plane, shape))
     assert max(map(len, found)) <= 128  # NFT_RULE_MAXEXPRS
-    assert len(found) == (count > 0) + persistent + plane.direct * (1 + (protocol == "TCP")) + 1
+    assert (
+        len(found) == (count > 0) + persistent + plane.direct * (3 if protocol == "TCP" else 1) + 1
+    )

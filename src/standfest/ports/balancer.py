@@ -38,6 +38,20 @@ class Scheduling(Protocol):
         """Return the table; raises ValueError naming the alternative to an unknown scheduler."""
 
 
+class Following(Protocol):
+    """How shares follow counted connections (lc, wlc, ...): a policy for such backends, too."""
+
+    def __call__(
+        self,
+        scheduler: str,
+        weights: Mapping[str, int],
+        connections: Mapping[str, int],
+        arrivals: int,
+        /,
+    ) -> dict[str, int]:
+        """Return each server's weight in the table of turns until the next count."""
+
+
 class BalancerBackend(Protocol):
     """One data plane. Every call raises OperationError when the kernel refuses."""
 

@@ -79,9 +79,10 @@ def _nftables(_settings: BalancerSettings) -> BalancerBackend:
     from standfest.adapters.linux.nftables.backend import (  # noqa: PLC0415  only if it is taken
         NftablesBackend,
     )
+    from standfest.core.balancer.counted import shares  # noqa: PLC0415
     from standfest.core.balancer.slots import slots  # noqa: PLC0415
 
-    return NftablesBackend(slots)
+    return NftablesBackend(slots, shares)
 
 
 def _xdp(_settings: BalancerSettings) -> BalancerBackend:

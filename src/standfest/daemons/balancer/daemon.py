@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from standfest.adapters.linux import networkspace
 from standfest.adapters.linux.addressevents import AddressEvents
 from standfest.adapters.linux.rtnetlink import RouteNetlink
+from standfest.core.balancer.slots import COUNTED
 from standfest.core.health.effects import AbandonProbe, BeginProbe
 from standfest.daemons.balancer import backends, errands, probing, syncing, tidings
 from standfest.daemons.balancer.control import Control
@@ -41,6 +42,8 @@ from standfest.runtime.balancer.effects import (
 from standfest.runtime.loop import Loop
 
 EXIT_CONFIGURATION = 78  # EX_CONFIG, sysexits.h
+FOLLOW: Duration = seconds(1)
+"""How often a backend that only looks up tables lets them follow counted connections."""
 LOOK_FOR_ADDRESSES: Duration = seconds(1)
 """How often our addresses are read where checks rest without them: leases come without a word."""
 
@@ -67,6 +70,7 @@ class Daemon:
         self._addresses = RouteNetlink()
         self._events = AddressEvents()
         self._addresses_at: Instant | None = None
+        self._follow_at: Instant | None = None
         self._control = Control(self._loop, inheritance.listener, self)
 
     def run(self) -> None:
@@ -82,6 +86,7 @@ class Daemon:
         self._set_timeouts()
         self._perform(self.machine.start(now, actual, self._inheritance.read_ledger()))
         self._look_for_addresses()
+        self._follow()
         sync = self._assignment.balancer.sync_daemon
         if not self._inheritance.alone:
             self._inheritance.states.send(tidings.WHO)
@@ -132,6 +137,7 @@ class Daemon:
             self.machine.deadline(),
             self._prober.deadline(),
             self._addresses_at,
+            self._follow_at,
             self._synchroniser.deadline(),
         )  # fmt: skip
 
@@ -148,6 +154,21 @@ class Daemon:
             self._synchroniser.on_timer(now)
         if self._addresses_at is not None and self._addresses_at <= now:
             self._look_for_addresses()
+        if self._follow_at is not None and self._follow_at <= now:
+            self._follow()
+
+    def _follow(self) -> None:
+        """Let lc, wlc, sed and nq follow what is open, where the backend leaves that to us."""
+        follow = getattr(self.backend, "follow", None)
+        services = self._assignment.balancer.services
+        if follow is None or not any(s.scheduler in COUNTED for s in services):
+            self._follow_at = None
+            return
+        try:
+            follow()
+        except OperationError as error:
+            self.words.warn(str(error))
+        self._follow_at = self._loop.now() + FOLLOW
 
     def _on_outcome(self, name: str, number: int, outcome: Outcome) -> None:
         self._perform(self.machine.on_outcome(self._loop.now(), name, number, outcome))
@@ -188,6 +209,7 @@ class Daemon:
         probing.reload(self._prober, assignment)
         self._perform(self.machine.reload(self._loop.now(), assignment))
         self._look_for_addresses()
+        self._follow()
         self.words.say("Reload complete")
 
     def _on_tidings(self) -> None:

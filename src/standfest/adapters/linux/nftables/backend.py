@@ -5,7 +5,7 @@ gives a server that has enough weight 0. Source: docs/adr/0022; facts/DATAPLANE.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 from standfest.adapters.linux.conntrack import Conntrack
@@ -28,13 +28,14 @@ from standfest.model.forwarding import (
 )
 from standfest.model.slots import Choice
 from standfest.model.vrrp import Family
-from standfest.ports.balancer import Capabilities, Scheduling
+from standfest.ports.balancer import Capabilities, Following, Scheduling
 from standfest.wire import conntrack
 from standfest.wire.nftables import Message, read_number
 
 ATTEMPTS: Final = 5
 """How often a change is made anew because another program changed the rule set meanwhile."""
-SCHEDULERS: Final = frozenset(["rr", "wrr", "sh", "dh", "mh", "fo", "lc", "wlc", "sed", "nq"])
+COUNTED: Final = frozenset(["lc", "wlc", "sed", "nq"])
+SCHEDULERS: Final = COUNTED | frozenset(["rr", "wrr", "sh", "dh", "mh", "fo"])
 
 Server = tuple[ServiceKey, DestinationKey]
 
@@ -44,9 +45,13 @@ class NftablesBackend:
 
     name = "nftables"
 
-    def __init__(self, scheduling: Scheduling) -> None:
-        """Open the kernel; scheduling: how a scheduler becomes slots. Raises OperationError."""
-        self._scheduling = scheduling
+    def __init__(self, scheduling: Scheduling, following: Following | None = None) -> None:
+        """Open the kernel; raises OperationError.
+
+        scheduling: how a scheduler becomes slots. following: how slots follow connections.
+        """
+        self._scheduling, self._following = scheduling, following
+        self._began: dict[Server, int] = {}
         self._netlink = NetfilterNetlink()
         self._image: Image | None = None
         try:
@@ -74,12 +79,43 @@ class NftablesBackend:
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Make the changes at once, or none; then end connections of servers that are gone."""
+        self._commit(lambda transaction: transaction.apply(changes))
+
+    def follow(self) -> None:
+        """Let services by connections (lc, wlc, sed, nq) follow what is open now.
+
+        To be called from time to time; without a call in between they follow their weights. What
+        `read` returns stays as it is.
+        """
+        image = self._image or self._read()
+        if self._following is None or not _counted(image):
+            return
+        readings = self.counters()
+        before, self._began = self._began, {n: c.connections for n, c in readings.items()}
+        shares: dict[ServiceKey, dict[str, int]] = {}
+        for key, held in _counted(image).items():
+            open_now: dict[str, int] = {}
+            arrivals = 0
+            for destination in held.destinations:
+                counters = readings[key, destination]
+                # A datagram's memory counts as nothing open, so it is all that there is to count.
+                idle = counters.inactive if key.protocol == "UDP" else 0
+                open_now[str(destination)] = counters.active + idle
+                arrivals += counters.connections - before.get((key, destination), 0)
+            if arrivals > 0:
+                weights = {str(d): value.weight for d, value in held.destinations.items()}
+                scheduler = held.options.scheduler
+                shares[key] = self._following(scheduler, weights, open_now, arrivals)
+        if shares:
+            self._commit(lambda transaction: _share(transaction, shares))
+
+    def _commit(self, fill: Callable[[Transaction], None]) -> None:
         for _ in range(ATTEMPTS):
             image = self._image
             if image is None or image.generation != self._netlink.generation():
                 image = self._image = self._read()
             transaction = Transaction(image, self._scheduling)
-            transaction.apply(changes)
+            fill(transaction)
             messages = transaction.messages()
             if not messages:
                 return
@@ -187,6 +223,8 @@ class NftablesBackend:
                 # A datagram's "connection" is never more than a memory.
                 lives = key.protocol != "UDP" and element.expiration_ms > CLOSING_S * 1000
                 (active if lives else inactive)[read_number(element.data)] += 1
+            for element in self._netlink.elements(held.plane.table, pl.closing_of(held.number)):
+                inactive[read_number(element.data)] += 1
         return active, inactive
 
     def _end_connections(self, marks: Iterable[int]) -> None:
@@ -223,6 +261,15 @@ class NftablesBackend:
                     break
                 except ChangedError:
                     continue
+
+
+def _counted(image: Image) -> dict[ServiceKey, im.Held]:
+    return {key: h for key, h in image.services.items() if h.options.scheduler in COUNTED}
+
+
+def _share(transaction: Transaction, shares: Mapping[ServiceKey, Mapping[str, int]]) -> None:
+    for key, wanted in shares.items():
+        transaction.share(key, wanted)
 
 
 def _probe(plane: Plane) -> list[Message]:

@@ -82,6 +82,11 @@ def flows_of(number: int) -> str:
     return f"flows-{number}"
 
 
+def closing_of(number: int) -> str:
+    """Return the name of a service's map of connections that one side has ended."""
+    return f"closing-{number}"
+
+
 def sets(plane: Plane) -> Iterator[Set]:
     """Yield the sets and maps that all services of a plane share."""
     address = _address(plane)
@@ -107,7 +112,8 @@ def service_sets(plane: Plane, number: int, *, persistent: bool) -> Iterator[Set
         yield Set(clients_of(number), (address,), server, learning=True, size=MAX_LEARNED)
     if plane.direct:
         flow = (address, address, Type.PORT, Type.PORT)
-        yield Set(flows_of(number), flow, server, learning=True, size=MAX_LEARNED)
+        for name in (flows_of(number), closing_of(number)):
+            yield Set(name, flow, server, learning=True, size=MAX_LEARNED)
 
 
 def _address(plane: Plane) -> Type:

@@ -4,7 +4,7 @@ A rule that finds what it looks for decides; one that does not is passed over. S
 whoever is known goes on as before, else a server is chosen, else the packet is refused.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Final
@@ -18,6 +18,7 @@ from standfest.adapters.linux.nftables.plane import (
     TRAFFIC,
     Plane,
     clients_of,
+    closing_of,
     flows_of,
     slots_of,
 )
@@ -32,7 +33,7 @@ SEED: Final = 0x53464C42
 OPENING_S, OPEN_S, CLOSING_S = 60, 900, 120
 """How long direct routing remembers a connection after its last packet; as IPVS by default."""
 
-_FIN_OR_RST = b"\x05"
+_FIN_OR_RST, _SYN = b"\x05", b"\x02"
 _KEPT = 15
 """The register that has the packet's own mark meanwhile."""
 
@@ -92,10 +93,14 @@ class _Direct:
     def rules(self) -> Iterator[list[bytes]]:
         options = self.shape.options
         remembers = not options.one_packet
+        own, tcp = self.shape.number, self.shape.protocol == "TCP"
+        if remembers and tcp:
+            yield [*self._flags(_FIN_OR_RST, ex.different), *self._ending()]
         if remembers:
-            if self.shape.protocol == "TCP":
-                yield [*self._closing(), *self._known_flow(CLOSING_S)]
-            yield self._known_flow(OPEN_S)
+            yield self._known_flow(flows_of(own), OPEN_S)
+        if remembers and tcp:
+            # What begins anew from the same port is another connection.
+            yield [*self._flags(_SYN, ex.equal), *self._known_flow(closing_of(own), CLOSING_S)]
         learn_flow = self._learn_flow() if remembers else []
         begin = [ex.member(CONNECTIONS, self.server), *self._count(), *self._deliver()]
         if options.timeout:
@@ -107,12 +112,8 @@ class _Direct:
             learn = _learn_client(self.plane, self.shape, self.server) if options.timeout else []
             yield [*chosen, *learn, *learn_flow, *begin]
 
-    def _closing(self) -> list[bytes]:
-        return [
-            ex.load(ex.TRANSPORT, 13, 1, 0),
-            ex.masked(0, _FIN_OR_RST),
-            ex.different(0, b"\0"),
-        ]
+    def _flags(self, flags: bytes, compared: Callable[[int, bytes], bytes]) -> list[bytes]:
+        return [ex.load(ex.TRANSPORT, 13, 1, 0), ex.masked(0, flags), compared(0, b"\0")]
 
     def _flow(self) -> list[bytes]:
         words = self.plane.words
@@ -123,19 +124,31 @@ class _Direct:
             ex.load(ex.TRANSPORT, 2, 2, 2 * words + 1),
         ]
 
-    def _known_flow(self, seconds: int) -> list[bytes]:
+    def _known_flow(self, name: str, seconds: int) -> list[bytes]:
         """Send on to the server that has it, unless that is there no more."""
-        name = flows_of(self.shape.number)
-        known = [*self._flow(), *_server_of(self.plane, name, 0, self.server)]
         renewed = ex.remembered(name, 0, self.server, seconds)
-        return [*known, *self._count(), renewed, *self._deliver()]
+        return [*self._found_in(name), renewed, *self._deliver()]
+
+    def _ending(self) -> list[bytes]:
+        """Let a connection be one that ends: what comes after does not renew it for long."""
+        open_in, closing_in = flows_of(self.shape.number), closing_of(self.shape.number)
+        return [
+            *self._found_in(open_in),
+            ex.remembered(closing_in, 0, self.server, CLOSING_S),
+            ex.forgotten(open_in, 0, self.server),
+            *self._deliver(),
+        ]
+
+    def _found_in(self, name: str) -> list[bytes]:
+        return [*self._flow(), *_server_of(self.plane, name, 0, self.server), *self._count()]
 
     def _learn_flow(self) -> list[bytes]:
-        name = flows_of(self.shape.number)
+        open_in, closing_in = flows_of(self.shape.number), closing_of(self.shape.number)
         return [
             *self._flow(),
-            ex.forgotten(name, 0, self.server),
-            ex.remembered(name, 0, self.server, OPENING_S),
+            ex.forgotten(closing_in, 0, self.server),
+            ex.forgotten(open_in, 0, self.server),
+            ex.remembered(open_in, 0, self.server, OPENING_S),
         ]
 
     def _count(self) -> list[bytes]:

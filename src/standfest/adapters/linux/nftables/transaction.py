@@ -83,6 +83,16 @@ class Transaction:
                 held = None
             self._set(key, plane, held, service)
 
+    def share(self, key: ServiceKey, shares: Mapping[str, int]) -> None:
+        """Let a service's servers take turns by these shares instead of their weights."""
+        held = self._services[key]
+        owners = {str(destination): mark for destination, mark in held.servers.items()}
+        table = self._scheduling("wrr", (), shares)
+        slots = tuple(owners[owner] for owner in table.owners)
+        if slots != held.slots:
+            self._set_table(key, held, held.options, slots)
+            self._services[key] = replace(held, slots=slots)
+
     def messages(self) -> list[Message]:
         """Return the transaction's messages."""
         found: list[Message] = []
@@ -130,21 +140,33 @@ class Transaction:
             comment = im.options_comment(service.options)
             steps.add(name[0], Element(name[1], chain=chain_name(held.number), comment=comment))
         servers = self._set_servers(held, service.destinations)
-        table = self._slots(key, service)
         owners = {str(destination): mark for destination, mark in servers.items()}
-        slots = tuple(owners[owner] for owner in table.owners)
-        self._set_slots(held, slots)
-        before = None if fresh else self._shape(key, held.number, held.options, len(held.slots))
-        after = self._shape(key, held.number, service.options, len(slots))
-        if before != after:
-            if before is not None:
-                steps.made.append(plane.table.clear(chain_name(held.number)))
-            chain = chain_name(held.number)
-            steps.made += [plane.table.rule(chain, rule) for rule in rules(plane, after)]
+        slots = tuple(owners[owner] for owner in self._slots(key, service).owners)
+        self._set_table(key, held, service.options, slots, fresh=fresh)
         destinations = dict(service.destinations)
         self._services[key] = Held(
             plane, held.number, service.options, slots, servers, destinations
         )
+
+    def _set_table(
+        self,
+        key: ServiceKey,
+        held: Held,
+        options: ServiceOptions,
+        slots: tuple[int, ...],
+        *,
+        fresh: bool = False,
+    ) -> None:
+        """Replace the slots that differ, and the rules if they read otherwise."""
+        self._set_slots(held, slots)
+        before = None if fresh else self._shape(key, held.number, held.options, len(held.slots))
+        after = self._shape(key, held.number, options, len(slots))
+        if before == after:
+            return
+        steps, table, chain = self._at(held.plane), held.plane.table, chain_name(held.number)
+        if before is not None:
+            steps.made.append(table.clear(chain))
+        steps.made += [table.rule(chain, rule) for rule in rules(held.plane, after)]
 
     def _fresh(self, plane: Plane, options: ServiceOptions) -> Held:
         """Make the chain and the maps of a service that is new."""
