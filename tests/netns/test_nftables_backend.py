@@ -1,6 +1,8 @@
 """The nftables backend beyond what all backends promise: its tables, and others' beside them."""
 
+import contextlib
 import socket
+import struct
 import subprocess
 import sys
 from collections import Counter
@@ -212,6 +214,52 @@ def test_the_mark_of_a_told_connection_is_the_servers(lab: Lab) -> None:
         assert all(backend.is_ours(flow) and backend.mark_of(flow) == flow.mark for flow in flows)
     for connection in connections:
         connection.close()
+
+
+@pytest.mark.parametrize("method", ["shared", "direct"])
+def test_an_sctp_association_begins_at_a_server(
+    request: pytest.FixtureRequest, method: str
+) -> None:
+    """The kernel here has no SCTP sockets, so INIT goes and comes by raw ones."""
+    lab: Lab = request.getfixturevalue(method)
+    lab.clear()
+    lab.serve(1, 1, key=lab.key(36412, Protocol.SCTP))
+    found = []
+    raw = (socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_SCTP)
+    heard = {}
+    for number in (1, 2):
+        with lab.servers[number].inside():
+            heard[number] = socket.socket(*raw)
+            heard[number].settimeout(0.5)
+    for port in range(5000, 5004):
+        with lab.client.inside(), socket.socket(*raw) as sender:
+            sender.sendto(sctp_init(port, 36412), (str(VIP[4]), 0))
+        for number, receiver in heard.items():
+            with contextlib.suppress(TimeoutError):
+                packet = receiver.recv(2000)
+                assert packet[20:24] == struct.pack(">HH", port, 36412)
+                found.append(number)
+    for receiver in heard.values():
+        receiver.close()
+    assert Counter(found) == {1: 2, 2: 2}
+    lab.clear()
+
+
+def sctp_init(source: int, destination: int) -> bytes:
+    """Return an SCTP packet with one INIT chunk (RFC 9260 sections 3.1 and 3.3.2)."""
+    chunk = struct.pack(">BBHIIHHI", 1, 0, 20, 0x11111111, 65536, 1, 1, 1)
+    head = struct.pack(">HHI", source, destination, 0)
+    return head + struct.pack("<I", crc32c(head + bytes(4) + chunk)) + chunk
+
+
+def crc32c(data: bytes) -> int:
+    """Return the checksum of SCTP (RFC 9260 appendix A)."""
+    value = 0xFFFFFFFF
+    for byte in data:
+        value ^= byte
+        for _ in range(8):
+            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
+    return value ^ 0xFFFFFFFF
 
 
 @pytest.mark.parametrize("method", ["shared", "direct"])

@@ -14,7 +14,7 @@ from standfest.adapters.linux.nftables import plane as pl
 from standfest.adapters.linux.nftables.image import Image
 from standfest.adapters.linux.nftables.kernel import ChangedError, NetfilterNetlink
 from standfest.adapters.linux.nftables.plane import Plane
-from standfest.adapters.linux.nftables.rules import CLOSING_S, Shape, rules
+from standfest.adapters.linux.nftables.rules import CLOSING_S, Shape, choice, known
 from standfest.adapters.linux.nftables.transaction import Transaction
 from standfest.model.errors import OperationError
 from standfest.model.flows import Flow
@@ -275,5 +275,5 @@ def _share(transaction: Transaction, shares: Mapping[ServiceKey, Mapping[str, in
 def _probe(plane: Plane) -> list[Message]:
     """Return a transaction that makes a table with a service of each kind, and removes it again."""
     options = ServiceOptions(timeout=60)
-    shapes = (Shape(n, "TCP", options, choice, 2) for n, choice in enumerate(Choice, 1))
-    return pl.trial(plane, [list(rules(plane, shape)) for shape in shapes])
+    shapes = (Shape(n, "TCP", options, one, 2) for n, one in enumerate(Choice, 1))
+    return pl.trial(plane, [(list(known(plane, s)), list(choice(plane, s))) for s in shapes])

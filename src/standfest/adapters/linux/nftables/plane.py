@@ -132,20 +132,25 @@ def skeleton(plane: Plane) -> list[Message]:
     return made
 
 
-def trial(plane: Plane, services: Sequence[Sequence[Sequence[bytes]]]) -> list[Message]:
+Rules = Sequence[Sequence[bytes]]
+
+
+def trial(plane: Plane, services: Sequence[tuple[Rules, Rules]]) -> list[Message]:
     """Return a transaction that makes such a table with these services and removes it again.
 
-    services: the rules of each; they are numbered from 1.
+    services: the rules of both chains of each; they are numbered from 1.
     """
     tried = Plane(plane.family, plane.direct, "standfest-trial")
+    table = tried.table
     made = skeleton(tried)
-    for number, rules in enumerate(services, 1):
-        name = f"service-{number}"
+    for number, pair in enumerate(services, 1):
         for described in service_sets(tried, number, persistent=True):
-            made.append(tried.table.set(described, len(made)))
-        made.append(tried.table.chain(name))
-        made += [tried.table.rule(name, expressions) for expressions in rules]
-    return [*made, tried.table.delete()]
+            made.append(table.set(described, len(made)))
+        names = f"service-{number}", f"choice-{number}"
+        made += [table.chain(name) for name in names]
+        for name, rules in zip(names, pair, strict=True):
+            made += [table.rule(name, expressions) for expressions in rules]
+    return [*made, table.delete()]
 
 
 def _refuse(plane: Plane) -> Iterator[Message]:

@@ -57,9 +57,23 @@ def chain_name(number: int) -> str:
     return f"service-{number}"
 
 
-def rules(plane: Plane, shape: Shape) -> Iterator[list[bytes]]:
-    """Yield the expressions of each rule of a service's chain."""
-    yield from _Direct(plane, shape).rules() if plane.direct else _Translating(plane, shape).rules()
+def choice_name(number: int) -> str:
+    """Return the name of the chain that chooses a server; weights replace this one only."""
+    return f"choice-{number}"
+
+
+def known(plane: Plane, shape: Shape) -> Iterator[list[bytes]]:
+    """Yield the rules of a service's chain: who is known, whatever the slots are."""
+    yield from _Direct(plane, shape).known() if plane.direct else _Translating(plane, shape).known()
+    yield [ex.decided(nft.GOTO, choice_name(shape.number))]
+
+
+def choice(plane: Plane, shape: Shape) -> Iterator[list[bytes]]:
+    """Yield the rules that choose a server, or refuse."""
+    if shape.slots:
+        yield (
+            _Direct(plane, shape).choice() if plane.direct else _Translating(plane, shape).choice()
+        )
     yield [ex.decided(nft.GOTO, REFUSE)]
 
 
@@ -69,18 +83,20 @@ class _Translating:
     def __init__(self, plane: Plane, shape: Shape) -> None:
         self.plane, self.shape = plane, shape
         self.server = plane.words
-        self.room = self.server + 1
+        self.persistent = shape.options.timeout > 0
 
-    def rules(self) -> Iterator[list[bytes]]:
-        persistent = self.shape.options.timeout > 0
-        done = ex.decided(nft.GOTO, DELIVER)
-        if persistent:
+    def known(self) -> Iterator[list[bytes]]:
+        if self.persistent:
             renew = _renew_client(self.shape, self.server)
-            yield [*_known_client(self.plane, self.shape, self.server), renew, done]
-        if self.shape.slots:
-            learn = _learn_client(self.plane, self.shape, self.server) if persistent else []
-            chosen = _chosen(self.plane, self.shape, self.room, self.server)
-            yield [*chosen, *learn, done]
+            yield [*_known_client(self.plane, self.shape, self.server), renew, *self._deliver()]
+
+    def choice(self) -> list[bytes]:
+        learn = _learn_client(self.plane, self.shape, self.server) if self.persistent else []
+        chosen = _chosen(self.plane, self.shape, self.server + 1, self.server)
+        return [*chosen, *learn, *self._deliver()]
+
+    def _deliver(self) -> list[bytes]:
+        return [ex.decided(nft.GOTO, DELIVER)]
 
 
 class _Direct:
@@ -89,28 +105,30 @@ class _Direct:
     def __init__(self, plane: Plane, shape: Shape) -> None:
         self.plane, self.shape = plane, shape
         self.server = 2 * plane.words + 2
+        self.persistent = shape.options.timeout > 0
+        self.remembers = not shape.options.one_packet
 
-    def rules(self) -> Iterator[list[bytes]]:
-        options = self.shape.options
-        remembers = not options.one_packet
+    def known(self) -> Iterator[list[bytes]]:
         own, tcp = self.shape.number, self.shape.protocol == "TCP"
-        if remembers and tcp:
+        if self.remembers and tcp:
             yield [*self._flags(_FIN_OR_RST, ex.different), *self._ending()]
-        if remembers:
+        if self.remembers:
             yield self._known_flow(flows_of(own), OPEN_S)
-        if remembers and tcp:
+        if self.remembers and tcp:
             # What begins anew from the same port is another connection.
             yield [*self._flags(_SYN, ex.equal), *self._known_flow(closing_of(own), CLOSING_S)]
-        learn_flow = self._learn_flow() if remembers else []
-        begin = [ex.member(CONNECTIONS, self.server), *self._count(), *self._deliver()]
-        if options.timeout:
-            known = _known_client(self.plane, self.shape, self.server)
-            renew = _renew_client(self.shape, self.server)
-            yield [*known, renew, *learn_flow, *begin]
-        if self.shape.slots:
-            chosen = _chosen(self.plane, self.shape, 0, self.server)
-            learn = _learn_client(self.plane, self.shape, self.server) if options.timeout else []
-            yield [*chosen, *learn, *learn_flow, *begin]
+        if self.persistent:
+            client = _known_client(self.plane, self.shape, self.server)
+            yield [*client, _renew_client(self.shape, self.server), *self._begin()]
+
+    def choice(self) -> list[bytes]:
+        chosen = _chosen(self.plane, self.shape, 0, self.server)
+        learn = _learn_client(self.plane, self.shape, self.server) if self.persistent else []
+        return [*chosen, *learn, *self._begin()]
+
+    def _begin(self) -> list[bytes]:
+        learn = self._learn_flow() if self.remembers else []
+        return [*learn, ex.member(CONNECTIONS, self.server), *self._count(), *self._deliver()]
 
     def _flags(self, flags: bytes, compared: Callable[[int, bytes], bytes]) -> list[bytes]:
         return [ex.load(ex.TRANSPORT, 13, 1, 0), ex.masked(0, flags), compared(0, b"\0")]
@@ -221,15 +239,15 @@ def _chosen(plane: Plane, shape: Shape, room: int, server: int) -> list[bytes]:
 
     match shape.choice:
         case Choice.TURN:
-            choice = [ex.by_turn(shape.slots, slot)]
+            found = [ex.by_turn(shape.slots, slot)]
         case Choice.RANDOM:
-            choice = [ex.at_random(shape.slots, slot)]
+            found = [ex.at_random(shape.slots, slot)]
         case Choice.SOURCE:
-            choice = by_hash(plane.load_source(source))
+            found = by_hash(plane.load_source(source))
         case Choice.SOURCE_PORT:
             port = ex.load(ex.TRANSPORT, 0, 2, source + plane.words)
-            choice = by_hash(plane.load_source(source), port, more=4)
+            found = by_hash(plane.load_source(source), port, more=4)
         case _:
             assert shape.choice is Choice.DESTINATION
-            choice = by_hash(plane.load_destination(source))
-    return [*choice, *_server_of(plane, slots_of(shape.number), slot, server)]
+            found = by_hash(plane.load_destination(source))
+    return [*found, *_server_of(plane, slots_of(shape.number), slot, server)]

@@ -7,7 +7,13 @@ from standfest.adapters.linux.nftables import image as im
 from standfest.adapters.linux.nftables import plane as pl
 from standfest.adapters.linux.nftables.image import Held, Image
 from standfest.adapters.linux.nftables.plane import Plane
-from standfest.adapters.linux.nftables.rules import Shape, chain_name, rules
+from standfest.adapters.linux.nftables.rules import (
+    Shape,
+    chain_name,
+    choice,
+    choice_name,
+    known,
+)
 from standfest.model.balancing import Forwarding
 from standfest.model.errors import OperationError
 from standfest.model.forwarding import (
@@ -121,7 +127,8 @@ class Transaction:
         steps.remove(*im.key_of(key))
         for destination in held.destinations:
             self._remove_server(held, destination)
-        steps.dropped.append(held.plane.table.delete_chain(chain_name(held.number)))
+        for chain in (chain_name(held.number), choice_name(held.number)):
+            steps.dropped.append(held.plane.table.delete_chain(chain))
         for described in pl.service_sets(
             held.plane, held.number, persistent=held.options.timeout > 0
         ):
@@ -157,22 +164,32 @@ class Transaction:
         *,
         fresh: bool = False,
     ) -> None:
-        """Replace the slots that differ, and the rules if they read otherwise."""
+        """Replace the slots that differ, and the rules that read otherwise."""
         self._set_slots(held, slots)
         before = None if fresh else self._shape(key, held.number, held.options, len(held.slots))
         after = self._shape(key, held.number, options, len(slots))
-        if before == after:
-            return
-        steps, table, chain = self._at(held.plane), held.plane.table, chain_name(held.number)
-        if before is not None:
-            steps.made.append(table.clear(chain))
-        steps.made += [table.rule(chain, rule) for rule in rules(held.plane, after)]
+        if before is None or before.options != after.options:
+            self._fill(held.plane, chain_name(held.number), known(held.plane, after), fresh)
+        if before != after:
+            self._fill(held.plane, choice_name(held.number), choice(held.plane, after), fresh)
+
+    def _fill(
+        self,
+        plane: Plane,
+        chain: str,
+        rules: Iterable[list[bytes]],
+        fresh: bool,
+    ) -> None:
+        steps = self._at(plane)
+        if not fresh:
+            steps.made.append(plane.table.clear(chain))
+        steps.made += [plane.table.rule(chain, rule) for rule in rules]
 
     def _fresh(self, plane: Plane, options: ServiceOptions) -> Held:
         """Make the chain and the maps of a service that is new."""
         self._last_number += 1
         own, steps = self._last_number, self._at(plane)
-        steps.made.append(plane.table.chain(chain_name(own)))
+        steps.made += [plane.table.chain(name(own)) for name in (chain_name, choice_name)]
         for described in pl.service_sets(plane, own, persistent=options.timeout > 0):
             steps.made.append(plane.table.set(described, len(steps.made)))
         return Held(plane, own, options)
@@ -317,7 +334,7 @@ def _wanted(
     """Return what each service that changes comes to, None if it is removed."""
     found: dict[ServiceKey, Service | None] = {}
 
-    def known(key: ServiceKey, what: str) -> Service:
+    def there(key: ServiceKey, what: str) -> Service:
         if key not in found and key in services:
             held = services[key]
             found[key] = Service(held.options, dict(held.destinations))
@@ -333,25 +350,25 @@ def _wanted(
                     raise OperationError(f"add {key}: it is there already")
                 found[key] = Service(options, {})
             case SetService(key, options):
-                found[key] = Service(options, known(key, f"change {key}").destinations)
+                found[key] = Service(options, there(key, f"change {key}").destinations)
             case DeleteService(key):
-                known(key, f"remove {key}")
+                there(key, f"remove {key}")
                 found[key] = None
             case AddDestination(key, destination, value):
                 what = f"add {destination} to {key}"
-                service = known(key, what)
+                service = there(key, what)
                 if destination in service.destinations:
                     raise OperationError(f"{what}: it is there already")
                 found[key] = _with(service, destination, value)
             case SetDestination(key, destination, value):
                 what = f"change {destination} of {key}"
-                service = known(key, what)
+                service = there(key, what)
                 if destination not in service.destinations:
                     raise OperationError(f"{what}: no such server")
                 found[key] = _with(service, destination, value)
             case DeleteDestination(key, destination):
                 what = f"remove {destination} from {key}"
-                service = known(key, what)
+                service = there(key, what)
                 if destination not in service.destinations:
                     raise OperationError(f"{what}: no such server")
                 kept = {d: v for d, v in service.destinations.items() if d != destination}
