@@ -130,9 +130,12 @@ def test_the_better_router_is_elected_hands_over_and_comes_back(
     better, worse = variant.configuration(1, HIGH), variant.configuration(2, LOW)
     # At most three intervals and a skew until the first advert; the rest is starting up.
     limit = 4 * variant.interval_s + 3
+    (lan.second.directory / "log").unlink(missing_ok=True)
     lan.second.start(pair[1], worse)
     lan.first.start(pair[0], better)
     assert vrrp_lab.until(lambda: owns(lan, 1, variant), limit), lan.first.log()
+    listens = vrrp_lab.until(lambda: "Entering BACKUP STATE" in lan.second.log(), limit)
+    assert listens, lan.second.log()  # on a busy machine it may start after the election
     with lan.recording(f"{variant.name}-{pair[0]}") as capture:
         time.sleep(variant.interval_s)
         lan.first.signal(signal.SIGTERM)

@@ -139,3 +139,25 @@ def test_status_and_dumps_say_what_the_director_does(lan: vrrp_lab.Lan) -> None:
     lan.first.signal(signal.SIGUSR1)
     lan.first.signal(signal.SIGUSR2)
     assert vrrp_lab.until(lambda: all(dump.exists() for dump in dumps), 5), lan.first.log()
+
+
+@RECORDS
+def test_the_first_advert_of_an_ipv6_router_with_its_own_mac_is_sent(wires: vrrp_lab.Lan) -> None:
+    """Its interface has no address yet; a Backup that is preempted must hear at once."""
+    router = (
+        "vrrp_instance VI_6 {{\ninterface eth0\nversion 3\nvirtual_router_id 52\npriority {}\n"
+        "advert_int 1\nuse_vmac vrrp6.52\nvirtual_ipaddress {{\nfe80::77:100\n"
+        "fd00:77::100\n}}\n}}\n"
+    )
+    wires.second.start("standfest", router.format(100))
+    assert vrrp_lab.until(lambda: wires.owners("fd00:77::100") == [2], 8), wires.second.log()
+    with wires.recording("vmac6") as capture:
+        wires.first.start("standfest", router.format(150))
+        assert vrrp_lab.until(lambda: 1 in wires.owners("fd00:77::100"), 8), wires.first.log()
+        alone = vrrp_lab.until(lambda: wires.owners("fd00:77::100") == [1], 0.5)
+        assert alone, wires.second.log()
+    assert "cannot send" not in wires.first.log().split("VI_6")[-1]
+    adverts = vrrp_lab.decode(capture, "vrrp", "eth.src", "vrrp.prio")
+    assert ("00:00:5e:00:02:34", "150") in adverts
+    for node in wires.nodes:
+        node.stop()

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from standfest.config.keepalived.expand import Expander
+from standfest.config.keepalived.load import read, settings_of
 from standfest.config.keepalived.parse import parse
 from standfest.config.keepalived.source import Limits, Report, Setting, TooMuchError
 from standfest.config.keepalived.words import Brace, Word, escaped, plain, without_comment
@@ -273,3 +274,15 @@ def test_an_unreadable_include_stops_the_reading() -> None:
 
     with pytest.raises(ConfigError, match="Permission denied"):
         parse("include a\n", "/k", SETTING, Unreadable({"//a": ""}))
+
+
+def test_a_password_that_is_no_text_is_read_like_any_other() -> None:
+    """$PASSWORD of an environment that is not UTF-8 comes as surrogates (PEP 383)."""
+    text = (
+        "vrrp_instance gw {\ninterface eth0\nvirtual_router_id 51\npriority 100\n"
+        "authentication {\nauth_type PASS\nauth_pass ${_ENV PASSWORD}\n}\n"
+        "virtual_ipaddress {\n10.0.0.1\n}\n}\n"
+    )
+    setting = Setting("host", {"PASSWORD": "\udcff1"})
+    found = settings_of(read(text, "k.conf", setting)).director.instances[0]
+    assert found.authentication.password == b"\xed\xb3\xbf1"

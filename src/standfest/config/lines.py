@@ -147,6 +147,14 @@ def shown(word: str) -> str:
     return clean if len(clean) <= _SHOWN else clean[:_SHOWN] + "..."
 
 
+def as_bytes(text: str) -> bytes:
+    """Return the bytes of a foreign word, which may hold what is no character.
+
+    An environment variable that is not UTF-8 comes as surrogates (PEP 383).
+    """
+    return text.encode("utf-8", "surrogatepass")
+
+
 def text_of(value: str) -> str:
     """Return the value as it is."""
     return value

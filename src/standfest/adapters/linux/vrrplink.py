@@ -19,7 +19,8 @@ PROTOCOL_AUTHENTICATION = 51
 MAX_PACKET_BYTES = 9216
 ETHERTYPE = {4: 0x0800, 6: 0x86DD}
 SO_BINDTODEVICE = 25
-IPV6_HDRINCL = 36
+IPV6_HDRINCL, IPV6_FREEBIND = 36, 78
+ANY_LINK_LOCAL = "fe80::1"
 SOL_PACKET = 263
 PACKET_IGNORE_OUTGOING = 23
 RECEIVE_BUFFER_BYTES = 256 * 1024
@@ -112,6 +113,7 @@ class Mouth:
                     self._socket.setsockopt(
                         socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, struct.pack("@I", index)
                     )
+                    self._name_source(index)
             else:
                 self._socket.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_LOOP, 0)
                 if interface:
@@ -123,6 +125,15 @@ class Mouth:
         except OSError:
             self._socket.close()
             raise
+
+    def _name_source(self, index: int) -> None:
+        """Spare the kernel the search for a source address, which our packets have already.
+
+        It would find none on a virtual MAC's interface before the virtual addresses are there, and
+        refuse the first advert of a new Active.
+        """
+        self._socket.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
+        self._socket.bind((ANY_LINK_LOCAL, 0, 0, index))
 
     def send(self, packet: bytes | bytearray, destination: str) -> None:
         """Send one packet; raises OSError when the interface cannot now."""

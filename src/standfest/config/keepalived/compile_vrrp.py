@@ -16,6 +16,7 @@ from standfest.config.keepalived.compile_common import (
 from standfest.config.keepalived.compile_global import garp, merged
 from standfest.config.keepalived.judge_vrrp import LONGEST_V3, PASSWORD_CHARACTERS, family
 from standfest.config.keepalived.lists import Tracked
+from standfest.config.lines import as_bytes
 from standfest.model.director import (
     BfdInstance,
     GlobalSettings,
@@ -121,7 +122,7 @@ def _authentication(instance: Entry, version: int) -> Authentication:
     block = instance.last("authentication")
     if block is None or version == 3:
         return Authentication()
-    password = value(block, "", "auth_pass").encode()[:PASSWORD_CHARACTERS]
+    password = as_bytes(value(block, "", "auth_pass"))[:PASSWORD_CHARACTERS]
     kind = value(block, "PASS" if password else "NONE", "auth_type")
     return Authentication(AuthenticationType[kind], password)
 

@@ -7,7 +7,7 @@ from standfest.config.keepalived.check import Entry
 from standfest.config.keepalived.judge_global import globals_of, hint, includes_are_missing
 from standfest.config.keepalived.lists import Tracked
 from standfest.config.keepalived.source import Report
-from standfest.config.lines import shown
+from standfest.config.lines import as_bytes, shown
 from standfest.model.time import NANOSECONDS_PER_SECOND as SECOND
 from standfest.model.time import in_seconds
 from standfest.model.vrrp import PRIORITY_OWNER, Family, UnicastPeer, VirtualAddress
@@ -191,7 +191,7 @@ def passwords(root: Entry, report: Report) -> None:
             continue
         password = block.last("auth_pass")
         if password is not None:
-            size = len(password.name.encode())
+            size = len(as_bytes(password.name))
             if size > PASSWORD_CHARACTERS:
                 problem = f"auth_pass has {size} characters, of which keepalived uses the first"
                 expected = f"{PASSWORD_CHARACTERS} at most, e.g. just these"

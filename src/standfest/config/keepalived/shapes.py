@@ -10,7 +10,7 @@ from decimal import Decimal
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
-from standfest.config.lines import BadValueError
+from standfest.config.lines import BadValueError, as_bytes
 from standfest.config.nearest import nearest
 from standfest.model.time import NANOSECONDS_PER_MICROSECOND as MICROSECOND
 from standfest.model.time import NANOSECONDS_PER_SECOND as SECOND
@@ -112,7 +112,7 @@ def network(text: str, least: int = 0) -> tuple[IPAddress, int]:
 
 def interface(text: str) -> str:
     """Return the name of an interface; raises BadValueError."""
-    bad = len(text.encode()) > MAX_INTERFACE or "/" in text or any(c.isspace() for c in text)
+    bad = len(as_bytes(text)) > MAX_INTERFACE or "/" in text or any(c.isspace() for c in text)
     if bad or text in {"", ".", ".."}:
         raise BadValueError(f"an interface's name, at most {MAX_INTERFACE} characters")
     if text[0] in "<[" or (text[0] == "$" and text.startswith("${")):
