@@ -19,7 +19,7 @@ needs_peer = pytest.mark.skipif(
 EXAMPLES = 25
 DIFFERENT = {"everything": 3, "health": 1, "promotion": 1, "tickets": 1}
 HUNTED_EXAMPLES = 100
-HUNTED_SHARE = 0.35
+HUNTED_SHARE = 0.2
 """Of one family at the most; a rule that broke shows in most of its family."""
 
 

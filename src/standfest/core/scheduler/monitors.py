@@ -99,9 +99,10 @@ def _active(
     )
     action.expected = _EXPECTED.get(resource.next_role) if wanted is Role.PROMOTED else None
     if start is not None:
-        order_actions(
-            start, action, int(R.ORDERED | R.FIRST_IMPLIES_THEN | R.UNRUNNABLE_FIRST_BLOCKS)
-        )
+        flags = R.ORDERED | R.FIRST_IMPLIES_THEN
+        if resource.managed or not start.optional:
+            flags |= R.UNRUNNABLE_FIRST_BLOCKS  # what runs and is left alone is watched anyway
+        order_actions(start, action, int(flags))
     if wanted is Role.PROMOTED or resource.promotable:
         for task in ("promote", "demote"):
             change = find(resource, task, node)
@@ -136,6 +137,8 @@ def _stopped(cluster: Cluster, resource: Resource, config: OperationConfig) -> N
             continue
         if not node.online or node.unclean or node.is_guest:
             continue
+        if node in resource.running and not resource.managed:
+            continue  # nobody stops it there
         action = make(
             cluster,
             resource,

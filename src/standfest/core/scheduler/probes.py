@@ -3,6 +3,7 @@
 Source: facts/formats/SCHEDULER-SPEC.md rows 11.1 to 11.3, 3.6 and section 9 (removed resources).
 """
 
+from standfest.core.scheduler import failures
 from standfest.core.scheduler.actions import Action, make, order_actions, relate, relate_actions
 from standfest.core.scheduler.cluster import Cluster, Relation
 from standfest.core.scheduler.entities import Node, Resource, Role
@@ -12,9 +13,10 @@ R = Relation
 
 def probe(cluster: Cluster, resource: Resource) -> None:
     """Make the probes of a primitive, and the clean-ups of what is known no longer to matter."""
-    _clear(cluster, resource)
     if resource.removed:
         _forget(cluster, resource)
+    _clear(cluster, resource)
+    if resource.removed:
         return
     _forget_other_agent(cluster, resource)
     if not cluster.options.enable_startup_probes:
@@ -106,8 +108,11 @@ def _forget(cluster: Cluster, resource: Resource) -> None:
         return
     for index in sorted(resource.history):
         node = cluster.nodes[index]
-        if not node.usable:
-            continue  # a node that leaves forgets by itself, one set aside when it is back
+        if failures.fail_count(cluster, resource, node)[0]:
+            resource.expired.add(index)  # it would count for another resource of that name
+        if resource.failed or not node.usable:
+            # What has failed is stopped first; a node that leaves forgets by itself.
+            continue
         delete = make(cluster, resource, "delete", node, optional=False)
         delete.optional = False
         relate_actions(
@@ -119,7 +124,7 @@ def _forget_other_agent(cluster: Cluster, resource: Resource) -> None:
     """Delete what is recorded of another agent, after its stop and before the new one starts."""
     for index in sorted(resource.other_agent_on if resource.managed else ()):
         node = cluster.nodes[index]
-        if not node.usable:
+        if not node.usable or (resource.failed and resource.clone is None):
             continue
         delete = make(cluster, resource, "delete", node, optional=False)
         delete.optional = False

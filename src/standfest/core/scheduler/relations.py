@@ -60,9 +60,9 @@ def _primitive(cluster: Cluster, resource: Resource) -> None:
     relate(cluster, resource, "stop", resource, "start", flags)
     if resource.promotable or resource.role > Role.UNPROMOTED:
         relate(cluster, resource, "demote", resource, "stop", R.PROMOTED_THEN_IMPLIES_FIRST | 1)
-        blocks = R.ORDERED | R.UNRUNNABLE_FIRST_BLOCKS
-        relate(cluster, resource, "start", resource, "promote", blocks)
-        flags = R.ORDERED | R.UNRUNNABLE_FIRST_BLOCKS
+        # What is promoted and has to be started again, comes back promoted.
+        again = R.ORDERED | R.UNRUNNABLE_FIRST_BLOCKS | R.FIRST_IMPLIES_THEN
+        relate(cluster, resource, "start", resource, "promote", again)
     remotes.relate_container(cluster, resource)
 
 
