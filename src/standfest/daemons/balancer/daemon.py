@@ -304,11 +304,11 @@ class Daemon:
             return {}
 
     def _count(self) -> None:
+        readings = None
         try:
             readings = self.backend.counters()
         except OperationError as error:
             self.words.warn(str(error))
-            return
         self._perform(self.machine.counted(self._loop.now(), readings))
 
     def _note(self) -> None:

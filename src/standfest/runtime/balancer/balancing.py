@@ -34,7 +34,9 @@ from standfest.runtime.balancer.places import Place, Readings
 RETRY_AFTER: Duration = seconds(5)
 """How long to wait when the kernel has refused a change."""
 COUNT_EVERY: Duration = seconds(1)
-"""How often the connections of drained servers are counted."""
+"""How often the connections of drained servers are counted, if that is quick."""
+COUNT_SHARE = 20
+"""How many times what a count takes the next one waits: thousands of counters take their time."""
 PACE: Duration = milliseconds(100)
 """How often pools are looked at that something is due for."""
 
@@ -58,6 +60,7 @@ class Balancing:
         self._pools_at: Instant | None = None
         self._retry_at: Instant | None = None
         self._count_at: Instant | None = None
+        self._asked_at: Instant = 0
         self._here: frozenset[IPv4Address | IPv6Address] | None = None
         self._routers: dict[str, bool] = {}
         self._known: dict[hearsay.Known, int] = {}
@@ -158,7 +161,7 @@ class Balancing:
             effects += self._commit()
             self._look_ahead(now)
         if self._count_at is not None and self._count_at <= now:
-            self._count_at = now + COUNT_EVERY
+            self._count_at, self._asked_at = None, now
             effects.append(Count())
         if self._retry_at is not None and self._retry_at <= now:
             self._retry_at = None
@@ -244,17 +247,18 @@ class Balancing:
             says.append(Say(f"No longer draining {places.full_name(self.balancer, place)}"))
         return self._digest_pools(now, found, says)
 
-    def counted(self, now: Instant, readings: Readings) -> Effects:
-        """The counters were read: some servers may have seen their last connection end."""
+    def counted(self, now: Instant, readings: Readings | None) -> Effects:
+        """The counters were read (None: in vain): some may have seen their last connection end."""
         found: list[PoolEffect] = []
-        for place in [place for place, ended in self.draining.items() if not ended]:
-            left = places.remaining(self.balancer, place, readings)
+        waiting = [place for place, ended in self.draining.items() if not ended]
+        for place in waiting if readings is not None else ():
+            left = places.remaining(self.balancer, place, readings or {})
             drained = self.balancer.pools[place[0]].connections(now, place[1], left)
             if drained:
                 self.draining[place] = True
                 found += drained
-        if all(self.draining.values()):
-            self._count_at = None
+        if not all(self.draining.values()):
+            self._count_at = now + max(COUNT_EVERY, COUNT_SHARE * (now - self._asked_at))
         self._look_ahead(now)
         return self._told(now, found)
 
