@@ -22,11 +22,20 @@ def main() -> None:
             assert isinstance(endpoint, socket.socket)
             if endpoint is listener:
                 endpoint, _ = listener.accept()
-                endpoint.send(name)
-                selector.register(endpoint, selectors.EVENT_READ)
+                if greeted(endpoint, name):
+                    selector.register(endpoint, selectors.EVENT_READ)
             elif not echoed(endpoint):
                 selector.unregister(endpoint)
                 endpoint.close()
+
+
+def greeted(endpoint: socket.socket, name: bytes) -> bool:
+    """Say one's name; False when nobody is there any more, as after a check."""
+    try:
+        return endpoint.send(name) > 0
+    except OSError:
+        endpoint.close()
+        return False
 
 
 def echoed(endpoint: socket.socket) -> bool:

@@ -69,8 +69,13 @@ def bpf_directory(path: Path) -> Iterator[Path]:
     try:
         yield path
     finally:
-        while LIBC.umount2(os.fsencode(path), MNT_DETACH) == 0:
-            continue
+        unmount(path)
+
+
+def unmount(path: Path) -> None:
+    """Remove what is mounted at a place."""
+    while LIBC.umount2(os.fsencode(path), MNT_DETACH) == 0:
+        continue
 
 
 def server(number: int, family: int = 4) -> IPAddress:

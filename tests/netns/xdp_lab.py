@@ -76,10 +76,8 @@ class Lab:
             whole_frames("eth0")
         self._address("director", "eth0")
         with self.inside("switch"):
-            # A veth hands over what a program sends only if its other end has one as well.
-            program = passing()
             for name in self.names[2:]:
-                programs.attach(program, socket.if_nametoindex(f"p-{name}"), Mode.NATIVE)
+                receive_from_drivers(f"p-{name}")
         until(lambda: "tentative" not in self._shown(), "addresses are usable")
 
     def _shown(self) -> str:
@@ -190,6 +188,11 @@ def whole_frames(device: str) -> None:
     request = struct.pack("=16sQ16x", device.encode(), ctypes.addressof(command))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as endpoint:
         fcntl.ioctl(endpoint, SIOCETHTOOL, request)
+
+
+def receive_from_drivers(device: str) -> None:
+    """Let a veth take what a program at its other end sends: it needs a program as well."""
+    programs.attach(passing(), socket.if_nametoindex(device), Mode.NATIVE)
 
 
 def until(condition: Callable[[], bool], what: str) -> None:

@@ -46,9 +46,9 @@ def test_services_come_back_with_all_that_a_daemon_must_know() -> None:
 def test_the_program_finds_the_fields_of_a_service_where_it_looks() -> None:
     options = ServiceOptions("rr", timeout=50, mask=IPv4Address("255.255.0.0"))
     data = xdp.encode_service(xdp.ServiceRecord(1, 2, 3, Choice.TURN, options), Family.IPV4)
-    # 50 s are 50e9 / 2**30 = 46.6 of the program's, rounded down.
+    # 50 s are 50e9 / 2**28 = 186.3 of the program's, rounded up: 187 = 0xbb.
     assert data[: xdp.SERVICE_MASK + 4].hex(" ", 4) == (
-        "01000000 02000000 03000000 00000000 2e000000 00000000 ffff0000"
+        "01000000 02000000 03000000 00000000 bb000000 00000000 ffff0000"
     )
 
 
@@ -59,10 +59,10 @@ def test_a_prefix_tells_clients_apart_by_its_first_bits() -> None:
     assert mask.hex() == "fffffffffffffff0" + "00" * 8
 
 
-def test_seconds_are_never_none_and_never_more_than_sixteen_bits() -> None:
-    assert xdp.ticks(1) == 1  # 0.93 is rounded down to 0, which would be never
-    assert xdp.ticks(900) == 838  # 900e9 / 2**30 = 838.2
-    assert xdp.ticks(10**6) == 0xFFFF
+def test_seconds_are_rounded_up_to_the_programs_steps() -> None:
+    assert xdp.ticks(0) == 0
+    assert xdp.ticks(1) == 4  # 1e9 / 2**28 = 3.7
+    assert xdp.ticks(900) == 3353  # 3352.8
 
 
 def test_servers_come_back_and_a_free_number_is_nobody() -> None:

@@ -24,8 +24,8 @@ from standfest.model.vrrp import Family
 
 PROTOCOLS = {"TCP": 6, "UDP": 17, "SCTP": 132}
 NAMES = {number: name for name, number in PROTOCOLS.items()}
-TICK_SHIFT = 30
-"""Seconds of the program: 2**30 ns, so that a shift makes them from a clock."""
+TICK_SHIFT = 28
+"""The program's time goes in steps of 2**28 ns (0.27 s): a shift makes them from a clock."""
 
 # --- what is balanced: key (address, port, protocol, 0) -> service -------------------------------
 
@@ -50,8 +50,8 @@ class ServiceRecord:
 
 
 def ticks(duration_s: int) -> int:
-    """Return seconds in the program's, at least one, at most what 16 bits hold."""
-    return min(0xFFFF, max(1, duration_s * 10**9 >> TICK_SHIFT))
+    """Return seconds in the program's steps: what has waited for more of them is too late."""
+    return -((-duration_s * 10**9) >> TICK_SHIFT)
 
 
 def encode_service_key(key: ServiceKey) -> bytes:
@@ -84,7 +84,7 @@ def encode_service(record: ServiceRecord, family: Family) -> bytes:
     assert len(flags) <= MAX_FLAGS_BYTES, "flags that do not fit are refused before"
     return SERVICE.pack(
         record.id, record.first, record.size, CHOICES.index(record.choice),
-        ticks(options.timeout) if options.timeout else 0,
+        ticks(options.timeout),
         ONE_PACKET if options.one_packet else 0, _client_bits(options.mask, family),
         options.timeout, kind, prefix, 0, scheduler, flags,
     )  # fmt: skip
@@ -198,6 +198,8 @@ FLOW = struct.Struct("=IIIHH")
 FLOW_SERVER, FLOW_GENERATION, FLOW_SEEN, FLOW_STATE, FLOW_LIMIT = 0, 4, 8, 12, 14
 FLOW_KEY_BYTES = {Family.IPV4: 16, Family.IPV6: 40}
 STICKY_KEY_BYTES = {Family.IPV4: 8, Family.IPV6: 20}
+MAX_LIMIT = 0xFFFF
+"""Steps that a connection may be silent at most: 4.9 hours."""
 OPENING, ESTABLISHED, CLOSING, DATAGRAMS = 0, 1, 2, 3
 
 # --- what has been carried, on each CPU, and the way to the server -------------------------------

@@ -2,7 +2,8 @@
 
 A connection that is known stays with its server while that serves, even without weight. A new one
 goes to its client's server if the service is persistent, else to the owner of the slot that the
-scheduler's choice falls on. Source: docs/adr/0018-xdp-backend.md.
+scheduler's choice falls on. A TCP packet in the middle of a connection that is not known goes by
+the table if that is a hash, else to the stack. Source: docs/adr/0018-xdp-backend.md.
 """
 
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from standfest.wire import xdp
 from standfest.wire.bpf import (
     ABOVE,
     ANY_BIT,
+    BELOW,
     DOUBLE,
     EQUAL,
     HALF,
@@ -102,7 +104,7 @@ def _known(code: Assembler, layout: Layout, limits: Limits) -> None:
     code.label(n("answers"))
     code.jump_if(R4, UNEQUAL, xdp.OPENING, n("seen"))
     _enter(code, layout, xdp.ESTABLISHED, limits.tcp_s)
-    code.label(n("seen"))  # written once a second only: the line is shared by all CPUs
+    code.label(n("seen"))  # written once in 0.27 s only: the line is shared by all CPUs
     code.jump_if(R2, EQUAL, R3, n("send"))
     code.store(WORD, R1, xdp.FLOW_SEEN, R2)
     code.load(WORD, R3, R9, xdp.SERVICE_STICKY)
@@ -117,7 +119,7 @@ def _known(code: Assembler, layout: Layout, limits: Limits) -> None:
 def _enter(code: Assembler, layout: Layout, state: int, limit_s: int) -> None:
     """Note a connection's new state; R1 is its entry."""
     code.store(HALF, R1, xdp.FLOW_STATE, state)
-    code.store(HALF, R1, xdp.FLOW_LIMIT, xdp.ticks(limit_s))
+    code.store(HALF, R1, xdp.FLOW_LIMIT, min(xdp.MAX_LIMIT, xdp.ticks(limit_s)))
     code.jump(layout.name("seen"))
 
 
@@ -143,6 +145,7 @@ def _unknown(code: Assembler, layout: Layout) -> None:
     code.label(n("unknown"))
     code.load(WORD, R1, R10, FLAGS)
     code.jump_if(R1, ANY_BIT, RELATED, "pass")
+    _if_in_the_middle(code, layout, n("middle"))
     code.load(WORD, R1, R9, xdp.SERVICE_STICKY)
     code.jump_if(R1, EQUAL, 0, n("slot"))
     _client(code, layout)
@@ -155,6 +158,23 @@ def _unknown(code: Assembler, layout: Layout) -> None:
     _server_of(code, layout, otherwise="slot")
     code.load(WORD, R1, R8, xdp.SERVER_WEIGHT)
     code.jump_if(R1, UNEQUAL, 0, n("remember"))
+    code.jump(n("slot"))
+    # What another director may have begun: a hash finds its server, chance does not, so that the
+    # stack ends it. Neither is a client's new connection, nor anybody's turn.
+    code.label(n("middle"))
+    code.load(WORD, R1, R9, xdp.SERVICE_CHOICE)
+    code.jump_if(R1, BELOW, xdp.CHOICES.index(Choice.SOURCE), "pass")
+
+
+def _if_in_the_middle(code: Assembler, layout: Layout, label: str) -> None:
+    """Go on at the label with a TCP packet that begins no connection."""
+    other = f"{label}-not-in-the-middle"
+    code.load(WORD, R1, R10, layout.flow_protocol)
+    code.jump_if(R1, UNEQUAL, TCP, other)
+    code.load(WORD, R1, R10, FLAGS)
+    code.jump_if(R1, ANY_BIT, SYN, other)
+    code.jump(label)
+    code.label(other)
 
 
 def _client(code: Assembler, layout: Layout) -> None:
@@ -267,6 +287,7 @@ def _remember(code: Assembler, layout: Layout, limits: Limits) -> None:
     _update(code)
     code.load(WORD, R1, R9, xdp.SERVICE_STICKY)
     code.jump_if(R1, EQUAL, 0, n("send"))
+    _if_in_the_middle(code, layout, n("send"))
     _client(code, layout)
     code.map(R1, n("clients"))
     stack(code, R2, STICKY)
@@ -292,7 +313,7 @@ def _first_state(code: Assembler, layout: Layout, limits: Limits) -> None:
     for name, state, limit_s in states:
         code.label(n(name))
         code.store(HALF, R10, VALUE + xdp.FLOW_STATE, state)
-        code.store(HALF, R10, VALUE + xdp.FLOW_LIMIT, xdp.ticks(limit_s))
+        code.store(HALF, R10, VALUE + xdp.FLOW_LIMIT, min(xdp.MAX_LIMIT, xdp.ticks(limit_s)))
         code.jump(n("noted"))
     code.label(n("noted"))
 
