@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import socket
 import struct
 import subprocess
@@ -405,6 +406,30 @@ def test_a_worker_that_dies_is_replaced_and_nobody_is_refused_meanwhile(
         assert greeting(web) in {b"a", b"b", b"c"}
         assert backend.describe().workers != (worker,)
         assert sum(c.active for c in backend.counters().values()) <= 1
+
+
+def test_workers_go_on_without_their_front_and_leave_when_there_is_another(
+    tmp_path: Path, dial: Dial
+) -> None:
+    servers, web = abc(), service(port())
+    with proxy(tmp_path) as backend:
+        backend.apply(adding(web, ROUND, servers))
+        held = dial(web)
+        assert held.recv(1)
+        before = backend.describe()
+        os.kill(before.pid, signal.SIGKILL)
+        assert {greeting(web) for _ in range(9)} == {b"a", b"b", b"c"}
+        assert backend.describe().pid != before.pid  # started by the question
+        assert backend.read() == {}
+        backend.apply(adding(web, ROUND, servers[:1]))
+        until(lambda: {greeting(web) for _ in range(9)} == {b"a"}, "only the new table counts")
+        held.sendall(b"still there")
+        assert held.recv(100) == b"still there"
+        held.close()
+        until(
+            lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in before.workers),
+            "the old workers have ended",
+        )
 
 
 def test_clients_of_a_persistent_service_meet_one_server_whichever_worker_they_come_to(

@@ -34,6 +34,20 @@ TIMEOUT_S = 10.0
 RECEIVE_BYTES = 256 * 1024
 MAX_CONTROLLERS = 16
 
+KNOCK_S = 0.2
+
+
+def answers(path: Path) -> bool:
+    """Return whether somebody listens at a socket file."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(KNOCK_S)
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
 TakenOver = Callable[[socket.socket], None]
 
 

@@ -50,7 +50,8 @@ class Process:
 class Crew:
     """All workers of one proxy.
 
-    everything: what a new worker must know; unneeded: closes what only the front needs, in a fork.
+    everything: what a new worker must know; unneeded: closes what only the front needs, in a fork;
+    is_succeeded: whether another front listens where ours did.
     """
 
     def __init__(
@@ -58,13 +59,15 @@ class Crew:
         loop: Loop,
         everything: Callable[[], tuple[Orders, Listeners]],
         unneeded: Callable[[], None],
+        *,
         say: Say,
+        is_succeeded: Callable[[], bool],
     ) -> None:
         self.processes: list[Process] = []
         self.draining: list[Process] = []
         self.on_drained: Callable[[], None] = lambda: None
         self._loop, self._everything, self._unneeded = loop, everything, unneeded
-        self._say = say
+        self._say, self._is_succeeded = say, is_succeeded
         self._tallies: list[Tally] = []
         self.common = Common(MAX_SERVICES)
 
@@ -143,6 +146,7 @@ class Crew:
         ours, theirs = line.pair()
         process.pid = os.fork()
         if not process.pid:
+            ours.close()
             self._become_worker(process, theirs, orders, listeners)
         theirs.close()
         process.line, process.started = ours, self._loop.now()
@@ -162,6 +166,7 @@ class Crew:
             for other in [*self.processes, *self.draining]:
                 if other.line is not None:
                     other.line.close()
+                    os.close(other.pidfd)
             own = {}
             for number, sockets in listeners.items():
                 own[number] = sockets[process.index]
@@ -170,7 +175,14 @@ class Crew:
             gc.collect()
             gc.freeze()
             gc.set_threshold(GARBAGE_THRESHOLD)
-            worker = Worker(self._tallies, process.tally, self.common, endpoint, self._say)
+            worker = Worker(
+                self._tallies,
+                process.tally,
+                self.common,
+                endpoint,
+                say=self._say,
+                is_succeeded=self._is_succeeded,
+            )
             worker.follow(orders, own)
             worker.run()
             status = 0

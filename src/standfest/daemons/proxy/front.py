@@ -34,12 +34,19 @@ class Front:
     on_quiet: called when neither we nor a predecessor carry anything that is only to end.
     """
 
-    def __init__(self, loop: Loop, unneeded: Callable[[], None], say: Say) -> None:
+    def __init__(
+        self,
+        loop: Loop,
+        unneeded: Callable[[], None],
+        *,
+        say: Say,
+        is_succeeded: Callable[[], bool],
+    ) -> None:
         self.plan = Plan()
         self.listeners: dict[ServiceKey, list[socket.socket]] = {}
         self.tallies: list[Tally] = []
         self.idle: list[Tally] = []
-        self.crew = Crew(loop, self._everything, unneeded, say)
+        self.crew = Crew(loop, self._everything, unneeded, say=say, is_succeeded=is_succeeded)
         self.on_drop: Callable[[Drop], None] = lambda _drop: None
         self.on_quiet: Callable[[], None] = lambda: None
         self.crew.on_drained = self.look_quiet

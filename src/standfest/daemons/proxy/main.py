@@ -15,9 +15,11 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from standfest.daemons.process import name_process, tell_systemd
+from standfest.daemons.proxy import control
 from standfest.daemons.proxy.control import Control
 from standfest.daemons.proxy.front import Front
 from standfest.daemons.proxy.succession import Predecessor, Successor
@@ -37,10 +39,12 @@ class Proxy:
     descriptors: further ones that no worker may keep open.
     """
 
-    def __init__(self, workers: int, say: Say) -> None:
+    def __init__(self, path: Path, workers: int, say: Say) -> None:
         self._workers = workers
         self._loop = Loop(self._deadline, self._on_timer)
-        self._front = Front(self._loop, self._unneeded, say)
+        self._front = Front(
+            self._loop, self._unneeded, say=say, is_succeeded=partial(control.answers, path)
+        )
         self._control = Control(self._loop, self._front, self._on_take_over)
         self._others: list[Predecessor | Successor] = []
         self.descriptors: list[int] = []
@@ -129,7 +133,7 @@ def locked(path: Path) -> int:
 def become(given: argparse.Namespace, path: Path, ready: Callable[[str], None], pipe: int) -> None:
     """Be the proxy; ready: told once, "" or why not, through `pipe` if that is not -1."""
     name_process("sf-proxy")
-    proxy = Proxy(given.workers, to_stderr if given.foreground else to_syslog)
+    proxy = Proxy(path, given.workers, to_stderr if given.foreground else to_syslog)
     try:
         lock = locked(path)
         proxy.descriptors = [lock] if pipe < 0 else [lock, pipe]

@@ -56,9 +56,19 @@ class Worker:
     """Carries connections until it is killed, or drains and has none left."""
 
     def __init__(
-        self, tallies: list[Tally], own: Tally, common: Common, endpoint: socket.socket, say: Say
+        self,
+        tallies: list[Tally],
+        own: Tally,
+        common: Common,
+        endpoint: socket.socket,
+        *,
+        say: Say,
+        is_succeeded: Callable[[], bool],
     ) -> None:
-        """Prepare; tallies: of all workers, `own` among them; endpoint: our end of the line."""
+        """Prepare; tallies: of all workers, `own` among them; endpoint: our end of the line.
+
+        is_succeeded: asked after our front's death: whether there is another proxy.
+        """
         self._tallies = [tally.cells for tally in tallies]
         self._common = common
         self._say = Sparing(say)
@@ -80,7 +90,8 @@ class Worker:
         self._listeners: dict[int, socket.socket] = {}
         self._handlers: dict[int, Callable[[], None]] = {}
         self._limits = DEFAULTS
-        self._draining = False
+        self._draining = self._orphaned = False
+        self._is_succeeded = is_succeeded
         self._last_descriptor = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE_DESCRIPTORS
         self._paused_until: Instant | None = None
         self._look_at: Instant = 0
@@ -178,8 +189,8 @@ class Worker:
         except BlockingIOError:
             pass
         except (OSError, WireError):
-            # The front is gone. Whoever comes after it brings workers of its own.
-            self._drain()
+            self._say("the front is gone: going on until there is another")
+            self._orphaned = not self._draining
             self._ignore(self._line)
 
     def _obey(self, said: object) -> None:
@@ -288,6 +299,9 @@ class Worker:
         if self._look_at <= now:
             self._look_at = now + LOOK_EVERY
             self._end_idle(now)
+            if self._orphaned and self._is_succeeded():
+                self._orphaned = False
+                self._drain()
 
     def _end_idle(self, now: Instant) -> None:
         """End connections of which nothing was heard for too long; forget clients."""
