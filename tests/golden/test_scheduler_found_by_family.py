@@ -1,7 +1,7 @@
 """What the families of random clusters (tests/differential) have shown to differ, made small.
 
 Each expectation was seen with crm_simulate 2.1.5 on a cluster like it, except for the promoted
-instance: 2.1.5 leaves that one unpromoted, docs/guide/compatibility.md says why it is wrong.
+instance and the start that cannot happen: docs/guide/compatibility.md says why 2.1.5 is wrong.
 """
 
 from tests.generators.histories import Recorder
@@ -147,3 +147,13 @@ def test_a_container_leaves_when_it_and_what_it_holds_have_failed_often_enough()
         machine = primitive("v", {"migration-threshold": threshold})
         members = [Member("n1", up("v", "a"), transient=counts), Member("n2", down("v", "a"))]
         assert happens(cib(members, machine + held)) == expected
+
+
+def test_a_start_that_cannot_happen_restarts_nothing() -> None:
+    # The instance on n2 waits for `z`, which is off; the one on n1 runs, and so does what follows.
+    off = primitive("z", {"target-role": "Stopped"})
+    both = clone("cl", group("g", primitive("c"))) + clone("dl", primitive("d"))
+    waits = ORDER.format("z", "cl").replace("<rsc_order", '<rsc_order symmetrical="false"')
+    follows = ORDER.format("cl", "dl").replace('id="o"', 'id="p"')
+    members = [Member("n1", up("c", "d") + down("z")), Member("n2", up("d") + down("c", "z"))]
+    assert happens(cib(members, off + both, waits + follows)) == ["start c n2 blocked"]

@@ -78,6 +78,8 @@ def _instance_flags(
         if node is not None and colocate.place_of(instance) not in (node, None):
             continue
         one_optional, one_runnable = flags_of(found, None)
+        # What cannot begin is no reason for anything else to begin again.
+        one_optional = one_optional or (not one_runnable and task in ("start", "promote"))
         optional = optional and one_optional
         any_runnable = any_runnable or one_runnable
     if node is None:
