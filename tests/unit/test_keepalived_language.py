@@ -286,3 +286,20 @@ def test_a_password_that_is_no_text_is_read_like_any_other() -> None:
     setting = Setting("host", {"PASSWORD": "\udcff1"})
     found = settings_of(read(text, "k.conf", setting)).director.instances[0]
     assert found.authentication.password == b"\xed\xb3\xbf1"
+
+
+def test_an_instances_own_interface_is_not_tracked_too() -> None:
+    """keepalived 2.2.7 ignores the line, and with it the weight: both sides must count alike."""
+    text = (
+        "vrrp_instance gw {\ninterface eth0\nvirtual_router_id 51\npriority 100\n"
+        "track_interface {\neth0 weight 5\neth1 weight 7\n}\n"
+        "virtual_ipaddress {\n10.0.0.1\n}\n}\n"
+    )
+    parsed = read(text, "k.conf", Setting("host"))
+    tracks = settings_of(parsed).director.instances[0].tracks
+    assert [(track.name, track.weight) for track in tracks] == [("eth1", 7)]
+    said = [str(finding) for finding in parsed.report.findings if finding.line == 6]
+    assert said == [
+        "k.conf:6: warning: eth0 is the interface of the instance: not tracked, too; "
+        "expected another one"
+    ]

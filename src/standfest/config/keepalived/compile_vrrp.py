@@ -70,11 +70,17 @@ def own_weights(root: Entry) -> Weights:
 
 
 def tracks(holder: Entry, weights: Weights) -> tuple[Track, ...]:
-    """Return what an instance or a group depends on."""
+    """Return what an instance or a group depends on.
+
+    Not an instance's own interface, whose weight keepalived ignores: its fault is another matter.
+    """
     found = []
+    own = value(holder, "", "interface")
     for keyword, kind, _blocks in _TRACKS:
         for line in holder.elements(keyword):
             assert isinstance(line.value, Tracked), "the block lists tracked things"
+            if kind is TrackKind.INTERFACE and line.value.name == own:
+                continue
             weight, reverse = weights.get((kind, line.value.name), (0, False))
             if line.value.weight is not None:
                 weight = line.value.weight

@@ -147,6 +147,16 @@ def interfaces(root: Entry, report: Report) -> None:
         report.error(instance.statement.end, f"{around} has no interface", '"interface"')
 
 
+def own_interfaces(root: Entry, report: Report) -> None:
+    """Tell of instances that track their own interface, which means nothing."""
+    for instance in instances(root):
+        own = instance.last("interface")
+        for line in instance.elements("track_interface"):
+            if isinstance(line.value, Tracked) and own is not None and line.value.name == own.name:
+                problem = f"{shown(own.name)} is the interface of the instance: not tracked, too"
+                report.warn(line.origin, problem, "another one")
+
+
 def families(root: Entry, report: Report) -> None:
     """Tell of addresses and peers of the other family, which are dropped."""
     for instance in instances(root):
@@ -363,6 +373,7 @@ RULES: Final[tuple[Rule, ...]] = (
     groups,
     identities,
     interfaces,
+    own_interfaces,
     families,
     first_address,
     passwords,

@@ -20,7 +20,7 @@ from standfest.daemons.director.metrics import metrics_text
 from standfest.daemons.director.network import Facts
 from standfest.model.director import DirectorSettings
 from standfest.model.time import Instant, in_seconds
-from standfest.model.vrrp import AuthenticationType, InstanceSettings, VirtualAddress
+from standfest.model.vrrp import AuthenticationType, InstanceSettings, TrackKind, VirtualAddress
 
 if TYPE_CHECKING:
     from standfest.core.bfd.sessions import SessionStatus
@@ -171,7 +171,7 @@ def _json(one: InstanceStatus, view: View) -> dict[str, object]:
         "strict_mode": int(settings.strict),
         "vmac_ifname": settings.vmac.name if settings.vmac else "",
         "ifp_ifname": settings.interface,
-        "master_priority": 0,
+        "master_priority": one.state.heard_priority if isinstance(one.state, Backup) else 0,
         "last_transition": round(view.since(one), 6),
         "garp_delay": _number(in_seconds(garp.delay)),
         "garp_refresh": _number(in_seconds(garp.refresh)),
@@ -203,6 +203,7 @@ def _json(one: InstanceStatus, view: View) -> dict[str, object]:
         ("script_master", notify.master),
         ("script_fault", notify.fault),
         ("script_stop", notify.stop),
+        ("script_master_rx_lower_pri", notify.master_rx_lower_priority),
         ("script", notify.any),
     ):
         if command is not None:
@@ -213,6 +214,16 @@ def _json(one: InstanceStatus, view: View) -> dict[str, object]:
     if settings.excluded:
         data["evips"] = [
             shown_address(a, settings.interface, held=a in held) for a in settings.excluded
+        ]
+    if settings.routes:
+        data["vroutes"] = [" ".join(route.words) for route in settings.routes]
+    if settings.rules:
+        data["vrules"] = [" ".join(rule.words) for rule in settings.rules]
+    scripts = {script.name: script.command.words for script in view.settings.scripts}
+    tracked = [track.name for track in settings.tracks if track.kind is TrackKind.SCRIPT]
+    if tracked:
+        data["track_script"] = [
+            " ".join(f"'{word}'" for word in scripts[name]) for name in tracked if name in scripts
         ]
     data["auth_type"] = settings.authentication.type.value
     return {"data": data, "stats": view.counted(one)}
