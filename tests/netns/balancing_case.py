@@ -144,6 +144,18 @@ def a_removed_server_gets_nothing_more(lab: Lab) -> None:
     close_all(connections)
 
 
+def what_nobody_knows_takes_no_turn(lab: Lab) -> None:
+    """Leftovers of connections that a removed service had are no connections of the new one."""
+    key = lab.serve(1, 1)
+    connections = opened(lab, 9)
+    lab.change(DeleteService(key))
+    key = lab.serve(1, 1)
+    first = lab.ask(1)
+    assert not any(connection.is_alive(1) for connection in connections)
+    assert lab.ask(1) != first
+    close_all(connections)
+
+
 def without_servers_clients_are_refused(lab: Lab) -> None:
     key = lab.serve(1)
     assert lab.ask(2) == ["rs1", "rs1"]
@@ -276,6 +288,7 @@ SCENARIOS = (
     Scenario(a_hash_of_the_source_is_steady, _of("hash")),
     Scenario(a_drained_server_keeps_its_connections),
     Scenario(a_removed_server_gets_nothing_more, _of("hidden")),
+    Scenario(what_nobody_knows_takes_no_turn, _of("hidden")),
     Scenario(without_servers_clients_are_refused, _of("refuse")),
     Scenario(a_restart_breaks_nothing),
     Scenario(ipv6_is_balanced_alike, _of("six", "persistence")),

@@ -6,6 +6,7 @@ the client and have the virtual addresses on their loopback. Everything is named
 
 import contextlib
 import ctypes
+import itertools
 import os
 import shutil
 import socket
@@ -111,6 +112,7 @@ class Lab:
         self.director = Machine(f"{tag}-director")
         self.servers = {number: Machine(f"{tag}-{number}") for number in SERVERS}
         self.table: dict[ServiceKey, Service] = {}
+        self._ports = itertools.count(10_000)
         self.backend: BalancerBackend
 
     @property
@@ -275,7 +277,8 @@ class Lab:
             made = socket.socket(socket.AF_INET6 if six else socket.AF_INET)
         made.settimeout(patience_s)
         try:
-            made.bind((str(CLIENTS[version][client]), 0))
+            # A server that was removed has not heard of the end: no port is used again.
+            made.bind((str(CLIENTS[version][client]), next(self._ports)))
             made.connect((str(VIP[version]), port))
             return Conversation(made, made.recv(100).decode())
         except OSError:
@@ -311,6 +314,7 @@ class Lab:
                 )
             with made:
                 made.settimeout(PATIENCE_S)
+                made.bind((str(CLIENTS[version][0]), next(self._ports)))
                 made.connect((str(VIP[version]), port))
                 made.send(b"%d" % number)
                 name, said = made.recv(100).decode().split()

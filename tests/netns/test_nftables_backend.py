@@ -291,6 +291,26 @@ def test_schedulers_by_connections_follow_what_is_open(
     lab.clear()
 
 
+@pytest.mark.parametrize("method", ["shared", "direct"])
+def test_connections_by_a_hash_outlive_a_director_that_knows_none_of_them(
+    request: pytest.FixtureRequest, method: str
+) -> None:
+    """Another director with the same servers chooses alike, in the middle of a connection, too."""
+    lab: Lab = request.getfixturevalue(method)
+    lab.clear()
+    lab.serve(1, 1, 1, options=ServiceOptions("mh", ("mh-port",)))
+    connections = opened(lab, 24)
+    assert len({connection.server for connection in connections}) == 3
+    with lab.director.inside():
+        lab.backend.close(keep=False)
+        lab.backend = make()
+        lab.backend.apply(difference({}, lab.table))
+    assert all(connection.is_alive() for connection in connections)
+    for connection in connections:
+        connection.close()
+    lab.clear()
+
+
 def test_a_packets_own_mark_survives_direct_routing(direct: Lab) -> None:
     direct.director.execute(
         "nft",

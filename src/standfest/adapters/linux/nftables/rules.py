@@ -34,6 +34,7 @@ OPENING_S, OPEN_S, CLOSING_S = 60, 900, 120
 """How long direct routing remembers a connection after its last packet; as IPVS by default."""
 
 _FIN_OR_RST, _SYN = b"\x05", b"\x02"
+_TCP = b"\x06"
 _KEPT = 15
 """The register that has the packet's own mark meanwhile."""
 
@@ -86,6 +87,7 @@ class _Translating:
         self.persistent = shape.options.timeout > 0
 
     def known(self) -> Iterator[list[bytes]]:
+        yield from _strays(self.shape)
         if self.persistent:
             renew = _renew_client(self.shape, self.server)
             yield [*_known_client(self.plane, self.shape, self.server), renew, *self._deliver()]
@@ -111,12 +113,13 @@ class _Direct:
     def known(self) -> Iterator[list[bytes]]:
         own, tcp = self.shape.number, self.shape.protocol == "TCP"
         if self.remembers and tcp:
-            yield [*self._flags(_FIN_OR_RST, ex.different), *self._ending()]
+            yield [*_flags(_FIN_OR_RST, ex.different), *self._ending()]
         if self.remembers:
             yield self._known_flow(flows_of(own), OPEN_S)
         if self.remembers and tcp:
             # What begins anew from the same port is another connection.
-            yield [*self._flags(_SYN, ex.equal), *self._known_flow(closing_of(own), CLOSING_S)]
+            yield [*_flags(_SYN, ex.equal), *self._known_flow(closing_of(own), CLOSING_S)]
+        yield from _strays(self.shape)
         if self.persistent:
             client = _known_client(self.plane, self.shape, self.server)
             yield [*client, _renew_client(self.shape, self.server), *self._begin()]
@@ -129,9 +132,6 @@ class _Direct:
     def _begin(self) -> list[bytes]:
         learn = self._learn_flow() if self.remembers else []
         return [*learn, ex.member(CONNECTIONS, self.server), *self._count(), *self._deliver()]
-
-    def _flags(self, flags: bytes, compared: Callable[[int, bytes], bytes]) -> list[bytes]:
-        return [ex.load(ex.TRANSPORT, 13, 1, 0), ex.masked(0, flags), compared(0, b"\0")]
 
     def _flow(self) -> list[bytes]:
         words = self.plane.words
@@ -180,6 +180,22 @@ class _Direct:
             ex.copied_to(address),
             ex.decided(nft.DROP),
         ]
+
+
+def _flags(flags: bytes, compared: Callable[[int, bytes], bytes]) -> list[bytes]:
+    """Compare some of a TCP segment's flags with zero."""
+    return [ex.load(ex.TRANSPORT, 13, 1, 0), ex.masked(0, flags), compared(0, b"\0")]
+
+
+def _strays(shape: Shape) -> Iterator[list[bytes]]:
+    """Refuse the middle of a TCP connection that nobody knows: it is no turn's, nor a client's.
+
+    A hash finds the server that has it all the same, though another director began it.
+    """
+    if shape.choice not in (Choice.TURN, Choice.RANDOM) or shape.protocol not in ("TCP", ""):
+        return
+    tcp = [] if shape.protocol else [ex.transport_protocol(0), ex.equal(0, _TCP)]
+    yield [*tcp, *_flags(_SYN, ex.equal), ex.decided(nft.GOTO, REFUSE)]
 
 
 def _server_of(plane: Plane, name: str, key: int, server: int) -> list[bytes]:

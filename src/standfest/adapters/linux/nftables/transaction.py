@@ -168,7 +168,7 @@ class Transaction:
         self._set_slots(held, slots)
         before = None if fresh else self._shape(key, held.number, held.options, len(held.slots))
         after = self._shape(key, held.number, options, len(slots))
-        if before is None or before.options != after.options:
+        if before is None or replace(before, slots=after.slots) != after:
             self._fill(held.plane, chain_name(held.number), known(held.plane, after), fresh)
         if before != after:
             self._fill(held.plane, choice_name(held.number), choice(held.plane, after), fresh)
