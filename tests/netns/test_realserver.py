@@ -16,7 +16,7 @@ VIP, SIX = "10.91.0.100", "fd91::100"
 ASK = (
     "import sys; from ipaddress import ip_address;"
     "from standfest.adapters.linux.asking import who_has;"
-    "print(len(who_has('eth0', ip_address(sys.argv[1]), 0.6)))"
+    "ip = ip_address(sys.argv[1]); print(len(who_has('eth0', [ip], 0.6)[ip]))"
 )
 SYSCTLS = tuple(
     f"net.ipv4.conf.{where}.{what}"

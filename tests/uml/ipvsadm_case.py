@@ -65,10 +65,15 @@ VIEWS = """
 """.strip().splitlines()
 
 REFUSED = {
-    "-A -t 123.123.123.1:25 -s rr": "add TCP 123.123.123.1:25: File exists",
-    "-A -t 1.2.3.4:80 -s nosuch": "add TCP 1.2.3.4:80: No such file or directory",
-    "-D -t 9.9.9.9:80": "remove TCP 9.9.9.9:80: No such process",
-    "-a -t 9.9.9.9:80 -r 1.1.1.1": "add 1.1.1.1:80 to TCP 9.9.9.9:80: No such process",
+    "-A -t 123.123.123.1:25 -s rr": "there is a service TCP 123.123.123.1:25 already",
+    "-A -t 1.2.3.4:80 -s nosuch": "this kernel has no scheduler nosuch",
+    "-D -t 9.9.9.9:80": "there is no service TCP 9.9.9.9:80",
+    "-a -t 9.9.9.9:80 -r 1.1.1.1": "there is no service TCP 9.9.9.9:80",
+    "-a -t 123.123.123.1:25 -r 192.168.0.101 -m": (
+        "TCP 123.123.123.1:25 has the server 192.168.0.101:25 already"
+    ),
+    "-d -t 123.123.123.1:25 -r 1.1.1.1": "TCP 123.123.123.1:25 has no server 1.1.1.1:25",
+    "-e -t 123.123.123.1:25 -r 1.1.1.1 -m": "TCP 123.123.123.1:25 has no server 1.1.1.1:25",
     "-L -t 9.9.9.9:80": "there is no service TCP 9.9.9.9:80",
 }
 

@@ -28,6 +28,7 @@ for _ in range(8):
     except OSError as error:
         print(type(error).__name__, end=" ")
 """
+STRICT = "net.ipv4.conf.all.rp_filter=1"
 VIP, SIX = "123.123.123.1", "fd12::1"
 
 
@@ -191,10 +192,20 @@ def main() -> None:
     print("DR")
 
     unchanged("s1", before)
+    for name in ("s1", "s2"):  # strict filters, which tunnels do not go with
+        subprocess.run(["ip", "netns", "exec", name, "sysctl", "-qw", STRICT], check=True)
+    before = state("s1")
     servers("up", "--vip", f"{VIP},{SIX}", "--method", "tun")
     serving = listen(VIP, SIX)
     table(VIP, "-i", "123.123.123.10", "123.123.123.11")
     served(VIP)
+    loose = "net.ipv4.conf.tunl0.rp_filter"
+    for value, expected in (("0", {"TimeoutError": 8}), ("2", {"s1": 4, "s2": 4})):
+        for name in ("s1", "s2"):
+            command = ["ip", "netns", "exec", name, "sysctl", "-qw", f"{loose}={value}"]
+            subprocess.run(command, check=True)
+        found = balanced(VIP)
+        assert found == expected, (value, found)
     assert "mtu 1480" in ip("-n", "s1", "link", "show", "tunl0")
     table(SIX, "-i", "fd12::10", "fd12::11")
     served(SIX)

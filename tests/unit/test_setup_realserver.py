@@ -203,6 +203,14 @@ def test_what_cannot_be_undone_now_is_tried_again_by_the_next_down() -> None:
     assert kept.saved == Ledger()
 
 
+def test_a_plan_that_has_become_shorter_puts_the_rest_back() -> None:
+    kept = Kept(MemoryMachine(PLAIN))
+    kept.up(DIRECT)
+    shorter = replace(PLAIN, interfaces=(LO, ETH0))
+    assert kept.up(DIRECT, shorter) == ["set net/ipv4/conf/eth1/rp_filter to 0"]
+    assert kept.up(DIRECT, shorter) == []
+
+
 def test_nat_leads_back_through_the_director_and_down_restores_the_route() -> None:
     machine = MemoryMachine(PLAIN)
     machine.things["default IPv4"] = ("192.0.2.254", "eth0")

@@ -9,10 +9,14 @@ from pathlib import Path
 import click
 
 from standfest.analysis.filecheck import Checked, check
+from standfest.config.keepalived.load import settings_of
+from standfest.config.keepalived.parse import Parsed
 from standfest.config.keepalived.source import Setting
 from standfest.config.keepalived.write import write
+from standfest.core.setup import advice
 from standfest.daemons.included import DiskFiles, text_of
-from standfest.model.errors import ConfigError, Finding, Severity
+from standfest.daemons.live import look
+from standfest.model.errors import ConfigError, Finding, OperationError, Severity
 
 
 @click.command(name="check")
@@ -31,10 +35,18 @@ from standfest.model.errors import ConfigError, Finding, Severity
     metavar="ID",
     help="What @ID lines of keepalived.conf are for; the host's name by default.",
 )
-def command(paths: tuple[str, ...], config_id: str, *, as_json: bool, as_text: bool) -> None:
+@click.option(
+    "--live",
+    is_flag=True,
+    help="On a director: ask the network about the services and servers of one keepalived.conf.",
+)
+def command(
+    paths: tuple[str, ...], config_id: str, *, as_json: bool, as_text: bool, live: bool
+) -> None:
     """Check configuration files; several keepalived.conf are directors of one service.
 
-    Exit status 0: all are usable, perhaps with warnings and tolerated errors; 1: one is refused.
+    Exit status 0: all are usable, perhaps with warnings and tolerated errors; 1: one is refused,
+    or the network is not as it says.
     """
     texts: list[tuple[str, str]] = []
     unread: list[Finding] = []
@@ -48,15 +60,32 @@ def command(paths: tuple[str, ...], config_id: str, *, as_json: bool, as_text: b
     checked = check(texts, setting, DiskFiles())
     findings = (*unread, *checked.findings)
     usable = checked.usable and not unread
+    asked = _live(checked.directors) if live and usable else ()
+    right = not any(one.error for one in asked)
     if as_json:
-        click.echo(json.dumps(document(checked, findings, usable=usable), indent=2))
+        told = {"live": [one.as_json() for one in asked]} if live else {}
+        click.echo(json.dumps({**document(checked, findings, usable=usable), **told}, indent=2))
     else:
         for finding in findings:
             click.echo(finding, err=as_text)
         click.echo(summary(len(paths), findings), err=as_text)
+        for one in asked:
+            click.echo(one, err=as_text)
+        if live and usable:
+            click.echo(f"the network: {advice.summary(asked)}", err=as_text)
     if as_text:
         click.echo("\n".join(write(parsed.statements) for parsed in checked.directors), nl=False)
-    sys.exit(0 if usable else 1)
+    sys.exit(0 if usable and right else 1)
+
+
+def _live(directors: tuple[Parsed, ...]) -> tuple[advice.Advice, ...]:
+    """Return what the network says of the one director whose file it is."""
+    if len(directors) != 1:
+        raise click.UsageError("--live expects one keepalived.conf, that of this director")
+    try:
+        return look(settings_of(directors[0]).balancer)
+    except OperationError as error:
+        return (advice.Advice(str(error), "nothing could be asked"),)
 
 
 def document(checked: Checked, findings: tuple[Finding, ...], *, usable: bool) -> dict[str, object]:

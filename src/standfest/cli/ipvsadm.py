@@ -109,7 +109,10 @@ def _restore(backend: IpvsBackend, lines: Iterable[str]) -> int:
 def _perform(backend: IpvsBackend, order: Order) -> None:
     match order:
         case Do(change):
-            backend.apply([change])
+            try:
+                backend.apply([change])
+            except OperationError as error:
+                raise OperationError(tables.refusal(change, str(error))) from error
         case Clear():
             backend.clear()
         case Zero(service):

@@ -1,17 +1,26 @@
 """Tables of IPVS as ipvsadm 1.31 prints them, column by column."""
 
+import errno
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from standfest.model.balancing import Forwarding, Method, TunnelType
 from standfest.model.forwarding import (
+    AddDestination,
+    AddService,
+    Change,
     Counters,
+    DeleteDestination,
+    DeleteService,
     Destination,
     DestinationKey,
     IPAddress,
     ServiceKey,
     ServiceOptions,
+    SetDestination,
+    SetService,
 )
 from standfest.model.ipvstable import (
     Columns,
@@ -28,6 +37,9 @@ _NUMBERS = {"TCP": 6, "UDP": 17, "SCTP": 132}
 _FORWARD = {Forwarding.NAT: "Masq", Forwarding.DIRECT: "Route", Forwarding.TUNNEL: "Tunnel"}
 _WAY = {Forwarding.NAT: "-m", Forwarding.DIRECT: "-g", Forwarding.TUNNEL: "-i"}
 _OPTION = {"TCP": "-t", "UDP": "-u", "SCTP": "--sctp-service"}
+_EXISTS, _NO_PROCESS, _NO_ENTRY = (
+    os.strerror(number) for number in (errno.EEXIST, errno.ESRCH, errno.ENOENT)
+)
 _HEADS = {
     Columns.STATE: (
         "Prot LocalAddress:Port Scheduler Flags",
@@ -314,3 +326,26 @@ def connections(found: Iterable[ListedConnection], naming: Naming) -> Iterator[s
         places = f"{named(one.client):<18} {named(one.virtual):<18} {named(one.server)}"
         engine = f" {one.engine}" if one.engine else ""
         yield f"{one.protocol:<3} {minutes:02d}:{seconds:02d}  {one.state:<11} {places}{engine}"
+
+
+def refusal(change: Change, said: str) -> str:
+    """Return in a sentence why the kernel refuses a change; said: what the backend has told."""
+    reason = said.rpartition(": ")[2]
+    match change:
+        case AddService(key) if reason == _EXISTS:
+            return f"there is a service {key} already"
+        case AddService(_, options) | SetService(_, options) if reason == _NO_ENTRY:
+            engine = f" or no persistence engine {options.engine}" if options.engine else ""
+            return f"this kernel has no scheduler {options.scheduler}{engine}"
+        case SetService(key) | DeleteService(key) if reason == _NO_PROCESS:
+            return f"there is no service {key}"
+        case AddDestination(service, key) if reason == _EXISTS:
+            return f"{service} has the server {key} already"
+        case SetDestination(service, key) | DeleteDestination(service, key) if reason == _NO_ENTRY:
+            return f"{service} has no server {key}"
+        case AddDestination(service) | SetDestination(service) | DeleteDestination(service) if (
+            reason == _NO_PROCESS
+        ):
+            return f"there is no service {service}"
+        case _:
+            return said

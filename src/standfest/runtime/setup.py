@@ -39,6 +39,10 @@ def up(
             save(ledger)
             machine.do(step)
             changed.append(step)
+        # What an entry needed before, and nobody does now: a plan may have become shorter.
+        ledger, gone = leaving(ledger, ())
+        if gone:
+            changed += _undo_all(machine, ledger, gone, save)[0]
     except OperationError as error:
         ours = [one for one in reversed(ledger.done) if not before.changed(one.step.key)]
         left = _undo_all(machine, ledger, ours, save)[1]
