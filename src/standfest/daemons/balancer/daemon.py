@@ -61,7 +61,9 @@ class Daemon:
             inheritance.wanted, self._assignment.balancer, self.words
         )
         self._loop = Loop(self._deadline, self._on_timer)
-        self.machine = Balancing(self._assignment)
+        counts = self.backend.capabilities().counted
+        shares = not hasattr(self.backend, "follow")
+        self.machine = Balancing(self._assignment, counts=counts, shares=shares)
         self._prober = probing.make(self._loop, self._on_outcome, self._assignment)
         self._synchroniser = syncing.make(self.backend, self._loop, self.words)
         self._helper: helper.Line | None = None

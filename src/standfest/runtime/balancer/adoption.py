@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from standfest.core.balancer.pool import Pool
-from standfest.model.balancing import BfdCheck, FileCheck, MiscCheck
+from standfest.model.balancing import BfdCheck, FileCheck, MiscCheck, RealServer
 from standfest.model.forwarding import Destination, Service, ServiceKey
 from standfest.runtime.balancer.checks import Check, Checks
 
@@ -54,9 +54,17 @@ def adopt(
             down.update((number, check.name) for check in own if _is_probed(check))
         elif known is not None and any(_sets_weight(check) for check in own):
             weights.append((number, known.weight))
-        elif known is not None and known.weight == 0 and server.weight > 0:
+        elif known is not None and known.weight == 0 and _means_drained(server):
             drained.add(number)
     return Adopted(pool.number, frozenset(down), frozenset(drained), tuple(weights))
+
+
+def _means_drained(server: RealServer) -> bool:
+    """Return whether weight 0 is news: one with a threshold may only have been full.
+
+    Who was drained by name is in the ledger, too.
+    """
+    return server.weight > 0 and not server.upper_threshold
 
 
 def _has_failed(known: Destination | None, *, inhibited: bool) -> bool:
