@@ -2,8 +2,7 @@
 
 import pytest
 
-from standfest.config.keepalived.load import load
-from standfest.config.keepalived.parse import parse
+from standfest.config.keepalived.load import load, read
 from standfest.config.keepalived.source import Setting
 from standfest.model.balancing import Checker, HttpCheck, MailboxCheck, TcpCheck
 from standfest.model.time import seconds
@@ -25,7 +24,7 @@ def checker(block: str, port: int = 80, server: str = "") -> Checker:
 
 
 def remarks(block: str) -> list[str]:
-    report = parse(text(block), "k", SETTING).report
+    report = read(text(block), "k", SETTING).report
     return [str(finding).removeprefix("k:") for finding in report.findings]
 
 
@@ -100,3 +99,16 @@ def test_checkers_that_are_alike_are_one_value() -> None:
     assert checker("TCP_CHECK {\n connect_timeout 3\n}") is checker(
         "TCP_CHECK {\n connect_timeout 3\n}"
     )
+
+
+def test_an_expression_that_cannot_be_compared_is_told_where_it_stands() -> None:
+    def found(words: str) -> list[str]:
+        return remarks(f"HTTP_GET {{\n url {{\n{words}\n }}\n}}")
+
+    assert found('regex "^[[:digit:]]+(?<unit>ms)$"\nregex_options caseless ungreedy') == []
+    assert found('regex "(a"') == [
+        '10: regex "(a" cannot be compared: missing ), unterminated subpattern at position 0'
+    ]
+    assert found('regex "(?R)"') == ['10: regex "(?R)" cannot be compared: (?R cannot be had']
+    (line,) = found('regex "a"\nregex_options alt_bsux')
+    assert line.startswith('10: regex "a" cannot be compared: option alt_bsux cannot be had')

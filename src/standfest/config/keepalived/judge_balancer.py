@@ -14,6 +14,7 @@ from standfest.model.balancing import (
     MarkService,
     Method,
 )
+from standfest.model.pattern import PatternError, compile_pattern
 from standfest.model.vrrp import IPAddress
 
 _SCHEDULERS: Final = ("lvs_sched", "lb_algo")
@@ -176,6 +177,23 @@ def checks(root: Entry, report: Report) -> None:
             for check in server.all("HTTP_GET", "SSL_GET"):
                 if not any(s.keyword == "url" for s in check.statement.block or ()):
                     report.warn(check.origin, f"{check.keyword} asks for no page", '"url { ... }"')
+                for url in check.all("url"):
+                    _expression(url, report)
+
+
+def _expression(url: Entry, report: Report) -> None:
+    """Tell of an expression that means nothing to us: its check would never succeed."""
+    entry = url.last("regex")
+    if entry is None or not isinstance(entry.value, str):
+        return
+    options = url.last("regex_options")
+    chosen = options.value if options is not None and isinstance(options.value, tuple) else ()
+    try:
+        compile_pattern(entry.value, chosen)
+    except PatternError as error:
+        why = "".join(char if char.isprintable() else "?" for char in str(error))
+        problem = f'regex "{shown(entry.value)}" cannot be compared: {why}'
+        report.error(entry.origin, problem)
 
 
 RULES: Final = (defaults, members, families, ports, quorums, sorry, groups, checks)

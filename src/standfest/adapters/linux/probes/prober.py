@@ -1,7 +1,7 @@
 """All probes of a director: each kind has its module, this one knows them and their ends.
 
-A kind's module is imported when the first of its checkers looks: hashes, programs and TLS cost
-10 MB that a director with TCP checks does not pay.
+A kind's module is imported when the first of its checkers looks: TLS alone costs 4 MB that a
+director without it does not pay.
 """
 
 # ruff: noqa: PLC0415
