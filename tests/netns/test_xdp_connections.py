@@ -181,6 +181,19 @@ def test_a_packet_in_the_middle_does_not_prolong_persistence(xdp_director: Direc
     assert new(xdp_director, 40001) == 3 - first
 
 
+def test_a_packet_in_the_middle_does_not_change_whose_client_it_is(
+    xdp_director: Director,
+) -> None:
+    options = ServiceOptions("rr", timeout=50)
+    key = service(xdp_director, 1, 1, options=options)
+    clients = [IPv4Address("198.51.100.100") + n for n in range(16)]
+    owners = [new(xdp_director, 40000, client=client) for client in clients]
+    xdp_director.backend.apply([SetService(key, replace(options, scheduler="mh"))])
+    middle = [Packet(client=c, client_port=40001, flags=ACK).frame() for c in clients]
+    assert [reached(xdp_director.put(frame)) for frame in middle] != owners
+    assert [new(xdp_director, 40002, client=client) for client in clients] == owners
+
+
 def test_ports_that_are_used_again_are_a_new_connection(xdp_director: Director) -> None:
     for last in (FIN | ACK, RST):
         key = service(xdp_director, 1)

@@ -1,5 +1,6 @@
 """The XDP backend: what its daemon sees, changes and finds again."""
 
+import sys
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def test_changes_that_a_crash_cut_off_are_completed_by_the_next_daemon(
     key = service(xdp_director, 1, 0)
     with pytest.MonkeyPatch.context() as patch:
         tables = xdp_director.backend._tables
-        patch.setattr(tables, "_write_slots", lambda *_: (_ for _ in ()).throw(OSError("killed")))
+        patch.setattr(tables, "_write_table", lambda *_: (_ for _ in ()).throw(OSError("killed")))
         with pytest.raises(OSError, match="killed"):
             xdp_director.backend.apply(
                 [
@@ -131,3 +132,38 @@ def test_a_directory_of_other_sizes_is_not_taken_over(
         sizes = {Family.IPV4: 1024, Family.IPV6: 1024}
         with pytest.raises(OperationError, match=r"flows4 has type, key, value and entries .*1024"):
             XdpBackend(slots, interfaces=("eth0",), directory=directory, connections=sizes)
+
+
+def test_least_connections_follow_what_is_open(xdp_director: Director) -> None:
+    backend = xdp_director.backend
+    key = service(xdp_director, 1, options=ServiceOptions("lc"))
+    for port in range(40000, 40012):
+        new(xdp_director, port)
+        more(xdp_director, port)
+    backend.apply([AddDestination(key, destination(2), value())])
+    table = backend.read()
+    backend.follow()
+    # 12 are open at the first and as many are expected to come: all of them for the second.
+    assert {new(xdp_director, port) for port in range(41000, 41012)} == {2}
+    assert backend.read() == table
+    for port in range(41000, 41012):
+        more(xdp_director, port)
+    backend.follow()
+    spread = [new(xdp_director, port) for port in range(42000, 42012)]
+    assert sorted(spread) == [1] * 6 + [2] * 6
+
+
+def test_a_packet_that_another_cpu_has_overtaken_is_no_stranger(xdp_director: Director) -> None:
+    service(xdp_director, 1, options=ServiceOptions("rr", timeout=50))
+    assert new(xdp_director, 40000) == 1
+    flows = xdp_director.backend._tables.maps["flows4"]
+    clients = xdp_director.backend._tables.maps["clients4"]
+    for one in (flows, clients):
+        keys_bytes, value_bytes = one.shape.key_bytes, one.shape.value_bytes
+        for keys, values in list(one.batches()):
+            for at in range(len(keys) // keys_bytes):
+                entry = bytearray(values[at * value_bytes : (at + 1) * value_bytes])
+                seen = int.from_bytes(entry[8:12], sys.byteorder) + 1
+                entry[8:12] = seen.to_bytes(4, sys.byteorder)
+                one.put(keys[at * keys_bytes : (at + 1) * keys_bytes], bytes(entry))
+    assert more(xdp_director, 40000) == 1

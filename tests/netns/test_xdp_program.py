@@ -256,6 +256,8 @@ def test_an_icmp_error_goes_to_the_server_of_its_connection(xdp_director: Direct
         for kind in (3, 11, 12):
             assert reached(xdp_director.put(unreachable(answer, kind=kind))) == owner
         assert xdp_director.put(unreachable(answer, kind=8)).verdict is Verdict.PASS
+        elsewhere = unreachable(answer, target=ip_address("10.9.0.101"))
+        assert xdp_director.put(elsewhere).verdict is Verdict.PASS
     stranger = bench.ipv4(VIP4, CLIENT4, 6, struct.pack(">HHI", 80, 50000, 5) + bytes(12))
     assert xdp_director.put(unreachable(stranger)).verdict is Verdict.PASS
     other = bench.ipv4(CLIENT4, CLIENT4, 6, struct.pack(">HHI", 80, 40000, 5) + bytes(12))

@@ -87,9 +87,10 @@ def _nftables(_settings: BalancerSettings) -> BalancerBackend:
 
 def _xdp(_settings: BalancerSettings) -> BalancerBackend:
     from standfest.adapters.linux.xdp.backend import XdpBackend  # noqa: PLC0415  only if taken
+    from standfest.core.balancer.counted import shares  # noqa: PLC0415
     from standfest.core.balancer.slots import slots  # noqa: PLC0415
 
-    return XdpBackend(slots)
+    return XdpBackend(slots, shares)
 
 
 MAKERS: dict[str, Callable[[BalancerSettings], BalancerBackend]] = {

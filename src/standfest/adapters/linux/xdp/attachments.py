@@ -59,13 +59,13 @@ class Attachments:
 
     def follow(self) -> None:
         """Attach where that is missing, and tell programs of MACs that have changed."""
-        wanted = self._wanted()
-        for index, link in wanted.items():
+        links = self._netlink.links()
+        for index, link in self._wanted(links).items():
             if index not in self._links:
                 self._attach(link)
             elif self._macs.get(index) != link.mac:
                 self._put(self._links[index], link)
-        for index in self._links.keys() - {link.index for link in self._netlink.links()}:
+        for index in self._links.keys() - {link.index for link in links}:
             self._drop(index)
 
     def replace(self) -> None:
@@ -87,8 +87,7 @@ class Attachments:
         self._links.clear()
         self._netlink.close()
 
-    def _wanted(self) -> dict[int, Link]:
-        links = self._netlink.links()
+    def _wanted(self, links: Sequence[Link]) -> dict[int, Link]:
         if not self._interfaces:
             return {link.index: link for link in _usable(links, self._addressed())}
         named = {link.name: link for link in links}

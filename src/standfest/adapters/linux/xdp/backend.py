@@ -8,14 +8,14 @@ Source: docs/adr/0018-xdp-backend.md.
 import contextlib
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from standfest.adapters.linux.xdp import programs
 from standfest.adapters.linux.xdp.attachments import Attachments
 from standfest.adapters.linux.xdp.choosing import Limits
 from standfest.adapters.linux.xdp.nexthop import Way, Ways
-from standfest.adapters.linux.xdp.plan import plan
+from standfest.adapters.linux.xdp.plan import plan, weights
 from standfest.adapters.linux.xdp.program import CONNECTIONS, balancer, shapes
 from standfest.adapters.linux.xdp.programs import Mode
 from standfest.adapters.linux.xdp.syscall import DIRECTORY, own_directory
@@ -30,11 +30,12 @@ from standfest.model.forwarding import (
     ServiceKey,
 )
 from standfest.model.vrrp import Family
-from standfest.ports.balancer import Capabilities, Scheduling
+from standfest.ports.balancer import Capabilities, Following, Scheduling
 from standfest.wire import xdp
 
 VERSION = "v1"
 """Of the maps' layout: another version's are left alone, and their programs replaced."""
+COUNTED = frozenset({"lc", "wlc", "sed", "nq"})
 SCHEDULERS = (
     "rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh", "twos",
 )  # fmt: skip
@@ -43,7 +44,8 @@ SCHEDULERS = (
 class XdpBackend:
     """All services of this network namespace that are balanced in drivers.
 
-    scheduling: how a scheduler becomes a table. interfaces: where packets come in; empty: every
+    scheduling: how a scheduler becomes a table. following: how shares follow connections (lc, wlc,
+    sed, nq); None: they are the weights. interfaces: where packets come in; empty: every
     Ethernet interface that is up and has an address. directory: where to pin, a bpf file system or
     a place to mount one. mode: None: in the driver where it can. connections: how many of a family
     are remembered.
@@ -54,6 +56,7 @@ class XdpBackend:
     def __init__(
         self,
         scheduling: Scheduling,
+        following: Following | None = None,
         *,
         interfaces: Sequence[str] = (),
         directory: Path = DIRECTORY,
@@ -61,7 +64,8 @@ class XdpBackend:
         limits: Limits | None = None,
         connections: Mapping[Family, int] = CONNECTIONS,
     ) -> None:
-        self._scheduling = scheduling
+        self._scheduling, self._following = scheduling, following
+        self._carried: dict[tuple[ServiceKey, DestinationKey], int] = {}
         self._limits = limits or Limits()
         self._directory = own_directory(directory, VERSION)
         self._tables = Tables(self._directory, shapes(connections), scheduling)
@@ -97,6 +101,7 @@ class XdpBackend:
         if any(service for service in planned.values()):
             self._attachments.follow()
             self._find_ways(planned)
+        before = {key: self._table.get(key) for key in planned}
         self._tables.begin()
         for key, service in planned.items():
             if service is None:
@@ -104,7 +109,8 @@ class XdpBackend:
             else:
                 self._publish(key, service)
         self._tables.end()
-        self._forget_neighbours()
+        if addresses(before.values()) - addresses(planned.values()):
+            self._forget_neighbours()
         if not self._table:
             self._attachments.detach()
 
@@ -131,6 +137,30 @@ class XdpBackend:
                     inactive=inactive,
                 )
         return found
+
+    def follow(self) -> None:
+        """Let services by connections (lc, wlc, sed, nq) follow what is open now.
+
+        To be called from time to time; what `read` returns stays as it is.
+        """
+        following = self._following
+        counted = {
+            key: service
+            for key, service in self._table.items()
+            if service.options.scheduler in COUNTED
+        }
+        if following is None or not counted:
+            return
+        readings = self.counters()
+        before, self._carried = self._carried, {n: c.connections for n, c in readings.items()}
+        for key, service in counted.items():
+            names = list(service.destinations)
+            open_now = {str(name): _open(key, readings[key, name]) for name in names}
+            arrivals = sum(self._carried[key, n] - before.get((key, n), 0) for n in names)
+            if arrivals > 0:
+                scheduler = service.options.scheduler
+                shares = following(scheduler, weights(service), open_now, arrivals)
+                self._tables.share(key, shares)
 
     def set_timeouts(self, tcp_s: int, tcp_fin_s: int, udp_s: int) -> None:
         """Set how long silent connections are remembered, in seconds; 0: as it is."""
@@ -179,9 +209,8 @@ class XdpBackend:
 
     def _find_ways(self, table: Mapping[ServiceKey, Service | None]) -> None:
         """Have the next hops to all servers known before packets need them."""
-        services = [service for service in table.values() if service]
-        addresses = {name.address for service in services for name in service.destinations}
-        fresh = {address: self._ways.to(address) for address in addresses - self._way.keys()}
+        unknown = addresses(table.values()) - self._way.keys()
+        fresh = {address: self._ways.to(address) for address in unknown}
         for way in fresh.values():
             self._ways.keep_known(way)
         self._ways.wait(fresh.values())
@@ -193,10 +222,11 @@ class XdpBackend:
 
     def _forget_neighbours(self) -> None:
         """Leave those that no server is behind any more to their usual ageing."""
-        needed = {name.address for service in self._table.values() for name in service.destinations}
-        for address in self._way.keys() - needed:
-            way = self._way.pop(address)
-            if way.neighbour not in {other.neighbour for other in self._way.values()}:
+        gone = self._way.keys() - addresses(self._table.values())
+        ways = [self._way.pop(address) for address in gone]
+        needed = {way.neighbour for way in self._way.values()}
+        for way in ways:
+            if way.neighbour not in needed:
                 self._ways.forget(way)
 
     def _find_missing_ways(self) -> None:
@@ -215,6 +245,16 @@ class XdpBackend:
         except ValueError:
             return False
         return True
+
+
+def _open(key: ServiceKey, counters: Counters) -> int:
+    """Return the connections that count; of datagrams all that are remembered."""
+    return counters.active + (counters.inactive if key.protocol == "UDP" else 0)
+
+
+def addresses(services: Iterable[Service | None]) -> set[IPAddress]:
+    """Return the addresses of all servers."""
+    return {name.address for service in services if service for name in service.destinations}
 
 
 def _route_for_loopback() -> None:

@@ -32,6 +32,7 @@ from standfest.wire import xdp
 from standfest.wire.bpf import (
     ABOVE,
     ANY_BIT,
+    AT_LEAST,
     BELOW,
     DOUBLE,
     EQUAL,
@@ -50,6 +51,8 @@ from standfest.wire.bpf import (
     Assembler,
 )
 
+BACKWARDS = 0x80000000
+"""A difference of times that is negative."""
 FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 TCP = 6
 MIX_1, MIX_2 = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93
@@ -88,7 +91,10 @@ def _known(code: Assembler, layout: Layout, limits: Limits) -> None:
     code.move(R4, R2, wide=False)
     code.subtract(R4, R3, wide=False)
     code.load(HALF, R5, R1, xdp.FLOW_LIMIT)
+    # Another CPU may have written a later time than this packet came at.
+    code.jump_if(R4, AT_LEAST, BACKWARDS, n("heard"), wide=False)
     code.jump_if(R4, ABOVE, R5, n("unknown"))
+    code.label(n("heard"))
     code.load(WORD, R5, R10, FLAGS)
     code.jump_if(R5, ANY_BIT, RELATED, n("send"))
     code.load(HALF, R4, R1, xdp.FLOW_STATE)
@@ -154,7 +160,9 @@ def _unknown(code: Assembler, layout: Layout) -> None:
     code.load(WORD, R2, R10, TICK)
     code.subtract(R2, R1, wide=False)
     code.load(WORD, R1, R9, xdp.SERVICE_STICKY)
+    code.jump_if(R2, AT_LEAST, BACKWARDS, n("client-heard"), wide=False)
     code.jump_if(R2, ABOVE, R1, n("slot"))
+    code.label(n("client-heard"))
     _server_of(code, layout, otherwise="slot")
     code.load(WORD, R1, R8, xdp.SERVER_WEIGHT)
     code.jump_if(R1, UNEQUAL, 0, n("remember"))

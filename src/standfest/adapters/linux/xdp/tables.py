@@ -7,7 +7,7 @@ or after. Source: docs/adr/0018-xdp-backend.md.
 
 import struct
 from array import array
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,9 @@ from standfest.model.forwarding import (
     IPAddress,
     Service,
     ServiceKey,
+    ServiceOptions,
 )
+from standfest.model.slots import Slots
 from standfest.model.vrrp import Family
 from standfest.ports.balancer import Scheduling
 from standfest.wire import xdp
@@ -109,15 +111,20 @@ class Tables:
             if name not in servers:
                 servers[name] = self._take_number(name)
             self._write_server(servers[name], number, name, value, source_of(name.address))
-        record = self._write_slots(known, number, service, servers)
-        if known is None or record != known.record:
-            value_bytes = xdp.encode_service(record, key.family)
-            self._services(key).put(xdp.encode_service_key(key), value_bytes)
-        if known and known.record.first != record.first:
-            self._arena.give(known.record.first, known.record.size)
+        options = service.options
+        table = self._scheduling(options.scheduler, options.flags, weights(service))
+        record = self._write_table(key, number, options, table, servers)
         for name in servers.keys() - service.destinations.keys():
             self._give_number(servers.pop(name))
         self.known[key] = Known(record, servers)
+
+    def share(self, key: ServiceKey, shares: Mapping[str, int]) -> None:
+        """Let a service's servers take turns by these shares instead of their weights."""
+        known = self.known[key]
+        table = self._scheduling("wrr", (), shares)
+        options = known.record.options
+        record = self._write_table(key, known.record.id, options, table, known.servers)
+        self.known[key] = Known(record, known.servers)
 
     def remove(self, key: ServiceKey) -> None:
         """Take a service out of the kernel, with its servers and their connections."""
@@ -147,7 +154,7 @@ class Tables:
             for _, values in self.maps[f"flows{family.value}"].batches():
                 for flow in xdp.FLOW.iter_unpack(values):
                     number, generation, seen, state, limit = flow
-                    if (now_tick - seen) & 0xFFFFFFFF > limit:
+                    if now_tick - seen > limit:
                         continue
                     if generation != self._generation(number):
                         continue
@@ -190,19 +197,18 @@ class Tables:
 
     # --- slots ----------------------------------------------------------------------------------
 
-    def _write_slots(
+    def _write_table(
         self,
-        known: Known | None,
+        key: ServiceKey,
         number: int,
-        service: Service,
+        options: ServiceOptions,
+        table: Slots,
         servers: dict[DestinationKey, int],
     ) -> ServiceRecord:
         """Write a table, in place if it has as many slots as the one before."""
-        options = service.options
-        table = self._scheduling(options.scheduler, options.flags, weights(service))
         numbers = {str(name): value for name, value in servers.items()}
         owners = array("Q", (numbers[owner] for owner in table.owners))
-        size = len(owners)
+        known, size = self.known.get(key), len(owners)
         if known and known.record.size == size:
             first = known.record.first
             before = self._slots[first : first + size]
@@ -212,7 +218,13 @@ class Tables:
         else:
             first = self._arena.take(size)
             self._slots[first : first + size] = memoryview(owners)
-        return ServiceRecord(number, first, size, table.choice, options)
+        record = ServiceRecord(number, first, size, table.choice, options)
+        if known is None or record != known.record:
+            value = xdp.encode_service(record, key.family)
+            self._services(key).put(xdp.encode_service_key(key), value)
+        if known and known.record.first != first:
+            self._arena.give(known.record.first, known.record.size)
+        return record
 
     # --- servers --------------------------------------------------------------------------------
 
