@@ -71,7 +71,7 @@ def test_servers_come_back_and_a_free_number_is_nobody() -> None:
             3,
             4,
             DestinationKey(ip_address(address), 8080),
-            Destination(Method(Forwarding.TUNNEL), 100),
+            Destination(Method(Forwarding.TUNNEL), 100, upper=50, lower=20),
             ip_address(source),
         )
         assert xdp.decode_server(xdp.encode_server(record)) == record

@@ -78,7 +78,6 @@ def test_a_plan_is_what_all_changes_come_to() -> None:
     [
         (Destination(Method(Forwarding.NAT), 1), "not NAT; expected backend nftables or ipvs"),
         (Destination(Method(Forwarding.TUNNEL, TunnelType.GUE), 1), "as ipip, not gue"),
-        (Destination(Method(Forwarding.DIRECT), 1, 100, 50), "does not limit connections"),
         (Destination(Method(Forwarding.DIRECT), 65536), "weight 65536; expected 0..65535"),
     ],
 )

@@ -125,7 +125,7 @@ def _client_bits(mask: IPv4Address | int | None, family: Family) -> bytes:
 
 # --- who answers: number -> server of one service ------------------------------------------------
 
-SERVER = struct.Struct("=IIIH2s16s16sII8x")
+SERVER = struct.Struct("=IIIH2s16s16sIIII")
 SERVER_SERVICE, SERVER_GENERATION, SERVER_WEIGHT, SERVER_METHOD = 0, 4, 8, 12
 SERVER_ADDRESS, SERVER_SOURCE, SERVER_OUTER_SUM = 16, 32, 48
 DIRECT, TUNNEL = 1, 2
@@ -155,7 +155,7 @@ def encode_server(record: ServerRecord) -> bytes:
         record.service, record.generation, record.destination.weight,
         _METHODS[record.destination.method.forwarding], record.key.port.to_bytes(2),
         address.ljust(16, b"\0"), source.ljust(16, b"\0"), _outer_sum(source, address),
-        record.key.address.version,
+        record.key.address.version, record.destination.upper, record.destination.lower,
     )  # fmt: skip
 
 
@@ -163,7 +163,9 @@ def decode_server(data: bytes) -> ServerRecord | None:
     """Return a server, None of a number that nobody has; raises WireError: size, method, family."""
     if len(data) != SERVER.size:
         raise WireError("size", f"server: {len(data)} bytes; expected {SERVER.size}")
-    service, generation, weight, method, port, address, source, _, version = SERVER.unpack(data)
+    service, generation, weight, method, port, address, source, _, version, upper, lower = (
+        SERVER.unpack(data)
+    )
     if not service:
         return None
     if method not in _FORWARDINGS:
@@ -176,7 +178,7 @@ def decode_server(data: bytes) -> ServerRecord | None:
         service,
         generation,
         DestinationKey(kind(address[:length]), int.from_bytes(port)),
-        Destination(Method(_FORWARDINGS[method]), weight),
+        Destination(Method(_FORWARDINGS[method]), weight, upper, lower),
         kind(source[:length]),
     )
 

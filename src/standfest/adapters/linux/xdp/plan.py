@@ -104,8 +104,6 @@ def check_destination(key: ServiceKey, name: DestinationKey, value: Destination)
         )
     if name.address.version != key.family.value:
         raise OperationError(f"{what}: xdp keeps a service's family; expected backend ipvs")
-    if value.upper or value.lower:
-        raise OperationError(f"{what}: xdp does not limit connections; expected backend ipvs")
     if not 0 <= value.weight <= MAX_WEIGHT:
         raise OperationError(f"{what}: weight {value.weight}; expected 0..{MAX_WEIGHT}")
 
