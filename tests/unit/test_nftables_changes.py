@@ -136,7 +136,7 @@ def test_a_removed_service_leaves_nothing() -> None:
     found = touched(changed(before, [DeleteService(WEB)]))
     assert found["message", str(nft.DELETE_CHAIN)] == 2
     assert found["message", str(nft.DELETE_SET)] == 2  # its slots and its clients
-    assert found["remove", "traffic"] == 4  # two servers, two directions
+    assert found["remove", "requests"] == found["remove", "answers"] == 2  # two servers
 
 
 def test_persistence_that_begins_and_ends_makes_and_removes_its_map() -> None:

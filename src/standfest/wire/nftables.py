@@ -61,7 +61,6 @@ class Type(Enum):
     PROTOCOL = (12, 1)
     PORT = (13, 2)
     MARK = (19, 4)
-    DIRECTION = (27, 1)
 
 
 @dataclass(frozen=True, slots=True)

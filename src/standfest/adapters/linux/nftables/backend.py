@@ -4,7 +4,7 @@ Only tables of our own are touched. Thresholds are kept but not enforced: whoeve
 gives a server that has enough weight 0. Source: docs/adr/0022; facts/DATAPLANE.md section 1.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
@@ -135,18 +135,24 @@ class NftablesBackend:
         names: dict[int, Server] = {}
         for key, held in image.services.items():
             names.update({mark: (key, d) for d, mark in held.servers.items()})
-        traffic, began = self._traffic(image)
+        requests, answers, began = (
+            self._counted(image, name) for name in (pl.REQUESTS, pl.ANSWERS, pl.CONNECTIONS)
+        )
         active, inactive = self._connections(image)
-        return {
-            name: Counters(
-                began[mark],
-                *(traffic[mark, pl.TO_SERVER][0], traffic[mark, pl.TO_CLIENT][0]),
-                *(traffic[mark, pl.TO_SERVER][1], traffic[mark, pl.TO_CLIENT][1]),
-                active[mark],
-                inactive[mark],
+        found: dict[Server, Counters] = {}
+        for mark, name in names.items():
+            packets_in, bytes_in = requests.get(mark, (0, 0))
+            packets_out, bytes_out = answers.get(mark, (0, 0))
+            found[name] = Counters(
+                began.get(mark, (0, 0))[0],
+                packets_in=packets_in,
+                packets_out=packets_out,
+                bytes_in=bytes_in,
+                bytes_out=bytes_out,
+                active=active[mark],
+                inactive=inactive[mark],
             )
-            for mark, name in names.items()
-        }
+        return found
 
     def close(self, *, keep: bool) -> None:
         """Let go of the kernel; keep=False removes our tables and ends their connections."""
@@ -192,19 +198,14 @@ class NftablesBackend:
                 return image
         raise OperationError("read the rule set: another program changes it all the time")
 
-    def _traffic(
-        self, image: Image
-    ) -> tuple[Mapping[tuple[int, int], tuple[int, int]], Counter[int]]:
-        """Return (packets, bytes) by server and direction, and connections by server."""
-        traffic: defaultdict[tuple[int, int], tuple[int, int]] = defaultdict(lambda: (0, 0))
-        began = Counter[int]()
-        for plane in image.planes:
-            for element in self._netlink.elements(plane.table, pl.TRAFFIC):
-                direction = pl.TO_SERVER if plane.direct else element.key[4]
-                traffic[read_number(element.key), direction] = element.packets, element.octets
-            for element in self._netlink.elements(plane.table, pl.CONNECTIONS):
-                began[read_number(element.key)] = element.packets
-        return traffic, began
+    def _counted(self, image: Image, name: str) -> dict[int, tuple[int, int]]:
+        """Return (packets, bytes) of each server's element in a set that counts."""
+        return {
+            read_number(element.key): (element.packets, element.octets)
+            for plane in image.planes
+            if not plane.direct or name != pl.ANSWERS
+            for element in self._netlink.elements(plane.table, name)
+        }
 
     def _connections(self, image: Image) -> tuple[Counter[int], Counter[int]]:
         """Return how many connections each server has: established ones, and others."""

@@ -31,7 +31,7 @@ Elements = Callable[[Plane, str], list[Element]]
 SERVER_MARKS: Final = 0x5F000000
 SERVER_MASK: Final = 0xFF000000
 """Connection marks with this first byte are ours: each is a server's number."""
-MAX_SERVERS: Final = 0xFFFFFF
+MAX_SERIAL: Final = 0xFFFFFF
 _PROTOCOL_NAMES = {number: name for name, number in pl.PROTOCOL_NUMBERS.items()}
 _CHAIN_PREFIX = "service-"
 

@@ -16,19 +16,19 @@ from standfest.wire import nftables as nft
 from standfest.wire import nftexpressions as ex
 from standfest.wire.nftables import Message, Set, Type
 
-LAYOUT: Final = "standfest layout 1"
+LAYOUT: Final = "standfest layout 2"
 """The table's comment: a table of another layout is replaced, not adopted."""
 
 SERVICES, ALL_PORTS, MARKS = "services", "all-ports", "marks"
 SERVERS, HOSTS, TAKING, PROTOCOLS = "servers", "hosts", "taking", "protocols"
-TRAFFIC, CONNECTIONS = "traffic", "connections"
+REQUESTS, ANSWERS, CONNECTIONS = "requests", "answers", "connections"
 DELIVER, REFUSE = "deliver", "refuse"
 
 MAX_LEARNED: Final = 1 << 20
 """Clients that persist, or connections of direct routing, that a service remembers at once."""
 
-TO_SERVER, TO_CLIENT = 0, 1
-"""What is counted apart by translation, as connection tracking numbers directions."""
+MAX_SERVERS: Final = 1 << 16
+"""Of a table: maps by server have a fixed size, which are the quicker ones to look up in."""
 
 _RAW, _AFTER_MANGLE, _DNAT, _AFTER_DNAT = -300, -149, -100, -90
 _ICMP_PORT, _ICMP6_PORT = 3, 4
@@ -94,14 +94,14 @@ def sets(plane: Plane) -> Iterator[Set]:
     yield Set(ALL_PORTS, (address, Type.PROTOCOL), None)
     yield Set(MARKS, (Type.MARK,), None)
     yield Set(PROTOCOLS, (Type.PROTOCOL,))
-    yield Set(HOSTS, (Type.MARK,), (address,))  # server -> where it is
-    yield Set(TAKING, (Type.MARK,))  # servers that take new connections
-    yield Set(CONNECTIONS, (Type.MARK,))
-    if plane.direct:
-        yield Set(TRAFFIC, (Type.MARK,))
-    else:
-        yield Set(TRAFFIC, (Type.MARK, Type.DIRECTION))
-        yield Set(SERVERS, (Type.MARK,), (address, Type.PORT))
+    server = (Type.MARK,)
+    yield Set(HOSTS, server, (address,), size=MAX_SERVERS)  # where it is
+    yield Set(TAKING, server, size=MAX_SERVERS)  # those that take new connections
+    yield Set(CONNECTIONS, server, size=MAX_SERVERS)
+    yield Set(REQUESTS, server, size=MAX_SERVERS)  # packets to it
+    if not plane.direct:
+        yield Set(ANSWERS, server, size=MAX_SERVERS)  # packets from it
+        yield Set(SERVERS, server, (address, Type.PORT), size=MAX_SERVERS)
 
 
 def service_sets(plane: Plane, number: int, *, persistent: bool) -> Iterator[Set]:
@@ -173,15 +173,15 @@ def _translating(plane: Plane) -> Iterator[Message]:
         yield table.rule(name, _by_address(plane))
         # Behind translation, where the first packet's connection has its mark, too.
         yield table.base_chain(f"count-{name}", "filter", hook, _AFTER_DNAT)
-        yield table.rule(
-            f"count-{name}",
-            [
-                ex.connection_mark(0),
-                ex.different(0, bytes(4)),
-                ex.connection_direction(1),
-                ex.member(TRAFFIC, 0),
-            ],
-        )
+        for expressions in _count():
+            yield table.rule(f"count-{name}", expressions)
+
+
+def _count() -> Iterator[list[bytes]]:
+    """Yield the rules that count a connection's packets, those of whoever connected first."""
+    asks = [ex.connection_direction(0), ex.equal(0, b"\0")]
+    yield [*asks, ex.connection_mark(0), ex.member(REQUESTS, 0), ex.decided(nft.ACCEPT)]
+    yield [ex.connection_mark(0), ex.member(ANSWERS, 0)]
 
 
 def _deliver(plane: Plane) -> Iterator[list[bytes]]:

@@ -14,8 +14,8 @@ from standfest.adapters.linux.nftables.plane import (
     DELIVER,
     HOSTS,
     REFUSE,
+    REQUESTS,
     TAKING,
-    TRAFFIC,
     Plane,
     clients_of,
     closing_of,
@@ -170,7 +170,7 @@ class _Direct:
         ]
 
     def _count(self) -> list[bytes]:
-        return [ex.member(TRAFFIC, self.server)]
+        return [ex.member(REQUESTS, self.server)]
 
     def _deliver(self) -> list[bytes]:
         address = self.server + 1

@@ -32,7 +32,7 @@ from standfest.model.forwarding import (
 )
 from standfest.model.slots import Slots
 from standfest.ports.balancer import Scheduling
-from standfest.wire.nftables import Element, Message, joined, number
+from standfest.wire.nftables import Element, Message, number
 
 
 @dataclass(slots=True)
@@ -282,23 +282,23 @@ class Transaction:
         if self._marks is None:
             held = self._services.values()
             self._marks = {mark for service in held for mark in service.servers.values()}
-        for _ in range(len(self._marks) + 1):
-            serial = (self._last_mark & ~im.SERVER_MASK) % im.MAX_SERVERS + 1
+        if len(self._marks) >= pl.MAX_SERVERS:
+            raise OperationError(f"more than {pl.MAX_SERVERS} servers of all services together")
+        while True:
+            serial = (self._last_mark & ~im.SERVER_MASK) % im.MAX_SERIAL + 1
             self._last_mark = im.SERVER_MARKS | serial
             if self._last_mark not in self._marks:
                 self._marks.add(self._last_mark)
                 return self._last_mark
-        raise OperationError(f"more than {im.MAX_SERVERS} servers")
 
 
 def _counted(plane: Plane, mark: int) -> Iterator[tuple[str, bytes]]:
     """Yield the sets that count a server's traffic, with its keys there."""
-    yield pl.CONNECTIONS, number(mark)
-    if plane.direct:
-        yield pl.TRAFFIC, number(mark)
-    else:
-        for direction in (pl.TO_SERVER, pl.TO_CLIENT):
-            yield pl.TRAFFIC, joined(number(mark), bytes((direction,)))
+    names = (pl.CONNECTIONS, pl.REQUESTS) if plane.direct else (
+        pl.CONNECTIONS, pl.REQUESTS, pl.ANSWERS
+    )  # fmt: skip
+    for name in names:
+        yield name, number(mark)
 
 
 def _plane(key: ServiceKey, service: Service, held: Held | None) -> Plane:
