@@ -1,7 +1,7 @@
 """One list of scenarios through every backend: a client sees the same.
 
-ipvs is not among them: its kernel runs in User Mode Linux (tests/uml). A backend joins by a line in
-CONTENDERS.
+ipvs has the same list in User Mode Linux, which has its kernel (tests/uml). A backend joins by a
+line in CONTENDERS.
 """
 
 import contextlib

@@ -11,6 +11,8 @@ from standfest.lab import uml
 
 HERE = Path(__file__).parent
 SOURCE = HERE.parents[1] / "src"
+LEAST_SCENARIOS = 13
+"""Of the scenarios of all backends; those that IPVS is not asked for are named in the case."""
 
 pytestmark = [
     pytest.mark.root,
@@ -49,3 +51,16 @@ def test_command_lines_do_and_show_what_ipvsadm_does_and_shows() -> None:
     )
     assert result.status == 0, result.output
     assert result.output.strip().splitlines()[-1].strip() == "saved and restored"
+
+
+@pytest.mark.parametrize("method", ["NAT", "DR", "TUN"])
+def test_a_client_sees_what_it_sees_with_every_other_backend(method: str) -> None:
+    """tests/netns/test_backends_equal.py, on a kernel with IPVS."""
+    result = uml.run(
+        [sys.executable, str(HERE / "equal_case.py"), method],
+        modules=[*uml.IPVS_MODULES, "ip6_tunnel"],
+        environment={"PYTHONPATH": f"{SOURCE}:{HERE.parents[1]}"},
+        timeout_s=240,
+    )
+    assert result.status == 0, result.output
+    assert result.output.count(": as seen with every backend") >= LEAST_SCENARIOS
