@@ -1,8 +1,10 @@
 """The report's chapter 5.3 on a kernel that has IPVS: NAT, direct routing, tunnels."""
 
 import json
+import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,22 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize("kind", ["NAT", "DR", "TUN"])
+APART = (
+    pytest.mark.hunt,
+    pytest.mark.skipif("STANDFEST_HUNT_SEED" not in os.environ, reason="runs in ./dev hunt only"),
+)
+"""Minutes each: a full run has to end within 25."""
+
+
+def apart(test: Callable[[], None]) -> Callable[[], None]:
+    for mark in APART:
+        test = mark(test)
+    return test
+
+
+@pytest.mark.parametrize(
+    "kind", ["NAT", pytest.param("DR", marks=APART), pytest.param("TUN", marks=APART)]
+)
 def test_two_directors_carry_mail_and_web_and_each_other(kind: str) -> None:
     result = uml.run(
         [sys.executable, str(HERE / "lvs_case.py"), kind, "ipvs"],
@@ -38,6 +55,7 @@ def test_two_directors_carry_mail_and_web_and_each_other(kind: str) -> None:
     print(found)
 
 
+@apart
 def test_no_open_connection_breaks_while_the_balancer_comes_and_goes() -> None:
     result = uml.run(
         [sys.executable, str(HERE / "open_case.py"), "2000"],
@@ -52,6 +70,7 @@ def test_no_open_connection_breaks_while_the_balancer_comes_and_goes() -> None:
     assert found == dict.fromkeys(found, 0), found
 
 
+@apart
 @pytest.mark.skipif(shutil.which("keepalived") is None, reason="keepalived is not installed")
 def test_table_pipe_and_scripts_are_those_of_keepalived() -> None:
     result = uml.run(
