@@ -7,9 +7,10 @@ from typing import NoReturn
 
 import click
 
+from standfest.model.balancing import AUTO, BACKENDS
 from standfest.model.errors import ConfigError
 
-BACKEND = click.Choice(["auto", "ipvs", "nftables", "xdp", "proxy"])
+BACKEND = click.Choice([AUTO, *BACKENDS])
 EXIT_CONFIGURATION = 78  # EX_CONFIG, sysexits.h
 
 

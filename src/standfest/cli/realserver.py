@@ -18,7 +18,6 @@ from standfest.model.setup import Step, to_json
 from standfest.model.vrrp import IPAddress
 
 EXIT_REFUSED = 1
-EXIT_USAGE = 2
 METHODS = {one.value.lower(): one for one in Forwarding}
 
 vip_option = click.option("--vip", default="", metavar="A[,B...]", help="Virtual addresses.")

@@ -11,6 +11,10 @@ from ipaddress import IPv4Address, IPv6Address
 from standfest.model.time import Duration, seconds
 from standfest.model.vrrp import Command, Family, IPAddress
 
+AUTO = "auto"
+BACKENDS = ("ipvs", "nftables", "xdp", "proxy")
+"""What can forward packets; AUTO: the first that suits."""
+
 
 class Protocol(Enum):
     """The transport of a virtual service; a service by firewall mark has NONE."""

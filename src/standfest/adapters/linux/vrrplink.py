@@ -53,12 +53,6 @@ class Ear:
         program = bpf.vrrp_filter(six=self.version == 6, protocol=self.protocol, vrids=vrids)
         bpf.attach(self._socket, program)
 
-    def deafen(self) -> None:
-        """Hear nothing, and forget what waits."""
-        bpf.attach(self._socket, [bpf.DROP])
-        while self.receive() is not None:
-            pass
-
     def join(self, group: str) -> None:
         """Ask network card and switch for a multicast group's packets; raises OSError."""
         if group in self._groups:

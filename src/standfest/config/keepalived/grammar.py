@@ -51,6 +51,3 @@ def flags(**about: str) -> dict[str, Keyword]:
 
 OURS: Final = "standfest"
 """`since` of a keyword that keepalived does not have at all."""
-
-NEWEST: Final = "2.4.3"
-OLDEST: Final = "2.2.7"

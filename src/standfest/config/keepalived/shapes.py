@@ -21,7 +21,6 @@ Words = tuple[str, ...]
 MAX_INTERFACE: Final = 15
 """Characters: IFNAMSIZ less the terminating zero."""
 
-MAX_COUNT: Final = 2**32 - 1
 LONGEST: Final = Decimal("4294.967295")
 """Seconds: 32 bits of microseconds."""
 
@@ -160,7 +159,6 @@ def split_command(text: str) -> tuple[str, ...]:
 
 TEXT: Final = word_shape(name, "a word, in quotes if it has blanks")
 INTERFACE: Final = word_shape(interface, "an interface")
-BOOLEAN: Final = word_shape(boolean, "on or off")
 COMMAND: Final = Shape(command_of, "a command, in quotes if it has arguments", most=3)
 FLAG: Final = Shape(lambda _words: True, "nothing", least=0, most=0)
 ADDRESS: Final = word_shape(address, "an IP address")

@@ -7,7 +7,7 @@ Source: facts/KEEPALIVED-FEATURES.md (every keyword probed in every block of 2.2
 from typing import Final
 
 from standfest.config.keepalived import words_balancer, words_global, words_vrrp
-from standfest.config.keepalived.grammar import Keyword, Kind
+from standfest.config.keepalived.grammar import Kind
 from standfest.config.keepalived.shapes import COMMAND
 
 OUTSIDE: Final = "outside of all blocks"
@@ -50,8 +50,3 @@ GONE: Final = {
 def where_known(word: str) -> tuple[str, ...]:
     """Return the kinds of block that know a keyword, in alphabetical order."""
     return tuple(sorted(name for name, kind in KINDS.items() if word in kind.keywords))
-
-
-def keyword_of(kind: str, word: str) -> Keyword | None:
-    """Return what a keyword is in a kind of block, or None."""
-    return KINDS[kind].keywords.get(word)

@@ -27,6 +27,7 @@ from standfest.config.keepalived.shapes import (
 from standfest.config.keepalived.sync_daemon import SYNC_DAEMON, TIMEOUTS
 from standfest.config.keepalived.weights import EXTRA_FROM_1
 from standfest.config.lines import BadValueError
+from standfest.model.balancing import AUTO, BACKENDS
 
 MAX_BUFFER: Final = 2**31 - 1
 _CHECKS: Final = frozenset({"readable", "match", "wildcard_match", "brace_match"})
@@ -192,9 +193,7 @@ _LVS: Final = {
     ),
     "checker_log_all_failures": Keyword(switch(), "log every failed check"),
     "rs_init_notifies": Keyword(FLAG, "tell of servers at start"),
-    "balancer_backend": Keyword(
-        choice("auto", "ipvs", "nftables", "xdp", "proxy"), "what forwards packets", since=OURS
-    ),
+    "balancer_backend": Keyword(choice(AUTO, *BACKENDS), "what forwards packets", since=OURS),
     "slow_start": Keyword(
         timer("0", "3600"), "a server that is back rises to its weight so long", since=OURS
     ),

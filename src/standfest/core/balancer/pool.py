@@ -159,10 +159,6 @@ class Pool:
         """Return the weight that counts for the quorum."""
         return sum(state.wanted for state in self._servers)
 
-    def is_drained(self, server: int) -> bool:
-        """Return whether an administrator keeps new connections off a server."""
-        return self._servers[server].drained
-
     # --- conclusions ----------------------------------------------------------------------------
 
     def failures(self, server: int) -> dict[str, str]:

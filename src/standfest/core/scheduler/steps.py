@@ -270,8 +270,3 @@ def _link_probes(resource: Resource, leave: Action) -> None:
 def _unclean_source(cluster: Cluster, current: Node, stop: Action) -> None:
     if current.unclean and cluster.fence_by_node.get(current.index) is not None:
         relate_actions(cluster, cluster.fence_by_node[current.index], stop, R.ORDERED)
-
-
-def after_stops(resource: Resource, node: Node) -> Action | None:
-    """Return the stop on a node, if there is one."""
-    return find(resource, "stop", node)

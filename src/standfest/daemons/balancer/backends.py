@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from standfest.daemons.director.words import Words
-from standfest.model.balancing import BalancerSettings
+from standfest.model.balancing import AUTO, BalancerSettings
 from standfest.model.errors import OperationError
 from standfest.ports.balancer import BalancerBackend
 from standfest.runtime.balancer import suitability
@@ -28,9 +28,9 @@ def choose(wanted: str, settings: BalancerSettings, words: Words) -> BalancerBac
 
     wanted: what the command line says; `auto` leaves it to the file, and that to us.
     """
-    if wanted == suitability.AUTO:
+    if wanted == AUTO:
         wanted = settings.backend
-    names = suitability.order(settings) if wanted == suitability.AUTO else (wanted,)
+    names = suitability.order(settings) if wanted == AUTO else (wanted,)
     lines: list[str] = []
     for name in names:
         try:
@@ -114,7 +114,7 @@ def _load_module(name: str) -> None:
 
 
 def _reason(name: str, wanted: str, refused: list[str]) -> str:
-    if wanted != suitability.AUTO:
+    if wanted != AUTO:
         return f"Backend {name}, as asked for"
     why = f": {'; '.join(refused)}" if refused else ", the first choice"
     return f"Backend {name}{why}"

@@ -20,6 +20,7 @@ from standfest.daemons.balancer.inheritance import REFUSED, TAKEN, Inheritance, 
 from standfest.daemons.director import helper
 from standfest.daemons.director.words import Words
 from standfest.daemons.process import die_with_parent, name_process
+from standfest.model.balancing import AUTO
 from standfest.model.errors import OperationError
 from standfest.model.forwarding import Change, Table
 from standfest.model.time import Duration, Instant, earliest, in_milliseconds, seconds
@@ -62,8 +63,7 @@ class Daemon:
         )
         self._loop = Loop(self._deadline, self._on_timer)
         counts = self.backend.capabilities().counted
-        shares = not hasattr(self.backend, "follow")
-        self.machine = Balancing(self._assignment, counts=counts, shares=shares)
+        self.machine = Balancing(self._assignment, counts=counts)
         self._prober = probing.make(self._loop, self._on_outcome, self._assignment)
         self._synchroniser = syncing.make(self.backend, self._loop, self.words)
         self._helper: helper.Line | None = None
@@ -196,7 +196,7 @@ class Daemon:
             self._inheritance.news.send(REFUSED)
             return
         self._inheritance.news.send(TAKEN)
-        if settings.backend != before.backend and self._inheritance.wanted == suitability.AUTO:
+        if settings.backend != before.backend and self._inheritance.wanted == AUTO:
             now = self.backend.name
             self.words.warn(f"another balancer_backend is taken at the next start, now it is {now}")
         self._reload(assignment)

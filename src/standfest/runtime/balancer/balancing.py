@@ -29,8 +29,8 @@ from standfest.runtime.balancer import checks, hearsay, naming, places, presence
 from standfest.runtime.balancer.adoption import Adopted, Ledger, adopt
 from standfest.runtime.balancer.assignment import Assignment
 from standfest.runtime.balancer.effects import Apply, Count, Effects, Say
-from standfest.runtime.balancer.following import Following
 from standfest.runtime.balancer.places import Place, Readings
+from standfest.runtime.balancer.thresholds import Thresholds
 
 RETRY_AFTER: Duration = seconds(5)
 """How long to wait when the kernel has refused a change."""
@@ -45,11 +45,11 @@ PACE: Duration = milliseconds(100)
 class Balancing:
     """All services of one configuration, from the daemon's start to its end."""
 
-    def __init__(self, assignment: Assignment, *, counts: bool = True, shares: bool = True) -> None:
-        """Prepare; counts: the data plane heeds connections and thresholds; shares: not even lc."""
+    def __init__(self, assignment: Assignment, *, counts: bool = True) -> None:
+        """Prepare; counts: the data plane itself heeds thresholds."""
         self.assignment = assignment
-        self._following = Following(counts=counts, shares=shares)
-        self._follows = False
+        self._thresholds = Thresholds(counts=counts)
+        self._limited = False
         self.balancer = Balancer(assignment.balancer)
         self.health = Health()
         self.checks = checks.Checks(assignment.balancer)
@@ -90,7 +90,7 @@ class Balancing:
         unchecked = [check for name, check in self.checks.by_name.items() if name in down]
         self._untold = {(c.pool, c.server) for c in unchecked if c.pool not in adopted}
         self.since = dict.fromkeys(places.places(self.balancer), now)
-        self._begin_following(now)
+        self._heed_thresholds(now)
         effects = self._commit_all()
         effects += _probes(self.health.configure(now, self.checks.plans, down))
         for number, one in adopted.items():
@@ -114,7 +114,7 @@ class Balancing:
         probes = _probes(self.health.configure(now, self.checks.plans, down))
         # What was ours and could not be removed so far is ours still.
         self._ours = self.balancer.keys() | (self._ours & self._actual.keys())
-        self._begin_following(now)
+        self._heed_thresholds(now)
         effects = self._commit_all() + probes
         effects += self._begin_telling(kept) + self._told(now, found)
         for heard in self._known:
@@ -264,23 +264,23 @@ class Balancing:
                 self.draining[place] = True
                 found += drained
         if readings is not None:
-            self._follow(readings)
-        if self._follows or not all(self.draining.values()):
+            self._close_full_servers(readings)
+        if self._limited or not all(self.draining.values()):
             self._count_at = now + max(COUNT_EVERY, COUNT_SHARE * (now - self._asked_at))
         self._look_ahead(now)
         return self._commit() + self._told(now, found)
 
-    def _begin_following(self, now: Instant) -> None:
-        """Count from now on, if anything that is configured follows connections."""
-        self._follows = self._following.matters(self.balancer.table())
-        if self._follows:
+    def _heed_thresholds(self, now: Instant) -> None:
+        """Count from now on, if any server has a threshold that the data plane does not heed."""
+        self._limited = self._thresholds.matter(self.balancer.table())
+        if self._limited:
             self._count_at = now
 
-    def _follow(self, readings: Readings) -> None:
+    def _close_full_servers(self, readings: Readings) -> None:
         """Set weights by what was counted."""
-        if not self._follows:
+        if not self._limited:
             return
-        changed = self._following.read(self.balancer.table(), readings)
+        changed = self._thresholds.read(self.balancer.table(), readings)
         for number in range(len(self.balancer.pools)):
             if changed.intersection(self.balancer.keys_of(number)):
                 self._dirty.add(number)
@@ -459,7 +459,7 @@ class Balancing:
         """Return the changes of the pools that may have changed, and of no others."""
         changes: list[Change] = []
         for number in sorted(self._dirty):
-            part = self._following.weigh(self.balancer.part(number))
+            part = self._thresholds.weigh(self.balancer.part(number))
             actual = {key: self._actual[key] for key in part if key in self._actual}
             changes += difference(actual, part, ours=())
             self._actual.update(part)
@@ -470,7 +470,7 @@ class Balancing:
         """Return all changes; services that are ours and no longer wanted go."""
         self._dirty.clear()
         wanted = self.balancer.table()
-        table = self._following.weigh(wanted)
+        table = self._thresholds.weigh(wanted)
         changes = difference(self._actual, table, ours=self._ours)
         others: Mapping[ServiceKey, Service] = {
             key: service for key, service in self._actual.items() if key not in self._ours

@@ -17,8 +17,6 @@ from standfest.model.balancing import (
 from standfest.model.forwarding import CLIENT_HEADER
 from standfest.ports.balancer import Capabilities
 
-AUTO = "auto"
-BACKENDS = ("ipvs", "nftables", "xdp", "proxy")
 MAX_TOLD = 20
 """Shortcomings that are listed; more of them say the same."""
 

@@ -23,7 +23,7 @@ LOG_LINES = 3
 OUTPUT_BYTES = 4096
 LIVE_FRAMES = 2
 LIVE_BATCH = 64
-EINVAL, EACCES, EOPNOTSUPP = 22, 13, 95
+EINVAL, EACCES = 22, 13
 
 
 class Verdict(IntEnum):
@@ -97,16 +97,6 @@ def run(program: int, packet: bytes, *, repeat: int = 1, ingress: int = 0) -> Ou
     verdict, _, size = struct.unpack_from("=III", answer, 4)
     (duration,) = struct.unpack_from("=I", answer, 36)
     return Outcome(Verdict(verdict), out.raw[:size], duration)
-
-
-def send_live(program: int, packet: bytes, *, count: int) -> None:
-    """Let a program send `count` packets for real, as fast as it goes; raises OSError."""
-    data = ctypes.create_string_buffer(packet, len(packet))
-    asked = struct.pack(
-        "=IIIIQQIIIIQQIII", program, 0, len(packet), 0, address(data), 0, count, 0, 0, 0, 0, 0,
-        LIVE_FRAMES, 0, LIVE_BATCH,
-    )  # fmt: skip
-    call(TEST_RUN, asked)
 
 
 def attach(program: int, interface: int, mode: Mode) -> int:
