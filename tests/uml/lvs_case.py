@@ -87,7 +87,6 @@ def dialogues() -> list[socket.socket]:
         for word in (b"EHLO client.example\r\n", b"NOOP\r\n", b"NOOP\r\n"):
             line.sendall(word)
             line.recv(4096)
-    time.sleep(3)  # a buffer of the kernel's sync daemon that is not full waits for two seconds
     return lines
 
 

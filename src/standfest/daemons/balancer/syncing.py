@@ -105,8 +105,8 @@ class KernelDaemons(Nobody):
             self._words.warn(str(error))
 
     def _start(self, state: int, settings: SyncDaemon, number: int, there: Daemon | None) -> None:
-        if there == Daemon(state, settings.interface, number):
-            return
+        if there is not None and (there.interface, there.id) == (settings.interface, number):
+            return  # what it has not sent yet would be lost with it
         if there is not None:
             self._copier.stop_sync(state)
         self._copier.start_sync(state, settings, number)
