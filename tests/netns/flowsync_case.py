@@ -8,6 +8,7 @@ import signal
 import sys
 from ipaddress import ip_address
 
+from standfest.adapters.linux.trackedflows import TrackedFlows
 from standfest.daemons.balancer.flowsync import FlowSync, open_path
 from standfest.model.time import Instant
 from standfest.runtime.loop import Loop
@@ -26,10 +27,9 @@ def main() -> None:
     sync = FlowSync(
         loop,
         open_path(interface, PORT, ip_address(peer), 1),
+        TrackedFlows(lambda flow: flow.mark == mark, lambda _flow: mark),
         incarnation=int.from_bytes(os.urandom(8)),
         key=bytes.fromhex(key),
-        is_ours=lambda flow: flow.mark == mark,
-        mark_of=lambda _flow: mark,
         say=lambda line: print(line, flush=True),
     )
 

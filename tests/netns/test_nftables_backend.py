@@ -205,13 +205,12 @@ def test_the_mark_of_a_told_connection_is_the_servers(lab: Lab) -> None:
     lab.serve(1, 1)
     connections = opened(lab, 4)
     with lab.director.inside():
-        table = Conntrack()
-        flows = table.flows(mark=im.SERVER_MARKS, mask=im.SERVER_MASK)
-        table.close()
-        backend = lab.backend
-        assert isinstance(backend, NftablesBackend)
+        assert isinstance(lab.backend, NftablesBackend)
+        table = lab.backend.flow_table()
+        flows = list(table.begin())
         assert len(flows) == 4
-        assert all(backend.is_ours(flow) and backend.mark_of(flow) == flow.mark for flow in flows)
+        assert all(table.mark_of(flow) == flow.mark for flow in flows)
+        table.close()
     for connection in connections:
         connection.close()
 

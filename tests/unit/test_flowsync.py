@@ -131,6 +131,15 @@ def test_what_happens_within_20_ms_is_told_once_and_as_it_is_then() -> None:
     assert teller.on_timer(milliseconds(22)) == []
 
 
+def test_a_flood_is_told_at_50_000_a_second() -> None:
+    teller = Teller()
+    teller.start(0, [flow(port) for port in range(2500)])
+    told = [[entry.flow for entry in teller.on_timer(milliseconds(at))] for at in (20, 40, 60, 80)]
+    # 1,000 each 20 ms, the oldest first, and nothing twice.
+    assert [len(part) for part in told] == [1000, 1000, 500, 0]
+    assert told[0] + told[1] + told[2] == [flow(port) for port in range(2500)]
+
+
 def test_the_end_of_an_unknown_connection_is_not_told() -> None:
     teller = Teller()
     teller.start(0, [])

@@ -6,6 +6,7 @@ by themselves when nobody renews them; when it becomes active it gives them the 
 """
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 
 from standfest.model.flows import Entry, Flow, FlowKey
 from standfest.model.time import NANOSECONDS_PER_SECOND, Duration, Instant, milliseconds, seconds
@@ -18,6 +19,8 @@ STEPS = ROUND // STEP
 LEASE_S = 3 * ROUND // NANOSECONDS_PER_SECOND
 """How long a copy lives that nobody renews: two rounds may be lost."""
 MAX_FLOWS = 1_000_000
+MAX_NEWS = 1000
+"""Changes that are told at a time, so 50,000 a second (2 MB); more of them wait their turn."""
 
 
 class Teller:
@@ -63,8 +66,9 @@ class Teller:
         """Return what is to be told now."""
         told: list[Entry] = []
         if self._tell_at is not None and self._tell_at <= now:
-            told += self._news.values()
-            self._news, self._tell_at = {}, None
+            keys = list(islice(self._news, MAX_NEWS))
+            told += [self._news.pop(key) for key in keys]
+            self._tell_at = now + GATHER if self._news else None
         if self._step_at is not None and self._step_at <= now:
             # Never behind itself: a director that slept does not tell several rounds at once.
             self._step_at = max(self._step_at + STEP, now)

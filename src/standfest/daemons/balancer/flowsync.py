@@ -1,7 +1,7 @@
 """Keeps the partner's kernel in the picture of our connections, or ours in that of the partner's.
 
-For data planes that are the kernel's connection tracking (nftables); IPVS has a daemon of its own
-in the kernel. Active: the kernel's events go to the partner. Not active: what the partner tells
+For data planes that show their connections (ports/flows); IPVS has a daemon of its own in the
+kernel. Active: what changes in the kernel goes to the partner. Not active: what the partner tells
 goes into our kernel, as entries that end by themselves unless they are renewed or we take over.
 """
 
@@ -9,46 +9,46 @@ import contextlib
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address
 
-from standfest.adapters.linux.conntrack import Conntrack, FlowEvents
 from standfest.adapters.linux.syncpath import SyncPath
 from standfest.core.balancer.flowsync import LEASE_S, Listener, Teller
 from standfest.model.errors import OperationError, WireError
-from standfest.model.flows import Entry, Flow
-from standfest.model.time import Duration, Instant, seconds
+from standfest.model.flows import Entry
+from standfest.model.time import Duration, Instant, earliest, seconds
+from standfest.ports.flows import Changes, FlowTable
 from standfest.runtime.loop import Loop
 from standfest.wire import flowsync
 
 MAX_DATAGRAMS = 256
 """Datagrams that one wake-up reads; the loop comes back for more."""
 CLEAN_EVERY: Duration = seconds(5)
+SHARE = 20
+"""Looking for changes takes at most one part in so many of our time."""
 
 
 class FlowSync:
     """Both halves, of which one is at work.
 
-    incarnation: another number at each start. key: the secret of both directors, empty for none.
-    is_ours: whether a connection of this kernel is one of the balancer's. mark_of: our mark of a
-    told connection's server, 0 if we have none.
+    table: the data plane's connections; closed with us. incarnation: another number at each start.
+    key: the secret of both directors, empty for none.
     """
 
     def __init__(
         self,
         loop: Loop,
         path: SyncPath,
+        table: FlowTable,
         *,
         incarnation: int,
         key: bytes = b"",
-        is_ours: Callable[[Flow], bool],
-        mark_of: Callable[[Flow], int],
         say: Callable[[str], None],
     ) -> None:
         self._loop, self._path, self._key, self._say = loop, path, key, say
         self._incarnation, self._sequence = incarnation, 0
-        self._is_ours = is_ours
-        self._table = Conntrack()
-        self._events: FlowEvents | None = None
+        self._table = table
+        self._watched: int | None = None
+        self._look_at: Instant | None = None
         self._teller: Teller | None = None
-        self._listener = Listener(mark_of)
+        self._listener = Listener(table.mark_of)
         self._clean_at: Instant | None = None
         self.refused: dict[str, int] = {}
         self.failed = 0
@@ -67,35 +67,41 @@ class FlowSync:
             return
         now = self._loop.now()
         taken = self._listener.take_over(now)
-        self.failed += self._table.put(taken)
+        self.failed += self._table.put(taken, None)
         self._clean_at = None
-        self._teller = Teller()
-        self._watch()
-        self._say(f"connections: {len(taken)} taken over, {len(self._teller)} in all are told")
+        self._begin()
+        self._say(f"connections: {len(taken)} taken over, {self._told()} in all are told")
 
     def become_passive(self) -> None:
         """Listen to the partner."""
         if self._teller is None:
             return
         self._teller = None
-        self._unwatch()
+        self._end()
 
-    def _watch(self) -> None:
-        """Begin to watch, and read what is there already: what changes meanwhile is seen twice."""
-        assert self._teller is not None
-        self._events = FlowEvents()
-        self._loop.watch(self._events.fileno(), lambda _events: self._on_events())
-        self._teller.start(self._loop.now(), filter(self._is_ours, self._table.flows()))
+    def _begin(self) -> None:
+        """Begin to tell, with everything that is there."""
+        self._teller = Teller()
+        flows = self._table.begin()
+        self._watched = self._table.fileno()
+        if self._watched is not None:
+            self._loop.watch(self._watched, lambda _events: self._look())
+        self._teller.start(self._loop.now(), flows)
+        if self._table.look_every is not None:
+            self._look_at = self._loop.now() + self._table.look_every
 
-    def _unwatch(self) -> None:
-        if self._events is not None:
-            self._loop.forget(self._events.fileno())
-            self._events.close()
-            self._events = None
+    def _end(self) -> None:
+        if self._watched is not None:
+            self._loop.forget(self._watched)
+        self._watched = self._look_at = None
+        self._table.end()
+
+    def _told(self) -> int:
+        return len(self._teller) if self._teller is not None else 0
 
     def close(self) -> None:
         """End; what was copied stays until it ends by itself."""
-        self._unwatch()
+        self._end()
         self._loop.forget(self._path.fileno())
         self._path.close()
         self._table.close()
@@ -104,11 +110,15 @@ class FlowSync:
 
     def deadline(self) -> Instant | None:
         """Return when `on_timer` is due."""
-        return self._clean_at if self._teller is None else self._teller.deadline()
+        if self._teller is None:
+            return self._clean_at
+        return earliest(self._teller.deadline(), self._look_at)
 
     def on_timer(self, now: Instant) -> None:
-        """Tell what is due, or forget what has ended."""
+        """Look and tell what is due, or forget what has ended."""
         if self._teller is not None:
+            if self._look_at is not None and self._look_at <= now:
+                self._look()
             self._tell(self._teller.on_timer(now))
         elif self._clean_at is not None and self._clean_at <= now:
             self._listener.forget_ended(now)
@@ -116,21 +126,29 @@ class FlowSync:
 
     # --- the kernel and the partner -------------------------------------------------------------
 
-    def _on_events(self) -> None:
-        assert self._events is not None
-        assert self._teller is not None
+    def _look(self) -> None:
+        """Note what has changed in the kernel."""
+        began = self._loop.now()
+        try:
+            if not self._note(self._table.changes()):
+                self._say("connections: the kernel had more events than could be read: reading all")
+                self._end()
+                self._begin()
+        except OperationError as error:
+            self._say(str(error))
+        if self._table.look_every is not None:
+            now = self._loop.now()
+            self._look_at = now + max(self._table.look_every, SHARE * (now - began))
+
+    def _note(self, changes: Changes) -> bool:
+        """Have changes told; return whether these are all that there were."""
+        assert self._teller is not None, "only who tells looks"
         now = self._loop.now()
-        changed, ended = self._events.read()
-        for flow in changed:
-            if self._is_ours(flow):
-                self._teller.on_flow(now, flow)
-        for key in ended:
+        for flow in changes.changed:
+            self._teller.on_flow(now, flow)
+        for key in changes.ended:
             self._teller.on_end(now, key)
-        if self._events.overrun:
-            self._say("connections: the kernel had more events than could be read: reading all")
-            self._unwatch()
-            self._teller = Teller()
-            self._watch()
+        return changes.complete
 
     def _tell(self, entries: list[Entry]) -> None:
         for part in flowsync.batches(entries, self._key):

@@ -1,4 +1,4 @@
-"""Connection sync: the kernel's own daemons (IPVS), or copies of its connection tracking."""
+"""Connection sync: the kernel's own daemons (IPVS), or copies of a data plane's connections."""
 
 import os
 from typing import TYPE_CHECKING, Protocol
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 from standfest.daemons.director.words import Words
 from standfest.model.balancing import SyncDaemon
 from standfest.model.errors import OperationError
-from standfest.model.flows import Flow
 from standfest.model.time import Instant
+from standfest.ports.flows import FlowTable
 from standfest.runtime.balancer.effects import Synchronise
 from standfest.runtime.loop import Loop
 from standfest.wire.ipvs import BACKUP, MASTER, Daemon
@@ -44,22 +44,19 @@ class Copier(Protocol):
         """End one of the two."""
 
 
-class Marker(Protocol):
-    """A backend whose connections are those of the kernel's connection tracking."""
+class Shower(Protocol):
+    """A backend that shows its connections."""
 
-    def is_ours(self, flow: Flow) -> bool:
-        """Return whether it has balanced a connection."""
-
-    def mark_of(self, flow: Flow) -> int:
-        """Return the mark of a connection's server here, 0: there is none."""
+    def flow_table(self) -> FlowTable:
+        """Return them, open until it is closed."""
 
 
 def make(backend: object, loop: Loop, words: Words) -> Synchroniser:
     """Return what copies connections for a backend."""
     if hasattr(backend, "start_sync"):
         return KernelDaemons(backend, words)  # type: ignore[arg-type]
-    if hasattr(backend, "mark_of"):
-        return FlowCopies(backend, loop, words)  # type: ignore[arg-type]
+    if hasattr(backend, "flow_table"):
+        return FlowCopies(backend, loop, words)
     return Nobody(words)
 
 
@@ -117,9 +114,9 @@ class KernelDaemons(Nobody):
 class FlowCopies(Nobody):
     """Tells of our connections while we are active, and takes the partner's in while we are not."""
 
-    def __init__(self, marker: Marker, loop: Loop, words: Words) -> None:
+    def __init__(self, shower: Shower, loop: Loop, words: Words) -> None:
         super().__init__(words)
-        self._marker, self._loop = marker, loop
+        self._shower, self._loop = shower, loop
         self._settings: SyncDaemon | None = None
         self._flows: FlowSync | None = None
 
@@ -134,15 +131,14 @@ class FlowCopies(Nobody):
             self._words.warn("lvs_sync_daemon without an instance copies nothing with this backend")
             return
         try:
-            self._begin(settings)
+            flows = self._begin(settings)
+            if wanted.sends:
+                flows.become_active()
+            else:
+                flows.become_passive()
         except OperationError as error:
             self._words.warn(str(error))
             return
-        assert self._flows is not None
-        if wanted.sends:
-            self._flows.become_active()
-        else:
-            self._flows.become_passive()
         role = NAMES[MASTER] if wanted.sends else NAMES[BACKUP]
         self._words.say(f"Connection sync: {role} on {settings.interface}, port {settings.port}")
 
@@ -155,20 +151,20 @@ class FlowCopies(Nobody):
         if self._flows is not None:
             self._flows.on_timer(now)
 
-    def _begin(self, settings: SyncDaemon) -> None:
+    def _begin(self, settings: SyncDaemon) -> "FlowSync":
         if self._flows is not None:
-            return
+            return self._flows
         from standfest.daemons.balancer.flowsync import FlowSync, open_path  # noqa: PLC0415  rare
 
         path = open_path(settings.interface, settings.port, settings.group, settings.ttl)
         self._flows = FlowSync(
             self._loop,
             path,
+            self._shower.flow_table(),
             incarnation=int.from_bytes(os.urandom(4)),
-            is_ours=self._marker.is_ours,
-            mark_of=self._marker.mark_of,
             say=self._words.say,
         )
+        return self._flows
 
     def _close(self) -> None:
         if self._flows is not None:

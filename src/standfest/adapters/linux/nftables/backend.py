@@ -16,6 +16,7 @@ from standfest.adapters.linux.nftables.kernel import ChangedError, NetfilterNetl
 from standfest.adapters.linux.nftables.plane import Plane
 from standfest.adapters.linux.nftables.rules import CLOSING_S, Shape, choice, known
 from standfest.adapters.linux.nftables.transaction import Transaction
+from standfest.adapters.linux.trackedflows import TrackedFlows
 from standfest.model.errors import OperationError
 from standfest.model.flows import Flow
 from standfest.model.forwarding import (
@@ -29,6 +30,7 @@ from standfest.model.forwarding import (
 from standfest.model.slots import Choice
 from standfest.model.vrrp import Family
 from standfest.ports.balancer import Capabilities, Following, Scheduling
+from standfest.ports.flows import FlowTable
 from standfest.wire import conntrack
 from standfest.wire.nftables import Message, read_number
 
@@ -165,11 +167,11 @@ class NftablesBackend:
                     self._end_all()
         self._netlink.close()
 
-    def is_ours(self, flow: Flow) -> bool:
-        """Return whether a tracked connection is one of a server of ours."""
-        return flow.mark & im.SERVER_MASK == im.SERVER_MARKS
+    def flow_table(self) -> FlowTable:
+        """Return the connections of NAT, for a director that copies them to its partner."""
+        return TrackedFlows(_is_ours, self._mark_of)
 
-    def mark_of(self, flow: Flow) -> int:
+    def _mark_of(self, flow: Flow) -> int:
         """Return our mark of a connection that a partner tells of, 0 if we have no such server."""
         image = self._image or self._read()
         original, reply = flow.key.original, flow.reply
@@ -262,6 +264,11 @@ class NftablesBackend:
                     break
                 except ChangedError:
                     continue
+
+
+def _is_ours(flow: Flow) -> bool:
+    """Return whether a tracked connection is one of a server of ours."""
+    return flow.mark & im.SERVER_MASK == im.SERVER_MARKS
 
 
 def _counted(image: Image) -> dict[ServiceKey, im.Held]:
