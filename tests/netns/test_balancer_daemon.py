@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -113,9 +114,9 @@ class Place:
     def serve(self, address: str) -> None:
         self.servers[address] = self.spawn(sys.executable, "-I", "-S", "-c", ECHO, address)
 
-    def start(self, path: Path) -> None:
+    def start(self, path: Path, backend: str = "proxy") -> None:
         main = (sys.executable, "-m", "standfest.daemons.balancer.main", str(path))
-        self.daemon = self.spawn(*main, "--backend", "proxy")
+        self.daemon = self.spawn(*main, "--backend", backend)
         self.until(lambda: "Balancing 1 virtual servers" in self.log.read_text())
 
     def balance(self, *words: str) -> subprocess.CompletedProcess[str]:
@@ -242,6 +243,20 @@ def test_a_drained_server_gets_nothing_new_and_says_when_it_is_empty(place: Plac
     unknown = place.balance("drain", "127.0.0.9")
     assert unknown.returncode == 69
     assert "no server '127.0.0.9'; expected ADDRESS or ADDRESS:PORT" in unknown.stderr
+
+
+@pytest.mark.skipif(not shutil.which("nft"), reason="needs nft to look at the tables")
+def test_turns_follow_what_is_counted_where_the_kernel_only_looks_up(place: Place) -> None:
+    for address in ("127.0.0.2", "127.0.0.3"):
+        place.serve(address)
+    place.start(place.write(algorithm="wlc", weight=100), "nftables")
+
+    def slots() -> int:
+        return place.run("nft", "list", "map", "ip", "standfest", "slots-1").stdout.count(" : 0x")
+
+    # By the weights 100 and 1 there are 101 slots; once it is counted, 120: shares of 119 and 1.
+    place.until(lambda: slots() == 120)
+    assert place.servers_now()["127.0.0.2:8081"]["weight"] == 100
 
 
 def test_what_is_kept_is_taken_over_by_the_next_one(place: Place) -> None:

@@ -11,12 +11,10 @@ from collections.abc import Iterator
 import pytest
 from tests.netns import balancing_lab
 from tests.netns.balancing_lab import VIP, Lab, opened
-from tests.netns.vrrp_lab import until
 
 from standfest.adapters.linux.conntrack import Conntrack
 from standfest.adapters.linux.nftables import image as im
 from standfest.adapters.linux.nftables.backend import NftablesBackend
-from standfest.core.balancer.counted import shares
 from standfest.core.balancer.difference import difference
 from standfest.core.balancer.slots import slots
 from standfest.model.balancing import Forwarding, Method, Protocol
@@ -43,7 +41,7 @@ USERS = (
 
 
 def make() -> BalancerBackend:
-    return NftablesBackend(slots, shares)
+    return NftablesBackend(slots)
 
 
 @pytest.fixture(scope="module")
@@ -262,32 +260,33 @@ def crc32c(data: bytes) -> int:
 
 
 @pytest.mark.parametrize("method", ["shared", "direct"])
-def test_schedulers_by_connections_follow_what_is_open(
+def test_turns_go_by_shares_until_the_service_changes(
     request: pytest.FixtureRequest, method: str
 ) -> None:
     lab: Lab = request.getfixturevalue(method)
     lab.clear()
     key = lab.serve(1, 1, options=ServiceOptions("wlc"))
-    connections = opened(lab, 20)
-    kept = [c for c in connections if c.server == "rs2" and c.is_alive()]
-    assert len(kept) == 10
-    for connection in connections:
-        if connection.server == "rs1":
-            connection.close()
-    settled = until(lambda: lab.counters()[key, lab.server(1)].active == 0, 5)
-    assert settled, lab.counters()
-    backend = lab.backend
-    assert isinstance(backend, NftablesBackend)
     with lab.director.inside():
-        backend.follow()
-        assert backend.read() == lab.table
-        # 0 and 10 are open, 20 came: with 20 more each should have 15, so they lack 15 and 5.
+        lab.backend.share({key: {lab.server(1): 90, lab.server(2): 30}})
+        assert lab.backend.read() == lab.table
     assert Counter(lab.ask(8)) == {"rs1": 6, "rs2": 2}
-    lab.change(SetDestination(key, lab.server(1), lab.weighing(0)))
+    with lab.director.inside():
+        lab.backend.share({key: {lab.server(1): 0, lab.server(2): 120}})
     assert set(lab.ask(2)) == {"rs2"}
-    for connection in kept:
-        connection.close()
+    lab.change(SetDestination(key, lab.server(2), lab.weighing(0)))
+    assert set(lab.ask(2)) == {"rs1"}
     lab.clear()
+
+
+def test_shares_of_a_service_that_another_program_has_removed_are_refused(shared: Lab) -> None:
+    shared.clear()
+    key = shared.serve(1, 1, options=ServiceOptions("wlc"))
+    with shared.director.inside():
+        subprocess.run(["nft", "delete", "table", "ip", "standfest"], check=True)
+        with pytest.raises(OperationError, match="another program"):
+            shared.backend.share({key: {shared.server(1): 120}})
+        assert shared.backend.read() == {}
+    shared.table.clear()
 
 
 @pytest.mark.parametrize("method", ["shared", "direct"])

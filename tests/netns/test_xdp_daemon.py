@@ -134,23 +134,18 @@ def test_a_directory_of_other_sizes_is_not_taken_over(
             XdpBackend(slots, interfaces=("eth0",), directory=directory, connections=sizes)
 
 
-def test_least_connections_follow_what_is_open(xdp_director: Director) -> None:
+def test_turns_go_by_shares_until_the_service_changes(xdp_director: Director) -> None:
     backend = xdp_director.backend
-    key = service(xdp_director, 1, options=ServiceOptions("lc"))
-    for port in range(40000, 40012):
-        new(xdp_director, port)
-        more(xdp_director, port)
-    backend.apply([AddDestination(key, destination(2), value())])
+    key = service(xdp_director, 1, 1, options=ServiceOptions("lc"))
     table = backend.read()
-    backend.follow()
-    # 12 are open at the first and as many are expected to come: all of them for the second.
-    assert {new(xdp_director, port) for port in range(41000, 41012)} == {2}
+    backend.share({key: {destination(1): 30, destination(2): 90}})
     assert backend.read() == table
-    for port in range(41000, 41012):
-        more(xdp_director, port)
-    backend.follow()
-    spread = [new(xdp_director, port) for port in range(42000, 42012)]
-    assert sorted(spread) == [1] * 6 + [2] * 6
+    spread = [new(xdp_director, port) for port in range(40000, 40012)]
+    assert sorted(spread) == [1] * 3 + [2] * 9
+    backend.share({key: {destination(1): 0, destination(2): 120}})
+    assert {new(xdp_director, port) for port in range(41000, 41012)} == {2}
+    backend.apply([SetDestination(key, destination(2), value(0))])
+    assert {new(xdp_director, port) for port in range(42000, 42012)} == {1}
 
 
 def test_a_packet_that_another_cpu_has_overtaken_is_no_stranger(xdp_director: Director) -> None:

@@ -14,7 +14,6 @@ from pathlib import Path
 from standfest.adapters.linux.xdp import programs
 from standfest.adapters.linux.xdp.backend import XdpBackend
 from standfest.adapters.linux.xdp.programs import Outcome, Verdict
-from standfest.core.balancer.counted import shares
 from standfest.core.balancer.slots import slots
 from standfest.model.balancing import Forwarding, Method, Protocol
 from standfest.model.forwarding import (
@@ -118,7 +117,7 @@ class Director:
 
     def open(self) -> XdpBackend:
         """Start a backend on what is there."""
-        return XdpBackend(slots, shares, interfaces=("eth0",), directory=self.directory)
+        return XdpBackend(slots, interfaces=("eth0",), directory=self.directory)
 
     def restart(self) -> None:
         """Let the daemon go and another one begin."""

@@ -48,6 +48,7 @@ from standfest.runtime.balancer.effects import (
     Mail,
     Run,
     Say,
+    Share,
     Synchronise,
 )
 from standfest.runtime.balancer.places import find
@@ -116,6 +117,8 @@ class World:
                     self.open.pop(name)
                 case Count():
                     self.perform(self.machine.counted(self.now, self.backend.counters()))
+                case Share(shares):
+                    self.backend.share(shares)
                 case Synchronise():
                     self.synchronised = effect
                 case Say(text):

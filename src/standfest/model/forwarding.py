@@ -99,6 +99,9 @@ class Service:
 
 Table = Mapping[ServiceKey, Service]
 
+Shares = Mapping[DestinationKey, int]
+"""How the turns of a service are shared out, where its scheduler asks for connections (lc, ...)."""
+
 
 @dataclass(frozen=True, slots=True)
 class AddService:

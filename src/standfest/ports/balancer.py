@@ -4,7 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from standfest.model.forwarding import Change, Counters, DestinationKey, ServiceKey, Table
+from standfest.model.forwarding import (
+    Change,
+    Counters,
+    DestinationKey,
+    ServiceKey,
+    Shares,
+    Table,
+)
 from standfest.model.slots import Slots
 
 
@@ -12,9 +19,10 @@ from standfest.model.slots import Slots
 class Capabilities:
     """What a backend can do on this machine, found by trying.
 
-    methods: of NAT, DR and TUN; schedulers: by name; counted: whether schedulers by connections
-    (lc, wlc, ...) are exact. marks, all_ports: services by packet mark, and by every port of an
-    address. client_header: servers may be told who the client is (model.forwarding.CLIENT_HEADER).
+    methods: of NAT, DR and TUN; schedulers: by name; counted: whether it chooses by
+    connections (lc, wlc, ...) and heeds thresholds itself: else it is told what follows from a
+    count. marks, all_ports: services by packet mark, and by every port of an address.
+    client_header: servers may be told who the client is (model.forwarding.CLIENT_HEADER).
     """
 
     methods: frozenset[str]
@@ -38,20 +46,6 @@ class Scheduling(Protocol):
         """Return the table; raises ValueError naming the alternative to an unknown scheduler."""
 
 
-class Following(Protocol):
-    """How shares follow counted connections (lc, wlc, ...): a policy for such backends, too."""
-
-    def __call__(
-        self,
-        scheduler: str,
-        weights: Mapping[str, int],
-        connections: Mapping[str, int],
-        arrivals: int,
-        /,
-    ) -> dict[str, int]:
-        """Return each server's weight in the table of turns until the next count."""
-
-
 class BalancerBackend(Protocol):
     """One data plane. Every call raises OperationError when the kernel refuses."""
 
@@ -65,6 +59,12 @@ class BalancerBackend(Protocol):
 
     def apply(self, changes: Sequence[Change]) -> None:
         """Make the changes, in order; all or nothing where the kernel can."""
+
+    def share(self, shares: Mapping[ServiceKey, Shares]) -> None:
+        """Let servers take turns by these shares, until their service changes; `read` says nothing.
+
+        For schedulers by connections. Never asked of a backend that counts them itself.
+        """
 
     def counters(self) -> Mapping[tuple[ServiceKey, DestinationKey], Counters]:
         """Return what every server has carried, and its connections now."""

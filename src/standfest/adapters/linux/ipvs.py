@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from standfest.adapters.linux.genetlink import GenericNetlink
 from standfest.model.balancing import SyncDaemon
+from standfest.model.errors import OperationError
 from standfest.model.forwarding import (
     AddDestination,
     AddService,
@@ -17,6 +18,7 @@ from standfest.model.forwarding import (
     ServiceKey,
     SetDestination,
     SetService,
+    Shares,
 )
 from standfest.model.ipvstable import ListedServer, ListedService
 from standfest.ports.balancer import Capabilities
@@ -58,6 +60,10 @@ class IpvsBackend:
     def apply(self, changes: Sequence[Change]) -> None:
         """Make the changes in order, many to a system call."""
         self._netlink.bulk([_request(change) for change in changes])
+
+    def share(self, shares: Mapping[ServiceKey, Shares]) -> None:
+        """Refuse: IPVS chooses by connections itself."""
+        raise OperationError(f"share {len(shares)} services: IPVS counts connections itself")
 
     def counters(self) -> Mapping[tuple[ServiceKey, DestinationKey], Counters]:
         """Return what every server has carried."""

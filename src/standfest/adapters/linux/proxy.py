@@ -26,6 +26,7 @@ from standfest.model.forwarding import (
     Service,
     ServiceKey,
     SetDestination,
+    Shares,
 )
 from standfest.ports.balancer import Capabilities
 from standfest.wire import proxytable
@@ -109,6 +110,10 @@ class ProxyBackend:
             self._judge(change)
         self.describe()  # a change must not be said twice: be sure of the line before
         self._ask(Apply(tuple(proxytable.edit(change) for change in changes)), Done)
+
+    def share(self, shares: Mapping[ServiceKey, Shares]) -> None:
+        """Refuse: the proxy chooses by connections itself."""
+        raise OperationError(f"share {len(shares)} services: the proxy counts connections itself")
 
     def counters(self) -> Mapping[tuple[ServiceKey, DestinationKey], Counters]:
         """Return what every server has carried; a proxy sees no packets, only bytes."""

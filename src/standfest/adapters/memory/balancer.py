@@ -16,6 +16,7 @@ from standfest.model.forwarding import (
     ServiceKey,
     SetDestination,
     SetService,
+    Shares,
 )
 from standfest.ports.balancer import Capabilities
 
@@ -31,6 +32,7 @@ class MemoryBackend:
         self.table: dict[ServiceKey, Service] = {}
         self.log: list[Change] = []
         self.carried: dict[tuple[ServiceKey, DestinationKey], Counters] = {}
+        self.shares: dict[ServiceKey, Shares] = {}
         self.refuses: str = ""
 
     def capabilities(self) -> Capabilities:
@@ -49,6 +51,12 @@ class MemoryBackend:
         for change in changes:
             self._apply(change)
             self.log.append(change)
+
+    def share(self, shares: Mapping[ServiceKey, Shares]) -> None:
+        """Note the shares."""
+        if self.refuses:
+            raise OperationError(self.refuses)
+        self.shares |= shares
 
     def counters(self) -> Mapping[tuple[ServiceKey, DestinationKey], Counters]:
         """Return what was set."""

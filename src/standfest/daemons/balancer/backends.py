@@ -79,18 +79,16 @@ def _nftables(_settings: BalancerSettings) -> BalancerBackend:
     from standfest.adapters.linux.nftables.backend import (  # noqa: PLC0415  only if it is taken
         NftablesBackend,
     )
-    from standfest.core.balancer.counted import shares  # noqa: PLC0415
     from standfest.core.balancer.slots import slots  # noqa: PLC0415
 
-    return NftablesBackend(slots, shares)
+    return NftablesBackend(slots)
 
 
 def _xdp(_settings: BalancerSettings) -> BalancerBackend:
     from standfest.adapters.linux.xdp.backend import XdpBackend  # noqa: PLC0415  only if taken
-    from standfest.core.balancer.counted import shares  # noqa: PLC0415
     from standfest.core.balancer.slots import slots  # noqa: PLC0415
 
-    return XdpBackend(slots, shares)
+    return XdpBackend(slots)
 
 
 MAKERS: dict[str, Callable[[BalancerSettings], BalancerBackend]] = {

@@ -7,12 +7,13 @@ takes it over. One process, a fork of the director's supervisor; programs and ma
 import os
 import signal
 import sys
+from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_address
 
 from standfest.adapters.linux import networkspace
 from standfest.adapters.linux.addressevents import AddressEvents
 from standfest.adapters.linux.rtnetlink import RouteNetlink
-from standfest.core.balancer.slots import COUNTED
 from standfest.core.health.effects import AbandonProbe, BeginProbe
 from standfest.daemons.balancer import backends, errands, probing, syncing, tidings
 from standfest.daemons.balancer.control import Control
@@ -22,7 +23,7 @@ from standfest.daemons.director.words import Words
 from standfest.daemons.process import die_with_parent, name_process
 from standfest.model.balancing import AUTO
 from standfest.model.errors import OperationError
-from standfest.model.forwarding import Change, Table
+from standfest.model.forwarding import Table
 from standfest.model.time import Duration, Instant, earliest, in_milliseconds, seconds
 from standfest.ports.balancer import BalancerBackend
 from standfest.ports.probes import Outcome
@@ -38,13 +39,12 @@ from standfest.runtime.balancer.effects import (
     Mail,
     Run,
     Say,
+    Share,
     Synchronise,
 )
 from standfest.runtime.loop import Loop
 
 EXIT_CONFIGURATION = 78  # EX_CONFIG, sysexits.h
-FOLLOW: Duration = seconds(1)
-"""How often a backend that only looks up tables lets them follow counted connections."""
 LOOK_FOR_ADDRESSES: Duration = seconds(1)
 """How often our addresses are read where checks rest without them: leases come without a word."""
 
@@ -72,7 +72,6 @@ class Daemon:
         self._addresses = RouteNetlink()
         self._events = AddressEvents()
         self._addresses_at: Instant | None = None
-        self._follow_at: Instant | None = None
         self._control = Control(self._loop, inheritance.listener, self)
 
     def run(self) -> None:
@@ -88,7 +87,6 @@ class Daemon:
         self._set_timeouts()
         self._perform(self.machine.start(now, actual, self._inheritance.read_ledger()))
         self._look_for_addresses()
-        self._follow()
         sync = self._assignment.balancer.sync_daemon
         if not self._inheritance.alone:
             self._inheritance.states.send(tidings.WHO)
@@ -139,7 +137,6 @@ class Daemon:
             self.machine.deadline(),
             self._prober.deadline(),
             self._addresses_at,
-            self._follow_at,
             self._synchroniser.deadline(),
         )  # fmt: skip
 
@@ -156,21 +153,6 @@ class Daemon:
             self._synchroniser.on_timer(now)
         if self._addresses_at is not None and self._addresses_at <= now:
             self._look_for_addresses()
-        if self._follow_at is not None and self._follow_at <= now:
-            self._follow()
-
-    def _follow(self) -> None:
-        """Let lc, wlc, sed and nq follow what is open, where the backend leaves that to us."""
-        follow = getattr(self.backend, "follow", None)
-        services = self._assignment.balancer.services
-        if follow is None or not any(s.scheduler in COUNTED for s in services):
-            self._follow_at = None
-            return
-        try:
-            follow()
-        except OperationError as error:
-            self.words.warn(str(error))
-        self._follow_at = self._loop.now() + FOLLOW
 
     def _on_outcome(self, name: str, number: int, outcome: Outcome) -> None:
         self._perform(self.machine.on_outcome(self._loop.now(), name, number, outcome))
@@ -211,7 +193,6 @@ class Daemon:
         probing.reload(self._prober, assignment)
         self._perform(self.machine.reload(self._loop.now(), assignment))
         self._look_for_addresses()
-        self._follow()
         self.words.say("Reload complete")
 
     def _on_tidings(self) -> None:
@@ -273,7 +254,9 @@ class Daemon:
                 case AbandonProbe(name, number):
                     self._prober.abandon(name, number)
                 case Apply(changes):
-                    self._apply(changes)
+                    self._try(partial(self.backend.apply, changes))
+                case Share(shares):
+                    self._try(partial(self.backend.share, shares))
                 case Count():
                     self._count()
                 case Synchronise():
@@ -291,9 +274,9 @@ class Daemon:
         if effects:
             self._note()
 
-    def _apply(self, changes: tuple[Change, ...]) -> None:
+    def _try(self, change: Callable[[], None]) -> None:
         try:
-            self.backend.apply(changes)
+            change()
         except OperationError as error:
             self._perform(self.machine.refused(self._loop.now(), str(error), self._read()))
 

@@ -28,16 +28,12 @@ from standfest.ports.probes import Outcome, Target
 from standfest.runtime.balancer import checks, hearsay, naming, places, presence, sync, telling
 from standfest.runtime.balancer.adoption import Adopted, Ledger, adopt
 from standfest.runtime.balancer.assignment import Assignment
-from standfest.runtime.balancer.effects import Apply, Count, Effects, Say
+from standfest.runtime.balancer.counting import Counting
+from standfest.runtime.balancer.effects import Apply, Count, Effects, Say, Share
 from standfest.runtime.balancer.places import Place, Readings
-from standfest.runtime.balancer.thresholds import Thresholds
 
 RETRY_AFTER: Duration = seconds(5)
 """How long to wait when the kernel has refused a change."""
-COUNT_EVERY: Duration = seconds(1)
-"""How often the connections of drained servers are counted, if that is quick."""
-COUNT_SHARE = 20
-"""How many times what a count takes the next one waits: thousands of counters take their time."""
 PACE: Duration = milliseconds(100)
 """How often pools are looked at that something is due for."""
 
@@ -46,10 +42,9 @@ class Balancing:
     """All services of one configuration, from the daemon's start to its end."""
 
     def __init__(self, assignment: Assignment, *, counts: bool = True) -> None:
-        """Prepare; counts: the data plane itself heeds thresholds."""
+        """Prepare; counts: the data plane itself heeds thresholds and connections."""
         self.assignment = assignment
-        self._thresholds = Thresholds(counts=counts)
-        self._limited = False
+        self._counting = Counting(counts=counts)
         self.balancer = Balancer(assignment.balancer)
         self.health = Health()
         self.checks = checks.Checks(assignment.balancer)
@@ -63,8 +58,6 @@ class Balancing:
         self._untold: set[Place] = set()  # alpha servers that have not been checked
         self._pools_at: Instant | None = None
         self._retry_at: Instant | None = None
-        self._count_at: Instant | None = None
-        self._asked_at: Instant = 0
         self._here: frozenset[IPv4Address | IPv6Address] | None = None
         self._routers: dict[str, bool] = {}
         self._known: dict[hearsay.Known, int] = {}
@@ -90,7 +83,7 @@ class Balancing:
         unchecked = [check for name, check in self.checks.by_name.items() if name in down]
         self._untold = {(c.pool, c.server) for c in unchecked if c.pool not in adopted}
         self.since = dict.fromkeys(places.places(self.balancer), now)
-        self._heed_thresholds(now)
+        self._counting.begin(now, self.balancer.table())
         effects = self._commit_all()
         effects += _probes(self.health.configure(now, self.checks.plans, down))
         for number, one in adopted.items():
@@ -114,7 +107,7 @@ class Balancing:
         probes = _probes(self.health.configure(now, self.checks.plans, down))
         # What was ours and could not be removed so far is ours still.
         self._ours = self.balancer.keys() | (self._ours & self._actual.keys())
-        self._heed_thresholds(now)
+        self._counting.begin(now, self.balancer.table())
         effects = self._commit_all() + probes
         effects += self._begin_telling(kept) + self._told(now, found)
         for heard in self._known:
@@ -150,7 +143,7 @@ class Balancing:
 
     def deadline(self) -> Instant | None:
         """Return when `on_timer` is due."""
-        return earliest(self.health.deadline(), self._pools_at, self._retry_at, self._count_at)
+        return earliest(self.health.deadline(), self._pools_at, self._retry_at, self._counting.at)
 
     def on_timer(self, now: Instant) -> Effects:
         """Begin probes, let servers rise, count, try again what was refused."""
@@ -166,8 +159,7 @@ class Balancing:
                     self._dirty.add(number)
             effects += self._commit()
             self._look_ahead(now)
-        if self._count_at is not None and self._count_at <= now:
-            self._count_at, self._asked_at = None, now
+        if self._counting.ask(now):
             effects.append(Count())
         if self._retry_at is not None and self._retry_at <= now:
             self._retry_at = None
@@ -194,6 +186,7 @@ class Balancing:
         """The kernel has not made a change; actual: what it has now."""
         self._actual = dict(actual)
         self._retry_at = now + RETRY_AFTER
+        self._counting.forget(self.balancer.keys())
         wait = RETRY_AFTER // seconds(1)
         return [Say(f"Cannot {reason}: trying again in {wait} s", warning=True)]
 
@@ -238,7 +231,7 @@ class Balancing:
             found += self.balancer.pools[place[0]].drain(place[1], until)
             self._dirty.add(place[0])
             self.draining[place] = False
-            self._count_at = now
+            self._counting.at = now
             says.append(Say(f"Draining {places.full_name(self.balancer, place)}"))
         return self._digest_pools(now, found, says)
 
@@ -263,27 +256,27 @@ class Balancing:
             if drained:
                 self.draining[place] = True
                 found += drained
-        if readings is not None:
+        if readings is not None and self._counting.always:
             self._close_full_servers(readings)
-        if self._limited or not all(self.draining.values()):
-            self._count_at = now + max(COUNT_EVERY, COUNT_SHARE * (now - self._asked_at))
+        self._counting.plan(now, waiting=not all(self.draining.values()))
         self._look_ahead(now)
-        return self._commit() + self._told(now, found)
-
-    def _heed_thresholds(self, now: Instant) -> None:
-        """Count from now on, if any server has a threshold that the data plane does not heed."""
-        self._limited = self._thresholds.matter(self.balancer.table())
-        if self._limited:
-            self._count_at = now
+        return self._commit() + self._share(readings) + self._told(now, found)
 
     def _close_full_servers(self, readings: Readings) -> None:
-        """Set weights by what was counted."""
-        if not self._limited:
-            return
-        changed = self._thresholds.read(self.balancer.table(), readings)
-        for number in range(len(self.balancer.pools)):
+        """Let the pools be looked at in which thresholds close or open a server."""
+        changed = self._counting.full(self.balancer.table(), readings)
+        for number in range(len(self.balancer.pools) if changed else 0):
             if changed.intersection(self.balancer.keys_of(number)):
                 self._dirty.add(number)
+
+    def _share(self, readings: Readings | None) -> Effects:
+        """Return the shares that follow from a count; none of what the kernel has refused."""
+        if readings is None or not self._counting.always or self._retry_at is not None:
+            return []
+        ours = self.balancer.keys()
+        forwarded = {key: service for key, service in self._actual.items() if key in ours}
+        shares = self._counting.shares(forwarded, readings)
+        return [Share(shares)] if shares else []
 
     # --- inside: begin and reload ---------------------------------------------------------------
 
@@ -303,7 +296,7 @@ class Balancing:
                 if known or server in one.drained:
                     pool.drain(server)
                     self.draining[place] = False
-                    self._count_at = now
+                    self._counting.at = now
         return found
 
     def _begin_pools(self, down: AbstractSet[str], kept: AbstractSet[int]) -> list[PoolEffect]:
@@ -459,10 +452,11 @@ class Balancing:
         """Return the changes of the pools that may have changed, and of no others."""
         changes: list[Change] = []
         for number in sorted(self._dirty):
-            part = self._thresholds.weigh(self.balancer.part(number))
+            part = self._counting.weigh(self.balancer.part(number))
             actual = {key: self._actual[key] for key in part if key in self._actual}
             changes += difference(actual, part, ours=())
             self._actual.update(part)
+            self._counting.forget(part)
         self._dirty.clear()
         return [Apply(tuple(changes))] if changes else []
 
@@ -470,12 +464,13 @@ class Balancing:
         """Return all changes; services that are ours and no longer wanted go."""
         self._dirty.clear()
         wanted = self.balancer.table()
-        table = self._thresholds.weigh(wanted)
+        table = self._counting.weigh(wanted)
         changes = difference(self._actual, table, ours=self._ours)
         others: Mapping[ServiceKey, Service] = {
             key: service for key, service in self._actual.items() if key not in self._ours
         }
         self._actual = {**others, **table}
+        self._counting.forget(table)
         return [Apply(changes)] if changes else []
 
     def _look_ahead(self, now: Instant) -> None:

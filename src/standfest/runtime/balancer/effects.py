@@ -1,9 +1,10 @@
 """What the balancing of a director wants done, in the order in which it must be done."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from standfest.core.health.effects import AbandonProbe, BeginProbe
-from standfest.model.forwarding import Change
+from standfest.model.forwarding import Change, ServiceKey, Shares
 from standfest.model.vrrp import Command
 
 
@@ -12,6 +13,13 @@ class Apply:
     """Change what is forwarded; a refusal is answered with `Balancing.refused`."""
 
     changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """Let servers take turns by these shares; a refusal is answered with `refused`, too."""
+
+    shares: Mapping[ServiceKey, Shares]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,5 +67,5 @@ class Mail:
     body: str
 
 
-Effect = BeginProbe | AbandonProbe | Apply | Count | Synchronise | Say | Run | Fifo | Mail
+Effect = BeginProbe | AbandonProbe | Apply | Share | Count | Synchronise | Say | Run | Fifo | Mail
 Effects = list[Effect]

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Mapping
 
 from standfest.core.balancer.machine import Balancer
-from standfest.model.balancing import Protocol
 from standfest.model.forwarding import Counters, DestinationKey, ServiceKey
 from standfest.runtime.balancer import naming
 
 Place = tuple[int, int]
-Readings = Mapping[tuple[ServiceKey, DestinationKey], Counters]
+Server = tuple[ServiceKey, DestinationKey]
+Readings = Mapping[Server, Counters]
 
 
 def places(balancer: Balancer) -> Iterator[Place]:
@@ -48,16 +48,21 @@ def find(balancer: Balancer, server: str, service: str = "") -> list[Place]:
 
 
 def remaining(balancer: Balancer, place: Place, readings: Readings) -> int:
-    """Return how many connections a server has; those of datagrams are never `active`."""
+    """Return how many connections a server has."""
     pool = balancer.pools[place[0]]
     key = pool.key(pool.settings.servers[place[1]])
-    datagrams = pool.settings.protocol is Protocol.UDP
+    protocol = pool.settings.protocol.value
     total = 0
     for service in balancer.keys_of(place[0]):
         found = readings.get((service, key))
         if found is not None:
-            total += found.active + (found.inactive if datagrams else 0)
+            total += open_connections(protocol, found)
     return total
+
+
+def open_connections(protocol: str, counters: Counters) -> int:
+    """Return the connections that are open; those of datagrams are never `active`."""
+    return counters.active + (counters.inactive if protocol == "UDP" else 0)
 
 
 def _is_named(balancer: Balancer, number: int, service: str) -> bool:

@@ -8,10 +8,8 @@ table that is wanted has that weight instead of the operator's.
 from collections.abc import Mapping
 from dataclasses import replace
 
-from standfest.model.forwarding import Destination, DestinationKey, Service, ServiceKey, Table
-from standfest.runtime.balancer.places import Readings
-
-Server = tuple[ServiceKey, DestinationKey]
+from standfest.model.forwarding import Destination, Service, ServiceKey, Table
+from standfest.runtime.balancer.places import Readings, Server
 
 
 class Thresholds:

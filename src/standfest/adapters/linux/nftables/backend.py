@@ -26,18 +26,20 @@ from standfest.model.forwarding import (
     Service,
     ServiceKey,
     ServiceOptions,
+    Shares,
 )
 from standfest.model.slots import Choice
 from standfest.model.vrrp import Family
-from standfest.ports.balancer import Capabilities, Following, Scheduling
+from standfest.ports.balancer import Capabilities, Scheduling
 from standfest.ports.flows import FlowTable
 from standfest.wire import conntrack
 from standfest.wire.nftables import Message, read_number
 
 ATTEMPTS: Final = 5
 """How often a change is made anew because another program changed the rule set meanwhile."""
-COUNTED: Final = frozenset(["lc", "wlc", "sed", "nq"])
-SCHEDULERS: Final = COUNTED | frozenset(["rr", "wrr", "sh", "dh", "mh", "fo"])
+SCHEDULERS: Final = frozenset(
+    ["rr", "wrr", "lc", "wlc", "sed", "nq", "sh", "dh", "mh", "fo"]
+)  # fmt: skip
 
 Server = tuple[ServiceKey, DestinationKey]
 
@@ -47,13 +49,9 @@ class NftablesBackend:
 
     name = "nftables"
 
-    def __init__(self, scheduling: Scheduling, following: Following | None = None) -> None:
-        """Open the kernel; raises OperationError.
-
-        scheduling: how a scheduler becomes slots. following: how slots follow connections.
-        """
-        self._scheduling, self._following = scheduling, following
-        self._began: dict[Server, int] = {}
+    def __init__(self, scheduling: Scheduling) -> None:
+        """Open the kernel; raises OperationError. scheduling: how a scheduler becomes slots."""
+        self._scheduling = scheduling
         self._netlink = NetfilterNetlink()
         self._image: Image | None = None
         try:
@@ -83,33 +81,9 @@ class NftablesBackend:
         """Make the changes at once, or none; then end connections of servers that are gone."""
         self._commit(lambda transaction: transaction.apply(changes))
 
-    def follow(self) -> None:
-        """Let services by connections (lc, wlc, sed, nq) follow what is open now.
-
-        To be called from time to time; without a call in between they follow their weights. What
-        `read` returns stays as it is.
-        """
-        image = self._image or self._read()
-        if self._following is None or not _counted(image):
-            return
-        readings = self.counters()
-        before, self._began = self._began, {n: c.connections for n, c in readings.items()}
-        shares: dict[ServiceKey, dict[str, int]] = {}
-        for key, held in _counted(image).items():
-            open_now: dict[str, int] = {}
-            arrivals = 0
-            for destination in held.destinations:
-                counters = readings[key, destination]
-                # A datagram's memory counts as nothing open, so it is all that there is to count.
-                idle = counters.inactive if key.protocol == "UDP" else 0
-                open_now[str(destination)] = counters.active + idle
-                arrivals += counters.connections - before.get((key, destination), 0)
-            if arrivals > 0:
-                weights = {str(d): value.weight for d, value in held.destinations.items()}
-                scheduler = held.options.scheduler
-                shares[key] = self._following(scheduler, weights, open_now, arrivals)
-        if shares:
-            self._commit(lambda transaction: _share(transaction, shares))
+    def share(self, shares: Mapping[ServiceKey, Shares]) -> None:
+        """Deal the slots of these services by their shares, all in one transaction."""
+        self._commit(lambda transaction: transaction.share(shares))
 
     def _commit(self, fill: Callable[[Transaction], None]) -> None:
         for _ in range(ATTEMPTS):
@@ -269,15 +243,6 @@ class NftablesBackend:
 def _is_ours(flow: Flow) -> bool:
     """Return whether a tracked connection is one of a server of ours."""
     return flow.mark & im.SERVER_MASK == im.SERVER_MARKS
-
-
-def _counted(image: Image) -> dict[ServiceKey, im.Held]:
-    return {key: h for key, h in image.services.items() if h.options.scheduler in COUNTED}
-
-
-def _share(transaction: Transaction, shares: Mapping[ServiceKey, Mapping[str, int]]) -> None:
-    for key, wanted in shares.items():
-        transaction.share(key, wanted)
 
 
 def _probe(plane: Plane) -> list[Message]:

@@ -29,6 +29,7 @@ from standfest.model.forwarding import (
     ServiceOptions,
     SetDestination,
     SetService,
+    Shares,
 )
 from standfest.model.slots import Slots
 from standfest.ports.balancer import Scheduling
@@ -89,15 +90,18 @@ class Transaction:
                 held = None
             self._set(key, plane, held, service)
 
-    def share(self, key: ServiceKey, shares: Mapping[str, int]) -> None:
-        """Let a service's servers take turns by these shares instead of their weights."""
-        held = self._services[key]
-        owners = {str(destination): mark for destination, mark in held.servers.items()}
-        table = self._scheduling("wrr", (), shares)
-        slots = tuple(owners[owner] for owner in table.owners)
-        if slots != held.slots:
-            self._set_table(key, held, held.options, slots)
-            self._services[key] = replace(held, slots=slots)
+    def share(self, shares: Mapping[ServiceKey, Shares]) -> None:
+        """Let servers take turns by these shares instead of their weights."""
+        for key, parts in shares.items():
+            held = self._services.get(key)
+            if held is None or not parts.keys() <= held.servers.keys():
+                raise OperationError(f"share {key}: another program has changed our tables")
+            owners = {str(destination): mark for destination, mark in held.servers.items()}
+            table = self._scheduling("wrr", (), {str(d): part for d, part in parts.items()})
+            slots = tuple(owners[owner] for owner in table.owners)
+            if slots != held.slots:
+                self._set_table(key, held, held.options, slots)
+                self._services[key] = replace(held, slots=slots)
 
     def messages(self) -> list[Message]:
         """Return the transaction's messages."""

@@ -15,7 +15,7 @@ from standfest.adapters.linux.xdp import programs
 from standfest.adapters.linux.xdp.attachments import Attachments
 from standfest.adapters.linux.xdp.choosing import Limits
 from standfest.adapters.linux.xdp.nexthop import Way, Ways
-from standfest.adapters.linux.xdp.plan import plan, weights
+from standfest.adapters.linux.xdp.plan import plan
 from standfest.adapters.linux.xdp.program import CONNECTIONS, balancer, shapes
 from standfest.adapters.linux.xdp.programs import Mode
 from standfest.adapters.linux.xdp.syscall import DIRECTORY, own_directory
@@ -28,14 +28,14 @@ from standfest.model.forwarding import (
     IPAddress,
     Service,
     ServiceKey,
+    Shares,
 )
 from standfest.model.vrrp import Family
-from standfest.ports.balancer import Capabilities, Following, Scheduling
+from standfest.ports.balancer import Capabilities, Scheduling
 from standfest.wire import xdp
 
 VERSION = "v1"
 """Of the maps' layout: another version's are left alone, and their programs replaced."""
-COUNTED = frozenset({"lc", "wlc", "sed", "nq"})
 SCHEDULERS = (
     "rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh", "twos",
 )  # fmt: skip
@@ -44,8 +44,7 @@ SCHEDULERS = (
 class XdpBackend:
     """All services of this network namespace that are balanced in drivers.
 
-    scheduling: how a scheduler becomes a table. following: how shares follow connections (lc, wlc,
-    sed, nq); None: they are the weights. interfaces: where packets come in; empty: every
+    scheduling: how a scheduler becomes a table. interfaces: where packets come in; empty: every
     Ethernet interface that is up and has an address. directory: where to pin, a bpf file system or
     a place to mount one. mode: None: in the driver where it can. connections: how many of a family
     are remembered.
@@ -56,7 +55,6 @@ class XdpBackend:
     def __init__(
         self,
         scheduling: Scheduling,
-        following: Following | None = None,
         *,
         interfaces: Sequence[str] = (),
         directory: Path = DIRECTORY,
@@ -64,8 +62,7 @@ class XdpBackend:
         limits: Limits | None = None,
         connections: Mapping[Family, int] = CONNECTIONS,
     ) -> None:
-        self._scheduling, self._following = scheduling, following
-        self._carried: dict[tuple[ServiceKey, DestinationKey], int] = {}
+        self._scheduling = scheduling
         self._limits = limits or Limits()
         self._directory = own_directory(directory, VERSION)
         self._tables = Tables(self._directory, shapes(connections), scheduling)
@@ -138,29 +135,10 @@ class XdpBackend:
                 )
         return found
 
-    def follow(self) -> None:
-        """Let services by connections (lc, wlc, sed, nq) follow what is open now.
-
-        To be called from time to time; what `read` returns stays as it is.
-        """
-        following = self._following
-        counted = {
-            key: service
-            for key, service in self._table.items()
-            if service.options.scheduler in COUNTED
-        }
-        if following is None or not counted:
-            return
-        readings = self.counters()
-        before, self._carried = self._carried, {n: c.connections for n, c in readings.items()}
-        for key, service in counted.items():
-            names = list(service.destinations)
-            open_now = {str(name): _open(key, readings[key, name]) for name in names}
-            arrivals = sum(self._carried[key, n] - before.get((key, n), 0) for n in names)
-            if arrivals > 0:
-                scheduler = service.options.scheduler
-                shares = following(scheduler, weights(service), open_now, arrivals)
-                self._tables.share(key, shares)
+    def share(self, shares: Mapping[ServiceKey, Shares]) -> None:
+        """Write these services' tables by their shares."""
+        for key, parts in shares.items():
+            self._tables.share(key, {str(name): part for name, part in parts.items()})
 
     def set_timeouts(self, tcp_s: int, tcp_fin_s: int, udp_s: int) -> None:
         """Set how long silent connections are remembered, in seconds; 0: as it is."""
@@ -245,11 +223,6 @@ class XdpBackend:
         except ValueError:
             return False
         return True
-
-
-def _open(key: ServiceKey, counters: Counters) -> int:
-    """Return the connections that count; of datagrams all that are remembered."""
-    return counters.active + (counters.inactive if key.protocol == "UDP" else 0)
 
 
 def addresses(services: Iterable[Service | None]) -> set[IPAddress]:
