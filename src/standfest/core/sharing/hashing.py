@@ -1,8 +1,9 @@
 """Which bucket a flow falls into, exactly as the kernel computes it.
 
 The hash is Bob Jenkins' lookup3 ("jhash"; public domain, burtleburtle.net/bob/c/lookup3.c) over
-the fields, each in whole words as nftables' registers have them; a bucket is the hash scaled to the number
-of buckets: (hash x buckets) >> 32. Source: facts/DATAPLANE.md section 1 (300 of 300 as the kernel's).
+the fields, each in whole words as nftables' registers have them; a bucket is the hash scaled to
+the number of buckets: (hash x buckets) >> 32. Source: facts/DATAPLANE.md section 1 (300 of 300 as
+the kernel's).
 """
 
 from standfest.model.sharing import Flow, HashMode, Layout
