@@ -13,6 +13,9 @@ class BucketFilter(Protocol):
     hangs or is killed cannot keep another node from taking over (docs/adr/0024-load-sharing.md).
     """
 
+    def look(self) -> Answering | None:
+        """Return what is answered now and change nothing; None: it is not shared here (yet)."""
+
     def open(self) -> tuple[Answering, Duration]:
         """Install the rules, then the address; or adopt what is there.
 
