@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from standfest.model.balancing import Forwarding, Method
 from standfest.model.errors import WireError
+from standfest.model.flows import FlowKey, FlowTuple
 from standfest.model.forwarding import Destination, DestinationKey, ServiceKey, ServiceOptions
 from standfest.model.slots import Choice
 from standfest.model.vrrp import Family
@@ -103,9 +104,41 @@ def test_what_all_cpus_have_carried_is_added_up() -> None:
     assert (counters.connections, counters.packets_in, counters.bytes_in) == (3, 30, 3000)
 
 
+@given(
+    addresses=st.one_of(*[st.tuples(*[st.ip_addresses(v=version)] * 2) for version in (4, 6)]),
+    ports=st.tuples(st.integers(0, 65535), st.integers(0, 65535)),
+    protocol=st.integers(0, 255),
+)
+def test_the_keys_of_connections_come_back(
+    addresses: tuple[IPv4Address | IPv6Address, ...], ports: tuple[int, int], protocol: int
+) -> None:
+    source, destination = addresses
+    key = FlowKey(protocol, FlowTuple(source.packed, destination.packed, *ports))
+    assert xdp.decode_flow_key(xdp.encode_flow_key(key)) == key
+
+
+@pytest.mark.skipif(not LITTLE, reason="the literal is a little-endian machine's")
+def test_the_key_of_a_connection_is_what_the_program_gathers() -> None:
+    way = FlowTuple(bytes((10, 0, 0, 9)), bytes((192, 0, 2, 1)), 40000, 80)
+    # 40000 = 0x9c40, in the network's order as the addresses are; the protocol in ours.
+    assert xdp.encode_flow_key(FlowKey(6, way)).hex() == "0a000009c00002019c40005006000000"
+
+
+def test_the_key_of_a_client_is_what_tells_it_apart() -> None:
+    options = ServiceOptions("rr", timeout=50, mask=IPv4Address("255.255.255.0"))
+    record = xdp.ServiceRecord(7, 0, 1, Choice.TURN, options)
+    key = xdp.encode_client_key(record, bytes((198, 51, 100, 7)))
+    assert key == (7).to_bytes(4, sys.byteorder) + bytes((198, 51, 100, 0))
+
+
 @given(data=st.binary(max_size=160))
 def test_any_bytes_are_a_record_or_a_wire_error(data: bytes) -> None:
-    for decode in (xdp.decode_service_key, xdp.decode_service, xdp.decode_server):
+    for decode in (
+        xdp.decode_service_key,
+        xdp.decode_service,
+        xdp.decode_server,
+        xdp.decode_flow_key,
+    ):
         for sample in (data, data.ljust(64, b"\0")[:64], data.ljust(xdp.SERVICE.size, b"\1")):
             try:
                 decode(sample)

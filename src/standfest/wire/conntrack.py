@@ -17,7 +17,10 @@ NEW, GET, DELETE = 0, 1, 2
 GROUP_NEW, GROUP_UPDATE, GROUP_DESTROY = 1, 2, 3
 INET, INET6 = 2, 10
 TCP: Final = 6
-ESTABLISHED: Final = 3  # of TCP
+SYN_SENT: Final = 1
+ESTABLISHED: Final = 3
+FIN_WAIT: Final = 4
+"""TCP's states, in the kernel's order."""
 PORT_PROTOCOLS: Final = frozenset({6, 17, 33, 132, 136})
 """TCP, UDP, DCCP, SCTP, UDP-Lite: what is told apart by ports."""
 

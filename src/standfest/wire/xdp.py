@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from standfest.model.balancing import Forwarding, Method
 from standfest.model.errors import WireError
+from standfest.model.flows import FlowKey, FlowTuple
 from standfest.model.forwarding import (
     Counters,
     Destination,
@@ -203,6 +204,42 @@ STICKY_KEY_BYTES = {Family.IPV4: 8, Family.IPV6: 20}
 MAX_LIMIT = 0xFFFF
 """Steps that a connection may be silent at most: 4.9 hours."""
 OPENING, ESTABLISHED, CLOSING, DATAGRAMS = 0, 1, 2, 3
+
+
+def limit(duration_s: int) -> int:
+    """Return seconds as the limit of an entry."""
+    return min(MAX_LIMIT, ticks(duration_s))
+
+
+def encode_flow_key(key: FlowKey) -> bytes:
+    """Return the key of a connection: 16 bytes for IPv4, 40 for IPv6."""
+    way = key.original
+    ports = struct.pack(">HH", way.source_port, way.destination_port)
+    return way.source + way.destination + ports + struct.pack("=I", key.protocol)
+
+
+def decode_flow_key(data: bytes) -> FlowKey:
+    """Return the connection; raises WireError: key."""
+    if len(data) not in FLOW_KEY_BYTES.values():
+        raise WireError("key", f"connection: {len(data)} bytes; expected 16 or 40")
+    size = (len(data) - 8) // 2
+    ports = struct.unpack_from(">HH", data, 2 * size)
+    (protocol,) = struct.unpack_from("=I", data, 2 * size + 4)
+    return FlowKey(protocol, FlowTuple(data[:size], data[size : 2 * size], *ports))
+
+
+def encode_client_key(record: ServiceRecord, client: bytes) -> bytes:
+    """Return the key of a persistent client of a service; client: its address."""
+    family = Family.IPV4 if len(client) == 4 else Family.IPV6
+    mask = _client_bits(record.options.mask, family)[: len(client)]
+    masked = bytes(a & b for a, b in zip(client, mask, strict=True))
+    return struct.pack("=I", record.id) + masked
+
+
+def address(packed: bytes) -> IPAddress:
+    """Return an address of 4 or 16 bytes."""
+    return IPv4Address(packed) if len(packed) == 4 else IPv6Address(packed)
+
 
 # --- what has been carried, on each CPU, and the way to the server -------------------------------
 

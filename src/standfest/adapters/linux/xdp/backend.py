@@ -14,6 +14,7 @@ from pathlib import Path
 from standfest.adapters.linux.xdp import programs
 from standfest.adapters.linux.xdp.attachments import Attachments
 from standfest.adapters.linux.xdp.choosing import Limits
+from standfest.adapters.linux.xdp.flows import XdpFlows
 from standfest.adapters.linux.xdp.nexthop import Way, Ways
 from standfest.adapters.linux.xdp.plan import plan
 from standfest.adapters.linux.xdp.program import CONNECTIONS, balancer, shapes
@@ -32,6 +33,7 @@ from standfest.model.forwarding import (
 )
 from standfest.model.vrrp import Family
 from standfest.ports.balancer import Capabilities, Scheduling
+from standfest.ports.flows import FlowTable
 from standfest.wire import xdp
 
 VERSION = "v1"
@@ -80,7 +82,7 @@ class XdpBackend:
             schedulers=frozenset(name for name in SCHEDULERS if self._has(name)),
             ipv6=Path("/proc/sys/net/ipv6").exists(),
             persistence=True,
-            sync=False,
+            sync=False,  # the daemon copies connections itself: daemons/balancer/flowsync
             counted=False,
         )
 
@@ -139,6 +141,10 @@ class XdpBackend:
         """Write these services' tables by their shares."""
         for key, parts in shares.items():
             self._tables.share(key, {str(name): part for name, part in parts.items()})
+
+    def flow_table(self) -> FlowTable:
+        """Return the connections, for a director that copies them to its partner."""
+        return XdpFlows(self._tables, lambda: self._limits)
 
     def set_timeouts(self, tcp_s: int, tcp_fin_s: int, udp_s: int) -> None:
         """Set how long silent connections are remembered, in seconds; 0: as it is."""

@@ -68,6 +68,15 @@ class Limits:
     tcp_fin_s: int = 120
     udp_s: int = 300
 
+    def of(self, state: int) -> int:
+        """Return the limit of a connection in a state."""
+        return {
+            xdp.OPENING: self.opening_s,
+            xdp.ESTABLISHED: self.tcp_s,
+            xdp.CLOSING: self.tcp_fin_s,
+            xdp.DATAGRAMS: self.udp_s,
+        }[state]
+
 
 def choose(code: Assembler, layout: Layout, limits: Limits) -> None:
     """R8 = the server; its number and generation are on the stack."""
@@ -106,10 +115,10 @@ def _known(code: Assembler, layout: Layout, limits: Limits) -> None:
     code.jump_if(R4, EQUAL, xdp.CLOSING, n("unknown"))
     code.jump(n("seen"))
     code.label(n("closes"))
-    _enter(code, layout, xdp.CLOSING, limits.tcp_fin_s)
+    _enter(code, layout, xdp.CLOSING, limits)
     code.label(n("answers"))
     code.jump_if(R4, UNEQUAL, xdp.OPENING, n("seen"))
-    _enter(code, layout, xdp.ESTABLISHED, limits.tcp_s)
+    _enter(code, layout, xdp.ESTABLISHED, limits)
     code.label(n("seen"))  # written once in 0.27 s only: the line is shared by all CPUs
     code.jump_if(R2, EQUAL, R3, n("send"))
     code.store(WORD, R1, xdp.FLOW_SEEN, R2)
@@ -122,10 +131,10 @@ def _known(code: Assembler, layout: Layout, limits: Limits) -> None:
     code.jump(n("send"))
 
 
-def _enter(code: Assembler, layout: Layout, state: int, limit_s: int) -> None:
+def _enter(code: Assembler, layout: Layout, state: int, limits: Limits) -> None:
     """Note a connection's new state; R1 is its entry."""
     code.store(HALF, R1, xdp.FLOW_STATE, state)
-    code.store(HALF, R1, xdp.FLOW_LIMIT, min(xdp.MAX_LIMIT, xdp.ticks(limit_s)))
+    code.store(HALF, R1, xdp.FLOW_LIMIT, xdp.limit(limits.of(state)))
     code.jump(layout.name("seen"))
 
 
@@ -307,10 +316,10 @@ def _first_state(code: Assembler, layout: Layout, limits: Limits) -> None:
     """Note what the first packet says about the connection; without SYN it is one in the middle."""
     n = layout.name
     states = (
-        ("datagrams", xdp.DATAGRAMS, limits.udp_s),
-        ("closing", xdp.CLOSING, limits.tcp_fin_s),
-        ("opening", xdp.OPENING, limits.opening_s),
-        ("established", xdp.ESTABLISHED, limits.tcp_s),
+        ("datagrams", xdp.DATAGRAMS),
+        ("closing", xdp.CLOSING),
+        ("opening", xdp.OPENING),
+        ("established", xdp.ESTABLISHED),
     )
     code.load(WORD, R1, R10, layout.flow_protocol)
     code.load(WORD, R2, R10, FLAGS)
@@ -318,10 +327,10 @@ def _first_state(code: Assembler, layout: Layout, limits: Limits) -> None:
     code.jump_if(R2, ANY_BIT, FIN | RST, n("closing"))
     code.jump_if(R2, ANY_BIT, SYN, n("opening"))
     code.jump(n("established"))
-    for name, state, limit_s in states:
+    for name, state in states:
         code.label(n(name))
         code.store(HALF, R10, VALUE + xdp.FLOW_STATE, state)
-        code.store(HALF, R10, VALUE + xdp.FLOW_LIMIT, min(xdp.MAX_LIMIT, xdp.ticks(limit_s)))
+        code.store(HALF, R10, VALUE + xdp.FLOW_LIMIT, xdp.limit(limits.of(state)))
         code.jump(n("noted"))
     code.label(n("noted"))
 

@@ -11,6 +11,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from standfest.adapters.linux.xdp.syscall import (
+    EEXIST,
     ENOENT,
     address,
     call,
@@ -22,6 +23,7 @@ from standfest.adapters.linux.xdp.syscall import (
 from standfest.model.errors import OperationError
 
 CREATE, LOOKUP, UPDATE, DELETE, LOOKUP_BATCH = 0, 1, 2, 3, 24
+NOEXIST = 1
 NAME_BYTES = 15
 BATCH = 8192
 """Entries that are read at a time; more than the longest chain of any hash of ours."""
@@ -89,6 +91,15 @@ class Map:
         except OSError as error:
             raise refused(f"write map {self.shape.name}", error) from error
 
+    def add(self, key: bytes, value: bytes) -> bool:
+        """Set a value if the key has none; return whether it had none."""
+        self._key.raw, self._value.raw = key, value
+        try:
+            result, _ = call(UPDATE, self._element(address(self._value), NOEXIST), accept=(EEXIST,))
+        except OSError as error:
+            raise refused(f"write map {self.shape.name}", error) from error
+        return result >= 0
+
     def clear(self, key: bytes) -> None:
         """Set a value to zeros, of a per-CPU map each CPU's."""
         self.put(key, bytes(len(self._value)))
@@ -139,8 +150,8 @@ class Map:
         except OSError as error:
             raise refused(f"map {self.shape.name} into memory", error) from error
 
-    def _element(self, value: int) -> bytes:
-        return struct.pack("=IIQQQ", self.descriptor, 0, address(self._key), value, 0)
+    def _element(self, value: int, flags: int = 0) -> bytes:
+        return struct.pack("=IIQQQ", self.descriptor, 0, address(self._key), value, flags)
 
 
 def create(shape: Shape) -> Map:

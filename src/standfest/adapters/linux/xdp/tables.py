@@ -143,6 +143,18 @@ class Tables:
         except WireError as error:
             raise OperationError(f"xdp: server {number}: {error}") from error
 
+    def generation(self, number: int) -> int:
+        """Return which in turn the server is that has this number, or had it last."""
+        at = number * xdp.SERVER.size + xdp.SERVER_GENERATION
+        return int(_NUMBER.unpack_from(self._servers, at)[0])
+
+    def remember_client(self, key: ServiceKey, client: bytes, value: bytes) -> None:
+        """Let a client of a persistent service have its connection's server, if it has none."""
+        record = self.known[key].record
+        if record.options.timeout:
+            clients = self.maps[f"clients{key.family.value}"]
+            clients.add(xdp.encode_client_key(record, client), value)
+
     def carried(self, number: int) -> Counters:
         """Return what a server has carried."""
         return xdp.decode_carried(self.maps["carried"].get(_NUMBER.pack(number)) or b"")
@@ -156,7 +168,7 @@ class Tables:
                     number, generation, seen, state, limit = flow
                     if now_tick - seen > limit:
                         continue
-                    if generation != self._generation(number):
+                    if generation != self.generation(number):
                         continue
                     active, inactive = found.get(number, (0, 0))
                     if state == xdp.ESTABLISHED:
@@ -235,14 +247,10 @@ class Tables:
             if service and (record := self.server(number)):
                 yield number, record
 
-    def _generation(self, number: int) -> int:
-        at = number * xdp.SERVER.size + xdp.SERVER_GENERATION
-        return int(_NUMBER.unpack_from(self._servers, at)[0])
-
     def _write_server(
         self, number: int, service: int, name: DestinationKey, value: Destination, source: IPAddress
     ) -> None:
-        record = ServerRecord(service, self._generation(number), name, value, source)
+        record = ServerRecord(service, self.generation(number), name, value, source)
         at = number * xdp.SERVER.size
         self._servers[at : at + xdp.SERVER.size] = xdp.encode_server(record)
 
@@ -259,7 +267,7 @@ class Tables:
 
     def _free_server(self, number: int) -> None:
         """Let nobody have a number; with another generation its connections are nobody's."""
-        generation = (self._generation(number) + 1) & 0xFFFFFFFF
+        generation = (self.generation(number) + 1) & 0xFFFFFFFF
         at = number * xdp.SERVER.size
         _NUMBER.pack_into(self._servers, at + xdp.SERVER_GENERATION, generation)
         _NUMBER.pack_into(self._servers, at + xdp.SERVER_SERVICE, 0)
