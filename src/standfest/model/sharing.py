@@ -19,6 +19,9 @@ BUCKETS_PER_MEMBER: Final = 64
 
 NOBODY: Final = -1
 
+FOREVER: Final = (1 << 63) - 1
+"""What is left of a lease that ends only when somebody says so, in ns."""
+
 
 class HashMode(Enum):
     """What of a packet decides its bucket, by CLUSTERIP's names."""

@@ -19,7 +19,8 @@ class BucketFilter(Protocol):
     def open(self) -> tuple[Answering, Duration]:
         """Install the rules, then the address; or adopt what is there.
 
-        Return what it answers, and for how much longer (0: nothing, its time is over).
+        Return what it answers, and for how much longer (0: nothing, its time is over;
+        FOREVER: until told otherwise).
         """
 
     def answer(self, answering: Answering, duration: Duration | None) -> None:

@@ -24,8 +24,11 @@ NEW_ELEMENTS, GET_ELEMENTS, DELETE_ELEMENTS = 12, 13, 14
 NEW_GENERATION, GET_GENERATION = 15, 16
 
 IP, IP6 = 2, 10
+INET, ARP, NETDEV = 1, 3, 5
+"""INET: IPv4 and IPv6 in one table. NETDEV: whatever an interface receives, of any protocol."""
 CREATE, EXCLUSIVE, APPEND = 0x400, 0x200, 0x800
 PREROUTING, OUTPUT = 0, 3
+ARP_OUTPUT, INGRESS = 1, 0
 DROP, ACCEPT, GOTO = 0, 1, -4
 
 _HEADER = struct.Struct(">BBH")
@@ -35,15 +38,15 @@ MAX_COMMENT = 250
 _BATCH_GENERATION = 1
 _TABLE_NAME, _TABLE_USERDATA = 1, 6
 _CHAIN_TABLE, _CHAIN_NAME, _CHAIN_HOOK, _CHAIN_TYPE = 1, 3, 4, 7
-_HOOK_NUMBER, _HOOK_PRIORITY = 1, 2
+_HOOK_NUMBER, _HOOK_PRIORITY, _HOOK_DEVICE = 1, 2, 3
 _RULE_TABLE, _RULE_CHAIN, _RULE_EXPRESSIONS = 1, 2, 4
 _SET_TABLE, _SET_NAME, _SET_FLAGS, _SET_KEY_TYPE, _SET_KEY_LENGTH = 1, 2, 3, 4, 5
-_SET_DATA_TYPE, _SET_DATA_LENGTH, _SET_DESCRIPTION, _SET_ID = 6, 7, 9, 10
+_SET_DATA_TYPE, _SET_DATA_LENGTH, _SET_DESCRIPTION, _SET_ID, _SET_USERDATA = 6, 7, 9, 10, 13
 _DESCRIPTION_SIZE = 1
 _MAP, _TIMEOUT, _EVALUATED = 0x8, 0x10, 0x20
 _VERDICT_TYPE = 0xFFFFFF00
 _LIST_TABLE, _LIST_SET, _LIST_ELEMENTS = 1, 2, 3
-_KEY, _DATA, _EXPIRATION, _USERDATA, _EXPRESSION = 1, 2, 5, 6, 7
+_KEY, _DATA, _TIMEOUT_MS, _EXPIRATION, _USERDATA, _EXPRESSION = 1, 2, 4, 5, 6, 7
 _VALUE, _VERDICT = 1, 2
 _VERDICT_CODE, _VERDICT_CHAIN = 1, 2
 LIST_ELEMENT: Final = 1
@@ -51,6 +54,8 @@ _EXPRESSION_NAME, _EXPRESSION_DATA = 1, 2
 _COUNTER_BYTES, _COUNTER_PACKETS = 1, 2
 _GENERATION_ID = 1
 _COMMENT = 0  # in user data: the comment that nft shows
+_KEY_IN_HOST_ORDER: Final = struct.pack("=BBI", 0, 4, 1)  # so that nft shows 1 as 0x00000001
+_FAMILIES = {IP: "ip", IP6: "ip6", INET: "inet", ARP: "arp", NETDEV: "netdev"}
 
 
 class Type(Enum):
@@ -60,6 +65,8 @@ class Type(Enum):
     IPV6 = (8, 16)
     PROTOCOL = (12, 1)
     PORT = (13, 2)
+    ICMP = (14, 1)
+    ICMP6 = (29, 1)
     MARK = (19, 4)
 
 
@@ -67,7 +74,8 @@ class Type(Enum):
 class Set:
     """A set or map; data: () a set, None a map to verdicts.
 
-    learning: elements are added by packets, each for a time, `size` at most.
+    learning: elements are added by packets, each for a time, `size` at most. timed: whoever adds
+    an element may say for how long.
     """
 
     name: str
@@ -75,13 +83,15 @@ class Set:
     data: tuple[Type, ...] | None = ()
     learning: bool = False
     size: int = 0
+    timed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Element:
     """One element; chain: where a verdict goes to. Counters and expiration are the kernel's.
 
-    counted: packets and bytes that match are counted.
+    counted: packets and bytes that match are counted. accepts: its verdict is to accept.
+    timeout_ms: how long it is there, 0 for ever.
     """
 
     key: bytes
@@ -92,6 +102,8 @@ class Element:
     packets: int = 0
     octets: int = 0
     expiration_ms: int = 0
+    accepts: bool = False
+    timeout_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +125,7 @@ class Table:
 
     def __str__(self) -> str:
         """Return it as nft writes it."""
-        return f"{'ip6' if self.family == IP6 else 'ip'} {self.name}"
+        return f"{_FAMILIES[self.family]} {self.name}"
 
     def create(self, comment: str) -> Message:
         """Make the table; one that is there is left as it is."""
@@ -135,13 +147,16 @@ class Table:
         body = nl.text(_CHAIN_TABLE, self.name) + nl.text(_CHAIN_NAME, name)
         return self._message(NEW_CHAIN, CREATE, body, f"make chain {name} in {self}")
 
-    def base_chain(self, name: str, kind: str, hook: int, priority: int) -> Message:
-        """Make a chain that packets come to; kind: filter or nat."""
+    def base_chain(
+        self, name: str, kind: str, hook: int, priority: int, device: str = ""
+    ) -> Message:
+        """Make a chain that packets come to; kind: filter or nat; device: in a NETDEV table."""
         body = nl.text(_CHAIN_TABLE, self.name) + nl.text(_CHAIN_NAME, name)
         body += nl.nested(
             _CHAIN_HOOK,
             nl.be32(_HOOK_NUMBER, hook),
             nl.be32(_HOOK_PRIORITY, priority & 0xFFFFFFFF),
+            nl.text(_HOOK_DEVICE, device) if device else b"",
         )
         body += nl.text(_CHAIN_TYPE, kind)
         return self._message(NEW_CHAIN, CREATE, body, f"make chain {name} in {self}")
@@ -167,6 +182,7 @@ class Table:
         flags = (_MAP if described.data != () else 0) | (
             _TIMEOUT | _EVALUATED if described.learning else 0
         )
+        flags |= _TIMEOUT if described.timed else 0
         body = nl.text(_SET_TABLE, self.name) + nl.text(_SET_NAME, described.name)
         body += nl.be32(_SET_FLAGS, flags)
         body += nl.be32(_SET_KEY_TYPE, _type(described.key))
@@ -179,6 +195,8 @@ class Table:
         if described.size:
             body += nl.nested(_SET_DESCRIPTION, nl.be32(_DESCRIPTION_SIZE, described.size))
         body += nl.be32(_SET_ID, number)
+        if described.key == (Type.MARK,):
+            body += nl.attribute(_SET_USERDATA, _KEY_IN_HOST_ORDER)
         return self._message(NEW_SET, CREATE, body, f"make set {described.name} in {self}")
 
     def delete_set(self, name: str) -> Message:
@@ -202,6 +220,11 @@ class Table:
             self._message(DELETE_ELEMENTS, 0, body, f"remove elements from {name} of {self}")
             for body in self._lists(name, encoded)
         ]
+
+    def empty(self, name: str) -> Message:
+        """Remove all elements of a set, those too whose time ends just now."""
+        body = nl.text(_LIST_TABLE, self.name) + nl.text(_LIST_SET, name)
+        return self._message(DELETE_ELEMENTS, 0, body, f"empty {name} of {self}")
 
     def elements(self, name: str) -> bytes:
         """Return the body of a request for all elements of a set."""
@@ -297,8 +320,12 @@ def _encode_element(element: Element) -> bytes:
     parts = nl.nested(_KEY, value(element.key))
     if element.chain:
         parts += nl.nested(_DATA, verdict(GOTO, element.chain))
+    elif element.accepts:
+        parts += nl.nested(_DATA, verdict(ACCEPT))
     elif element.data:
         parts += nl.nested(_DATA, value(element.data))
+    if element.timeout_ms:
+        parts += nl.attribute(_TIMEOUT_MS, element.timeout_ms.to_bytes(8))
     if element.comment:
         parts += _comment(_USERDATA, element.comment)
     if element.counted:
@@ -318,23 +345,31 @@ def read_elements(body: bytes) -> Iterator[Element]:
         parts = nl.values(data)
         key = nl.values(parts.get(_KEY, b"")).get(_VALUE, b"")
         held = nl.values(parts.get(_DATA, b""))
-        target = nl.string(nl.values(held.get(_VERDICT, b"")), _VERDICT_CHAIN)
+        said = nl.values(held.get(_VERDICT, b""))
         packets, octets = _counter(parts.get(_EXPRESSION, b""))
         yield Element(
             key,
             held.get(_VALUE, b""),
-            target,
+            nl.string(said, _VERDICT_CHAIN),
             _read_comment(parts.get(_USERDATA, b"")),
             _EXPRESSION in parts,
             packets,
             octets,
             int.from_bytes(parts.get(_EXPIRATION, b"")[:8]),
+            said.get(_VERDICT_CODE, b"") == ACCEPT.to_bytes(4),
+            int.from_bytes(parts.get(_TIMEOUT_MS, b"")[:8]),
         )
 
 
 def read_table_comment(body: bytes) -> str:
     """Return the comment of the table in an answer."""
     return _read_comment(nl.values(body[_HEADER.size :]).get(_TABLE_USERDATA, b""))
+
+
+def read_table(body: bytes) -> Table:
+    """Return the table in an answer."""
+    family = body[0] if body else 0
+    return Table(family, nl.string(nl.values(body[_HEADER.size :]), _TABLE_NAME))
 
 
 def read_generation(body: bytes) -> int:

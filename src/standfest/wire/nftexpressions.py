@@ -7,7 +7,7 @@ netfilter/nf_tables.h (uapi) as a list of names and numbers; nft(8).
 from typing import Final
 
 from standfest.wire import netlink as nl
-from standfest.wire.nftables import expression, value, verdict
+from standfest.wire.nftables import expression, number, value, verdict
 
 REGISTERS: Final = 16
 MILLISECONDS: Final = 1000
@@ -15,8 +15,15 @@ MILLISECONDS: Final = 1000
 _FIRST = 8  # the kernel's number of our register 0
 _VERDICT_REGISTER = 0
 NETWORK, TRANSPORT = 1, 2
+LINK: Final = 0
+FAMILY_IPV4, FAMILY_IPV6 = 2, 10
+LOOPBACK: Final = 772
+ESTABLISHED, RELATED = 2, 4
 _META_PROTOCOL, _META_MARK, _META_L4PROTO = 1, 3, 16
-_CT_DIRECTION, _CT_MARK = 1, 3
+_META_IN, _META_IN_TYPE, _META_OUT_TYPE, _META_FAMILY, _META_PACKET_TYPE = 4, 8, 9, 15, 19
+_TO_THIS_HOST = 0
+_CT_STATE, _CT_DIRECTION, _CT_MARK = 0, 1, 3
+_INTERNET_CHECKSUM = 1
 _EQUAL, _DIFFERENT = 0, 1
 _UPDATE, _DELETE = 1, 2
 _INVERT = 1
@@ -36,9 +43,54 @@ def load(base: int, offset: int, size: int, register: int) -> bytes:
     )
 
 
+def store(base: int, offset: int, size: int, register: int, checksum: int | None = None) -> bytes:
+    """Write bytes into the packet; checksum: where in the same header its Internet checksum is."""
+    parts = [
+        nl.be32(2, base),
+        nl.be32(3, offset),
+        nl.be32(4, size),
+        nl.be32(5, _register(register)),
+    ]
+    if checksum is not None:
+        parts += [nl.be32(6, _INTERNET_CHECKSUM), nl.be32(7, checksum)]
+    return expression("payload", *parts)
+
+
 def transport_protocol(register: int) -> bytes:
     """Load the number of the transport protocol, a byte."""
     return _meta(_META_L4PROTO, register)
+
+
+def family(register: int) -> bytes:
+    """Load FAMILY_IPV4 or FAMILY_IPV6, a byte, in a table of both."""
+    return _meta(_META_FAMILY, register)
+
+
+def incoming_type(register: int) -> bytes:
+    """Load what kind of interface the packet came in by, 16 bits: LOOPBACK and others."""
+    return _meta(_META_IN_TYPE, register)
+
+
+def outgoing_type(register: int) -> bytes:
+    """Load what kind of interface the packet leaves by, 16 bits."""
+    return _meta(_META_OUT_TYPE, register)
+
+
+def incoming_number(register: int) -> bytes:
+    """Load the number of the interface that the packet came in by, 0 for one of this machine's."""
+    return _meta(_META_IN, register)
+
+
+def taken_as_ours(register: int) -> bytes:
+    """Let the stack take the packet as one to this machine's own MAC address."""
+    return constant(number(_TO_THIS_HOST), register) + expression(
+        "meta", nl.be32(2, _META_PACKET_TYPE), nl.be32(3, _register(register))
+    )
+
+
+def connection_state(register: int) -> bytes:
+    """Load the bits ESTABLISHED, RELATED and others, 32 bits in this machine's order."""
+    return expression("ct", nl.be32(1, _register(register)), nl.be32(2, _CT_STATE))
 
 
 def packet_mark(register: int) -> bytes:
@@ -202,9 +254,9 @@ def decided(code: int, chain: str = "") -> bytes:
     )
 
 
-def _register(number: int) -> int:
-    assert 0 <= number < REGISTERS, "sixteen registers"
-    return _FIRST + number
+def _register(own: int) -> int:
+    assert 0 <= own < REGISTERS, "sixteen registers"
+    return _FIRST + own
 
 
 def _meta(key: int, register: int) -> bytes:

@@ -23,6 +23,7 @@ F_REPLACE, F_CREATE = 0x100, 0x400
 IFF_UP, IFF_LOWER_UP = 0x1, 0x10000
 IFLA_ADDRESS, IFLA_IFNAME = 1, 3
 IFA_ADDRESS, IFA_LOCAL, IFA_BROADCAST = 1, 2, 4
+IFA_CACHEINFO, LIFETIME_FOREVER = 6, 0xFFFFFFFF
 IFA_F_NODAD = 0x02
 RTA_DST, RTA_OIF, RTA_GATEWAY = 1, 4, 5
 RT_TABLE_MAIN, RTPROT_BOOT, RTN_UNICAST = 254, 3, 1
@@ -56,7 +57,7 @@ class RouteNetlink:
 
     def link_up(self, device: str) -> None:
         """Bring an interface up."""
-        body = struct.pack("=BBHiII", 0, 0, 0, self._index(device), IFF_UP, IFF_UP)
+        body = struct.pack("=BBHiII", 0, 0, 0, self.index(device), IFF_UP, IFF_UP)
         self.request(RTM_NEWLINK, F_ACK, body, f"bring {device} up")
 
     def addresses(self) -> list[Address]:
@@ -73,9 +74,14 @@ class RouteNetlink:
                 found.append(Address(names.get(index, str(index)), ip, prefix))
         return found
 
-    def add_address(self, device: str, ip: str, prefix: int) -> None:
-        """Add an address with its broadcast; IPv6 without duplicate address detection."""
+    def add_address(self, device: str, ip: str, prefix: int, *, deprecated: bool = False) -> None:
+        """Add an address with its broadcast; IPv6 without duplicate address detection.
+
+        deprecated: IPv6 takes it as a source only where there is no other; IPv4 knows no such.
+        """
         body = self._address(device, ip, prefix)
+        if deprecated and ":" in ip:
+            body += attribute(IFA_CACHEINFO, struct.pack("=IIII", 0, LIFETIME_FOREVER, 0, 0))
         what = f"add {ip}/{prefix} to {device}"
         self.request(RTM_NEWADDR, F_ACK | F_CREATE, body, what, ignore=EEXIST)
 
@@ -110,7 +116,8 @@ class RouteNetlink:
         body = self._route(gateway, device)
         self.request(RTM_DELROUTE, F_ACK, body, f"default route by {gateway}", ignore=ESRCH)
 
-    def _index(self, device: str) -> int:
+    def index(self, device: str) -> int:
+        """Return the interface's number."""
         try:
             return socket.if_nametoindex(device)
         except OSError as error:
@@ -121,7 +128,7 @@ class RouteNetlink:
         six = address.version == 6
         family = socket.AF_INET6 if six else socket.AF_INET
         flags = IFA_F_NODAD if six else 0
-        body = struct.pack("=BBBBI", family, prefix, flags, 0, self._index(device))
+        body = struct.pack("=BBBBI", family, prefix, flags, 0, self.index(device))
         body += attribute(IFA_LOCAL, address.packed) + attribute(IFA_ADDRESS, address.packed)
         if not six and prefix < 31:
             network = ipaddress.ip_network(f"{ip}/{prefix}", strict=False)
@@ -133,7 +140,7 @@ class RouteNetlink:
             "=BBBBBBBBI", socket.AF_INET, 0, 0, 0, RT_TABLE_MAIN, RTPROT_BOOT, 0, RTN_UNICAST, 0
         )
         body += attribute(RTA_GATEWAY, socket.inet_aton(gateway))
-        return body + attribute(RTA_OIF, struct.pack("=i", self._index(device)))
+        return body + attribute(RTA_OIF, struct.pack("=i", self.index(device)))
 
     def request(
         self, kind: int, flags: int, body: bytes, what: str, ignore: int = 0

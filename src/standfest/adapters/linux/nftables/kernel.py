@@ -63,6 +63,11 @@ class NetfilterNetlink:
             return None
         return nft.read_table_comment(answers[0]) if answers else None
 
+    def tables(self) -> list[nft.Table]:
+        """Return all tables of all families."""
+        answers = self._ask(nft.GET_TABLE, nft.header(0), F_DUMP, "read the tables")
+        return [nft.read_table(answer) for answer in answers]
+
     def elements(self, table: nft.Table, name: str) -> list[nft.Element]:
         """Return all elements of a set."""
         what = f"read {name} of {table}"
