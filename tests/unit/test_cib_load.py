@@ -86,7 +86,8 @@ def test_the_nfs_server_and_the_shared_address_of_the_report_are_read() -> None:
     assert clone.options == (
         ("clone-max", "2"),
         ("clone-node-max", "2"),
-        ("globally-unique", "true"),  # Heartbeat 2's default, not today's
+        ("globally-unique", "true"),  # Heartbeat 2's defaults, not today's
+        ("resource-stickiness", "0"),
     )
     assert (clone.globally_unique, clone.promotable) == (True, False)
     assert loaded.findings == ()

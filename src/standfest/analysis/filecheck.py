@@ -1,4 +1,7 @@
-"""Whether the operator's files can be used: each file by its kind, directors with each other."""
+"""Whether the operator's files can be used: each by its kind, directors with each other.
+
+Files that are sections of a CIB are one cluster's and read together, as the cluster does.
+"""
 
 import re
 from collections.abc import Sequence
@@ -27,6 +30,8 @@ class Kind(Enum):
 _BLOCK = re.compile(r"^\s*(global_defs|vrrp_\w+|virtual_server\w*|bfd_instance|static_\w+)\b", re.M)
 _HEARTBEAT = re.compile(r"^\s*(ucast|bcast|mcast|node|deadtime|keepalive|crm|pacemaker)\s", re.M)
 _KEYS = re.compile(r"^\s*auth\s+\d+\s*$", re.M)
+_ASIDE = re.compile(r"<!--.*?-->|<[?!][^>]*>", re.S)
+_ROOT = re.compile(r"\s*<([\w-]+)")
 _NAMES = {
     "ha.cf": Kind.HEARTBEAT,
     "authkeys": Kind.KEYS,
@@ -68,6 +73,7 @@ def check(texts: Sequence[tuple[str, str]], setting: Setting, files: Files) -> C
     kinds = tuple((path, kind_of(path, text)) for path, text in texts)
     findings: list[Finding] = []
     directors: list[Parsed] = []
+    clusters = _Clusters()
     for (path, text), (_path, kind) in zip(texts, kinds, strict=True):
         try:
             if kind is Kind.KEEPALIVED:
@@ -75,9 +81,10 @@ def check(texts: Sequence[tuple[str, str]], setting: Setting, files: Files) -> C
                 directors.append(parsed)
                 findings += parsed.report.findings
             else:
-                findings += _others(kind, text, path)
+                findings += clusters.read(kind, text, path)
         except ConfigError as error:
             findings += error.findings
+    findings += clusters.findings()
     if len(directors) > 1:
         report = Report()
         compare(directors, report)
@@ -85,16 +92,48 @@ def check(texts: Sequence[tuple[str, str]], setting: Setting, files: Files) -> C
     return Checked(kinds, tuple(findings), tuple(directors))
 
 
-def _others(kind: Kind, text: str, path: str) -> Sequence[Finding]:
-    match kind:
-        case Kind.HEARTBEAT:
-            return hacf.parse(text, path)[1]
-        case Kind.LOG:
-            return halogd.parse(text, path)[1]
-        case Kind.KEYS:
-            authkeys.parse(text, path)
-            return ()
-        case Kind.CIB | Kind.KEEPALIVED:
-            loaded = cib.load([(path, text)])
-            _settings, warnings = cib.compile_configuration(loaded.configuration, loaded.path_of)
-            return (*loaded.findings, *warnings)
+class _Clusters:
+    """The files of clusters; CIBs come last: how many nodes there are may stand in an ha.cf."""
+
+    def __init__(self) -> None:
+        self._nodes = 0
+        self._whole: list[tuple[str, str]] = []
+        self._sections: list[tuple[str, str]] = []
+
+    def read(self, kind: Kind, text: str, path: str) -> Sequence[Finding]:
+        """Return what is wrong with a file, but for CIBs; raises ConfigError."""
+        match kind:
+            case Kind.HEARTBEAT:
+                settings, findings = hacf.parse(text, path)
+                self._nodes = len(settings.nodes)
+                return findings
+            case Kind.LOG:
+                return halogd.parse(text, path)[1]
+            case Kind.KEYS:
+                authkeys.parse(text, path)
+            case Kind.CIB | Kind.KEEPALIVED:
+                whole = _root(text) in ("cib", "configuration")
+                (self._whole if whole else self._sections).append((path, text))
+        return ()
+
+    def findings(self) -> list[Finding]:
+        """Return what is wrong with the CIBs."""
+        found: list[Finding] = []
+        for texts in (*([one] for one in self._whole), self._sections):
+            try:
+                found += _cib(texts, self._nodes) if texts else ()
+            except ConfigError as error:
+                found += error.findings
+        return found
+
+
+def _cib(texts: Sequence[tuple[str, str]], nodes: int) -> Sequence[Finding]:
+    loaded = cib.load(texts)
+    _settings, warnings = cib.compile_configuration(loaded.configuration, loaded.path_of, nodes)
+    return (*loaded.findings, *warnings)
+
+
+def _root(text: str) -> str:
+    """Return the name of an XML text's outermost element; "" if it has none."""
+    match = _ROOT.match(_ASIDE.sub("", text))
+    return match[1] if match is not None else ""

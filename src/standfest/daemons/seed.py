@@ -46,7 +46,8 @@ def from_files(paths: Sequence[Path], nodes: Sequence[str]) -> Seed:
     if loaded.legacy and len(nodes) == 2 and not _states_policy(configuration):
         configuration = with_heartbeat_2_policy(configuration)
         findings.append(_lone_node_warning(str(paths[0])))
-    findings += cib_config.compile_configuration(configuration, loaded.path_of)[1]
+    compiled = cib_config.compile_configuration(configuration, loaded.path_of, len(nodes))
+    findings += compiled[1]
     errors = [finding for finding in findings if finding.severity is Severity.ERROR]
     if errors:
         raise ConfigError(*errors)

@@ -10,7 +10,7 @@ Source: facts/formats/CIB-MODERN.md sections 2 to 4.
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from standfest.config.cib import constraints, rules, templates, values
+from standfest.config.cib import constraints, rules, shared, templates, values
 from standfest.config.cib.findings import Findings
 from standfest.config.cib.names import meant
 from standfest.config.cib.options import Names
@@ -48,14 +48,15 @@ T = TypeVar("T")
 
 
 def compile_configuration(
-    configuration: Element, path: str | Callable[[Element], str] = "cib.xml"
+    configuration: Element, path: str | Callable[[Element], str] = "cib.xml", nodes: int = 0
 ) -> tuple[Configuration, tuple[Finding, ...]]:
     """Return the values and the warnings; raises ConfigError with all errors.
 
     path: the file, or what tells an element's file when there are several: `Loaded.path_of`.
+    nodes: how many there are, where the configuration names none.
     """
     compiler = _Compiler(path)
-    compiled = compiler.compile(configuration)
+    compiled = compiler.compile(configuration, nodes)
     if compiler.findings.errors:
         raise ConfigError(*sorted(compiler.findings.errors, key=lambda f: (f.path, f.line)))
     return compiled, tuple(compiler.findings.warnings)
@@ -70,7 +71,7 @@ class _Compiler:
         self._operation_defaults: dict[str, str] = {}
         self._stated: dict[str, Element] = {}  # cluster option -> the nvpair that counts
 
-    def compile(self, configuration: Element) -> Configuration:
+    def compile(self, configuration: Element, nodes: int) -> Configuration:
         properties = self._properties(configuration)
         self._resource_defaults = self._defaults(configuration, "rsc_defaults")
         for old, new in (
@@ -90,6 +91,13 @@ class _Compiler:
         )
         constraints.check(configuration, self.findings)
         rules.check(configuration, self.findings)
+        shared.check(
+            configuration,
+            self.findings,
+            nodes=len(compiled.nodes) or nodes,
+            defaults=self._resource_defaults,
+            fencing=compiled.options.stonith_enabled,
+        )
         return compiled
 
     # --- crm_config and defaults ----------------------------------------------------------------

@@ -9,6 +9,7 @@ from dataclasses import replace
 from standfest.config.cib.legacy import nvpair
 from standfest.model.element import Element
 
+_STICKINESS = "resource-stickiness"
 _MOVED = {
     "default-resource-stickiness": ("rsc_defaults", "resource-stickiness"),
     "is-managed-default": ("rsc_defaults", "is-managed"),
@@ -42,6 +43,10 @@ def state(configuration: Element) -> Element:
         pair = nvpair("heartbeat-2-stonith-enabled", "stonith-enabled", "false")
         sets.append(Element("cluster_property_set", (("id", "heartbeat-2-options"),), (pair,)))
     sections = {child.tag: child for child in configuration.children}
+    if not moved["rsc_defaults"].keys() & {_STICKINESS} and "resources" in sections:
+        given = sections.get("rsc_defaults")
+        if given is None or _STICKINESS not in _names(given):
+            sections["resources"] = _unsticky(sections["resources"])
     sections["crm_config"] = options.with_children(tuple(sets))
     for tag, pairs in moved.items():
         if pairs:
@@ -51,6 +56,34 @@ def state(configuration: Element) -> Element:
             )
             sections[tag] = section.with_children((*section.children, stated))
     return configuration.with_children(tuple(sections.values()))
+
+
+def _unsticky(resources: Element) -> Element:
+    """Return the resources with the old default, 0, for clones that may be several on a node.
+
+    Today it is 1 for their instances: they would stay together when another node comes back.
+    Heartbeat 2 spread them again unless told to keep them: its scheduler lowered clone_node_max as
+    far as there were nodes.
+    """
+    return resources.with_children(tuple(_with_zero(top) for top in resources.children))
+
+
+def _with_zero(top: Element) -> Element:
+    said = {
+        pair.get("name"): pair.get("value")
+        for child in top.all("meta_attributes")
+        for pair in child.all("nvpair")
+    }
+    if top.tag != "clone" or _STICKINESS in said or said.get("clone-node-max", "1") == "1":
+        return top
+    identifier = f"{top.id}-heartbeat-2-stickiness"
+    pair = nvpair(f"{identifier}-0", _STICKINESS, "0", top.line)
+    stated = Element("meta_attributes", (("id", identifier),), (pair,), line=top.line)
+    return top.with_children((stated, *top.children))
+
+
+def _names(element: Element) -> set[str]:
+    return {pair.get("name") or "" for pair in element.walk() if pair.tag == "nvpair"}
 
 
 def _value(name: str, value: str) -> str | None:
