@@ -19,6 +19,7 @@ pytestmark = [
     pytest.mark.skipif(bool(why), reason=why or "there"),
 ]
 INSIDE = 'mount -t tmpfs run /run && mkdir /run/netns && exec "$@"'
+DRIVERS = pytest.mark.skipif(bool(bench.why_not()), reason=bench.why_not() or "there")
 
 
 @pytest.mark.parametrize(
@@ -35,11 +36,8 @@ INSIDE = 'mount -t tmpfs run /run && mkdir /run/netns && exec "$@"'
                 ),
             ],
         ),
-        pytest.param(
-            "DR",
-            "xdp",
-            marks=pytest.mark.skipif(bool(bench.why_not()), reason=bench.why_not() or "there"),
-        ),
+        pytest.param("DR", "xdp", marks=DRIVERS),
+        pytest.param("TUN", "xdp", marks=DRIVERS),
     ],
 )
 def test_two_directors_carry_mail_and_web_and_each_other(kind: str, backend: str) -> None:

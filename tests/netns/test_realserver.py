@@ -1,5 +1,6 @@
 """`standfest realserver` on the host's kernel: who answers for the address; what is put back."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from tests.netns import vrrp_lab
+
+from standfest.adapters.linux.setup import makeable
 
 pytestmark = pytest.mark.skipif(bool(vrrp_lab.why_not()), reason=vrrp_lab.why_not())
 
@@ -141,6 +144,112 @@ def test_nat_goes_through_the_director_and_down_restores_the_old_route_entirely(
     assert wrong.returncode == 1
     assert "the default route is by 10.91.0.77, not 10.91.0.78" in wrong.stdout
     assert pair.run("down", "--method", "nat").returncode == 0
+    assert pair.state() == before
+
+
+TUNNELLED = """
+import socket, sys
+from ipaddress import ip_address
+from standfest.wire.ipv4 import encode_header
+vip, server = sys.argv[1:]
+answers = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+answers.bind(("10.91.0.1", 4000))
+answers.settimeout(2)
+datagram = (4000).to_bytes(2) + (7000).to_bytes(2) + (8 + 5).to_bytes(2) + bytes(2) + b"hello"
+inner = encode_header(
+    source=ip_address("10.91.0.1").packed, destination=ip_address(vip).packed, ttl=64, tos=0,
+    identification=1, protocol=17, payload_bytes=len(datagram),
+) + datagram
+socket.socket(socket.AF_INET, socket.SOCK_RAW, 4).sendto(inner, (server, 0))
+try:
+    print(*answers.recvfrom(100))
+except TimeoutError:
+    print("no answer")
+"""
+ANSWERER = """
+import socket
+served = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+served.bind(("0.0.0.0", 7000))
+served.setsockopt(socket.IPPROTO_IP, 8, 1)  # IP_PKTINFO: answer from the address that was asked
+print("ready", flush=True)
+while True:
+    data, control, _, client = served.recvmsg(100, 100)
+    served.sendmsg([data], control, 0, client)
+"""
+
+
+@contextlib.contextmanager
+def own_mounts(pair: Pair) -> Iterator[list[str]]:
+    """Give the words that run a command on the server, among mounts that outlive the command."""
+    holder = subprocess.Popen(["unshare", "--mount", "sleep", "600"])
+    mounts = Path(f"/proc/{holder.pid}/ns/mnt")
+    vrrp_lab.until(lambda: mounts.readlink() != Path("/proc/self/ns/mnt").readlink(), 5)
+    enter = ["nsenter", f"--mount={mounts}", f"--net=/run/netns/{pair.server}"]
+    try:
+        run = [*enter, "mount", "-t", "bpf", "bpf", "/sys/fs/bpf"]
+        subprocess.run(run, check=True, capture_output=True)
+        yield enter
+    finally:
+        holder.kill()
+        holder.wait()
+
+
+@pytest.mark.skipif("ipip" in makeable(("ipip",)), reason="this kernel makes tunnels itself")
+def test_a_kernel_without_tunnels_takes_them_in_its_driver(pair: Pair) -> None:
+    with own_mounts(pair) as enter:
+
+        def standfest(*words: str) -> subprocess.CompletedProcess[str]:
+            command = [*enter, sys.executable, "-m", "standfest.cli.main", "realserver", *words]
+            return subprocess.run(
+                [*command, "--run-dir", str(pair.run_dir)],
+                capture_output=True, text=True, check=False, timeout=60,
+                env={**os.environ, "PYTHONPATH": vrrp_lab.SOURCE},
+            )  # fmt: skip
+
+        def answer() -> str:
+            return pair.python(pair.neighbour, "-c", TUNNELLED, VIP, "10.91.0.2").stdout
+
+        before = pair.state()
+        server = subprocess.Popen(
+            [*enter, sys.executable, "-c", ANSWERER], stdout=subprocess.PIPE, text=True
+        )
+        try:
+            assert server.stdout is not None
+            assert server.stdout.readline() == "ready\n"
+            assert answer() == "no answer\n"
+            up = standfest("up", "--vip", f"{VIP},{SIX}", "--method", "tun")
+            assert up.returncode == 0, up.stderr
+            step = f"take packets to {VIP} out of their tunnels by XDP on eth0"
+            assert step in up.stdout
+            assert answer() == f"b'hello' ('{VIP}', 7000)\n"
+            assert pair.answers(VIP) == 0
+            assert "xdp" in vrrp_lab.ip("-n", pair.server, "link", "show", "eth0")
+            again = standfest("up", "--vip", VIP, "--method", "tun")
+            assert again.stdout == f"tun {VIP}: was up already\n"
+            for verb in ("show", "check"):
+                words = ("--vip", f"{VIP},{SIX}", "--method", "tun")
+                assert standfest(verb, *words).returncode == 0
+            assert standfest("down", "--vip", SIX).returncode == 0
+            assert answer() == f"b'hello' ('{VIP}', 7000)\n"
+            assert standfest("down").returncode == 0
+            assert answer() == "no answer\n"
+        finally:
+            server.kill()
+            server.communicate()
+        assert pair.state() == before
+        pinned = subprocess.run(
+            [*enter, "ls", "/sys/fs/bpf/standfest"], capture_output=True, text=True, check=True
+        )
+        assert pinned.stdout == ""
+
+
+@pytest.mark.skipif("ipip" in makeable(("ipip",)), reason="this kernel makes tunnels itself")
+def test_tunnels_that_would_end_with_the_command_are_refused(pair: Pair) -> None:
+    before = pair.state()
+    refused = pair.run("up", "--vip", VIP, "--method", "tun")
+    assert refused.returncode == 1
+    assert "no bpf file system that outlives this command" in refused.stderr
+    assert refused.stderr.endswith("; nothing is changed\n")
     assert pair.state() == before
 
 

@@ -96,7 +96,9 @@ def main() -> None:
     found: dict[str, object] = {"kind": kind, "backend": backend}
     lab.build()
     lab.make_certificate()
-    if kind != "NAT":
+    if (kind, backend) == ("TUN", "xdp"):
+        lab.set_servers_up()
+    elif kind != "NAT":
         lab.prepare_servers(kind)
     if backend == "xdp":
         lab.prepare_drivers()

@@ -115,6 +115,30 @@ def prepare_servers(kind: str) -> None:
         set_kernel(name, **{f"{device}__rp_filter": 0})
 
 
+def set_servers_up() -> None:
+    """Let the commands make real servers, as an operator would on a kernel without tunnels."""
+    for name, number in SERVERS.items():
+        address = MAIL if name.startswith("m") else WEB
+        batch(name, f"addr replace 123.123.123.{number}/24 dev eth0", "link set eth0 up")
+        # Not `ip netns exec`: what it mounts would end with the command, and programs with it.
+        words = (
+            "-m",
+            "standfest.cli.main",
+            "realserver",
+            "up",
+            "--vip",
+            address,
+            "--method",
+            "tun",
+        )
+        done = subprocess.run(
+            ["nsenter", f"--net=/run/netns/{name}", sys.executable, *words, "--run-dir", str(RUN)],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert "out of their tunnels by XDP on eth0, eth1" in done.stdout, done.stdout
+
+
 def prepare_drivers() -> None:
     """Let cables of this lab carry what XDP programs send, as a network card's driver does."""
     from tests.netns.xdp_lab import passing, whole_frames

@@ -102,6 +102,43 @@ def test_a_stricter_setting_of_the_operator_stays() -> None:
     assert str(steps[0]) == "set net/ipv4/conf/all/arp_ignore to 2"
 
 
+def test_a_kernel_without_tunnels_ends_them_in_the_drivers_of_its_networks() -> None:
+    tap = Interface("tap0", "tun", up=True, arp=False, mtu=1500)
+    without = replace(PLAIN, kinds=frozenset(), interfaces=(*PLAIN.interfaces, tap))
+    for wanted, devices in (
+        (Wanted((VIP,), Forwarding.TUNNEL), "eth0, eth1"),
+        (Wanted((VIP,), Forwarding.TUNNEL, interface="eth1"), "eth1"),
+    ):
+        steps = plan(wanted, without)
+        assert [str(step) for step in steps] == [
+            "set net/ipv4/conf/all/arp_ignore to 1",
+            "set net/ipv4/conf/all/arp_announce to 2",
+            "set net/ipv4/conf/eth0/rp_filter to 2",
+            "set net/ipv4/conf/eth1/rp_filter to 2",
+            "set net/ipv4/conf/tap0/rp_filter to 2",
+            "bring lo up",
+            f"take packets to 192.0.2.1 out of their tunnels by XDP on {devices}",
+            "add 192.0.2.1/32 to lo",
+        ]
+        assert steps[-2].why == "this kernel makes no ipip interface"
+
+
+def test_what_takes_tunnels_in_drivers_is_taken_back_even_if_half_of_it_is_gone() -> None:
+    without = replace(PLAIN, kinds=frozenset())
+    machine = MemoryMachine(without)
+    kept = Kept(machine)
+    before = dict(machine.things)
+    kept.up(Wanted((VIP,), Forwarding.TUNNEL), without)
+    assert machine.things["tunnel 192.0.2.1"] == "eth0 eth1"
+    machine.things["tunnel 192.0.2.1"] = "eth0"  # the other interface has been removed
+    steps, left = kept.down("tun 192.0.2.1")
+    assert "take packets to 192.0.2.1 out of tunnels no more" in steps
+    assert left == ()
+    assert {key: value for key, value in machine.things.items() if value is not None} == {
+        **before, "state lo": False
+    }  # fmt: skip
+
+
 def test_ipv6_needs_no_arp_settings() -> None:
     steps = plan(Wanted((SIX,), Forwarding.DIRECT))
     assert [type(step).__name__ for step in steps] == ["MakeLink", "SetLink", "AddAddress"]
@@ -258,8 +295,8 @@ HELD = replace(PLAIN, addresses=(*PLAIN.addresses, LocalAddress("eth0", "192.0.2
         ),
         (
             Wanted((VIP,), Forwarding.TUNNEL),
-            replace(PLAIN, kinds=frozenset()),
-            "this kernel makes no ipip interface",
+            replace(PLAIN, kinds=frozenset(), interfaces=(LO,)),
+            "no interface of a network is up",
         ),
         (
             Wanted((VIP,), Forwarding.TUNNEL),
@@ -282,8 +319,9 @@ def test_what_cannot_work_is_refused(wanted: Wanted, situation: Situation, messa
 
 def test_every_step_survives_the_disk() -> None:
     for method in (Forwarding.DIRECT, Forwarding.TUNNEL):
-        for steps in plans(Wanted((VIP, SIX), method), PLAIN).values():
-            assert tuple(from_json(to_json(step)) for step in steps) == steps
+        for situation in (PLAIN, replace(PLAIN, kinds=frozenset())):
+            for steps in plans(Wanted((VIP, SIX), method), situation).values():
+                assert tuple(from_json(to_json(step)) for step in steps) == steps
     for broken in (
         None,
         {"step": "Explode"},
@@ -320,6 +358,7 @@ def said(wanted: Wanted, situation: Situation) -> list[str]:
 def test_nothing_is_said_of_a_machine_that_is_right() -> None:
     assert said(DIRECT, GOOD) == []
     assert said(TUN, TUNNELLED) == []
+    assert said(TUN, replace(GOOD, tunnels=("192.0.2.1",))) == []
     assert said(NAT, PLAIN) == []
 
 

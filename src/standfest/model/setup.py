@@ -217,6 +217,42 @@ class DropTable:
         return f"remove the nftables table {self.family} {self.name}"
 
 
+@dataclass(frozen=True, slots=True)
+class OpenTunnel:
+    """Take an address's packets out of their envelopes in drivers; devices: with blanks between."""
+
+    ip: str
+    devices: str
+    why: str = ""
+
+    @property
+    def key(self) -> str:
+        """Return what of the machine this is about."""
+        return f"tunnel {self.ip}"
+
+    def __str__(self) -> str:
+        """Return the step in words."""
+        where = self.devices.replace(" ", ", ")
+        return f"take packets to {self.ip} out of their tunnels by XDP on {where}"
+
+
+@dataclass(frozen=True, slots=True)
+class CloseTunnel:
+    """Leave an address's tunnelled packets alone."""
+
+    ip: str
+    why: str = ""
+
+    @property
+    def key(self) -> str:
+        """Return what of the machine this is about."""
+        return f"tunnel {self.ip}"
+
+    def __str__(self) -> str:
+        """Return the step in words."""
+        return f"take packets to {self.ip} out of tunnels no more"
+
+
 Step = (
     SetSysctl
     | MakeLink
@@ -229,10 +265,12 @@ Step = (
     | RemoveDefault
     | LoadTable
     | DropTable
+    | OpenTunnel
+    | CloseTunnel
 )
 _STEPS: tuple[type[Step], ...] = (
     *(SetSysctl, MakeLink, RemoveLink, SetLink, SetMtu, AddAddress, RemoveAddress),
-    *(SetDefault, RemoveDefault, LoadTable, DropTable),
+    *(SetDefault, RemoveDefault, LoadTable, DropTable, OpenTunnel, CloseTunnel),
 )
 _KINDS: dict[str, type[Step]] = {kind.__name__: kind for kind in _STEPS}
 
@@ -296,13 +334,17 @@ class DefaultRoute:
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What is there before anything is done; kinds: interfaces that the kernel can make."""
+    """What is there before anything is done; kinds: interfaces that the kernel can make.
+
+    tunnels: addresses whose packets are taken out of tunnels by XDP, on all of their interfaces.
+    """
 
     interfaces: tuple[Interface, ...] = ()
     addresses: tuple[LocalAddress, ...] = ()
     defaults: tuple[DefaultRoute, ...] = ()
     sysctls: Mapping[str, str] = field(default_factory=dict)
     kinds: frozenset[str] = frozenset()
+    tunnels: tuple[str, ...] = ()
 
     def sysctl(self, name: str) -> int:
         """Return a kernel setting as a number, 0 where there is none."""

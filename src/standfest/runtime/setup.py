@@ -12,7 +12,7 @@ from standfest.core.setup.ledger import (
     refuse_conflicts,
 )
 from standfest.model.errors import OperationError
-from standfest.model.setup import LoadTable, SetDefault, SetSysctl, Step
+from standfest.model.setup import LoadTable, OpenTunnel, SetDefault, SetSysctl, Step
 from standfest.ports.machine import Machine
 
 Save = Callable[[Ledger], None]
@@ -67,7 +67,7 @@ def _undo_all(
     left: list[str] = []
     for one in gone:
         try:
-            if isinstance(one.step, LoadTable) or machine.holds(one.step):
+            if isinstance(one.step, LoadTable | OpenTunnel) or machine.holds(one.step):
                 machine.do(one.undo)
                 steps.append(one.undo)
             elif isinstance(one.step, SetSysctl | SetDefault) and not machine.holds(one.undo):

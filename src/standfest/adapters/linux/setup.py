@@ -28,15 +28,18 @@ from standfest.adapters.linux.rtnetlink import (
     attributes,
 )
 from standfest.adapters.linux.virtualmac import remove
+from standfest.adapters.linux.xdp import tunnels
 from standfest.model.errors import OperationError
 from standfest.model.setup import (
     AddAddress,
+    CloseTunnel,
     DefaultRoute,
     DropTable,
     Interface,
     LoadTable,
     LocalAddress,
     MakeLink,
+    OpenTunnel,
     RemoveAddress,
     RemoveDefault,
     RemoveLink,
@@ -94,6 +97,7 @@ class LinuxMachine:
                 for family, gateway, device, metric, _ in self._defaults()
             ),
             sysctls=_sysctls(),
+            tunnels=tuple(str(ip) for ip in tunnels.open_on(None)),
         )
 
     def _interfaces(self) -> tuple[Interface, ...]:
@@ -166,6 +170,10 @@ class LinuxMachine:
                 return nfttable.holds(family, name, text)
             case DropTable(family, name):
                 return not nfttable.exists(family, name)
+            case OpenTunnel(ip, devices):
+                return ip_address(ip) in tunnels.open_on(devices.split())
+            case CloseTunnel(ip):
+                return ip_address(ip) not in tunnels.open_on(())
 
     def undo_of(self, step: Step) -> Step:
         """Return the step that leads back to what is there now."""
@@ -188,6 +196,8 @@ class LinuxMachine:
                 return RemoveDefault(family, gateway, device, metric)
             case LoadTable(family, name):
                 return DropTable(family, name)
+            case OpenTunnel(ip):
+                return CloseTunnel(ip)
             case _:
                 raise OperationError(f"no way back is known from: {step}")
 
@@ -218,6 +228,10 @@ class LinuxMachine:
                 nfttable.load(family, name, text)
             case DropTable(family, name):
                 nfttable.drop(family, name)
+            case OpenTunnel(ip, devices):
+                tunnels.open_for(ip_address(ip), devices.split())
+            case CloseTunnel(ip):
+                tunnels.close_for(ip_address(ip))
 
     def _interface(self, name: str) -> Interface | None:
         return next((one for one in self._interfaces() if one.name == name), None)

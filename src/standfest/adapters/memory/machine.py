@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from standfest.model.errors import OperationError
 from standfest.model.setup import (
     AddAddress,
+    CloseTunnel,
     DropTable,
     LoadTable,
     MakeLink,
+    OpenTunnel,
     RemoveAddress,
     RemoveDefault,
     RemoveLink,
@@ -59,6 +61,8 @@ class MemoryMachine:
                 return RemoveDefault(family, gateway, device, metric)
             case LoadTable(family, name):
                 return DropTable(family, name)
+            case OpenTunnel(ip):
+                return CloseTunnel(ip)
             case _:
                 raise OperationError(f"no way back from {step}")
 
@@ -87,5 +91,7 @@ def _meant(step: Step) -> tuple[str, object]:
             return step.key, text
         case MakeLink() | AddAddress():
             return step.key, True
-        case RemoveLink() | RemoveAddress() | DropTable():
+        case OpenTunnel(_, devices):
+            return step.key, devices
+        case RemoveLink() | RemoveAddress() | DropTable() | CloseTunnel():
             return step.key, None

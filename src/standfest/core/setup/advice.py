@@ -119,6 +119,8 @@ def _drops(situation: Situation) -> Iterator[Advice]:
 def _tunnel(vip: IPAddress, wanted: Wanted, situation: Situation) -> Iterator[Advice]:
     name, kind = TUNNELS[vip.version]
     devices = [one for one in situation.interfaces if one.kind == kind]
+    if not devices and str(vip) in situation.tunnels:
+        return  # in the drivers, where whole packets of the network come in
     if not devices:
         why = "nothing takes the director's packets out of their envelopes"
         yield Advice(f"there is no {kind} interface", why, "standfest realserver up --method tun")

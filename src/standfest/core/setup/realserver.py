@@ -1,7 +1,8 @@
 """What makes a machine a real server of a virtual service: the steps, and why each.
 
 DR and TUN: the service's address stands on an interface that nobody hears of, and the settings that
-keep the machine silent about it come first. NAT: answers must leave through the director.
+keep the machine silent about it come first. Tunnels that the kernel makes no interface for end in
+the drivers. NAT: answers must leave through the director.
 Source: TUM-I0828 sections 5.3.2 to 5.3.4; Documentation/networking/ip-sysctl.rst.
 """
 
@@ -15,6 +16,7 @@ from standfest.model.setup import (
     AddAddress,
     Interface,
     MakeLink,
+    OpenTunnel,
     SetDefault,
     SetLink,
     SetMtu,
@@ -141,11 +143,8 @@ def _direct(vip: IPAddress, wanted: Wanted, situation: Situation) -> list[Step]:
 
 def _tunnelled(vip: IPAddress, wanted: Wanted, situation: Situation) -> list[Step]:
     name, kind = TUNNELS[vip.version]
-    device = situation.interface(name)
-    if device is None and kind not in situation.kinds:
-        raise OperationError(
-            f"this kernel makes no {kind} interface; expected the module {kind}, or DR"
-        )
+    if situation.interface(name) is None and kind not in situation.kinds:
+        return _driven(vip, wanted, situation)
     steps = _quiet(vip, situation)
     steps.append(MakeLink(name, kind, "takes the director's packets out of their envelopes"))
     if vip.version == 4:
@@ -160,6 +159,20 @@ def _tunnelled(vip: IPAddress, wanted: Wanted, situation: Situation) -> list[Ste
         _address(name, vip),
     ]
     return steps
+
+
+def _driven(vip: IPAddress, wanted: Wanted, situation: Situation) -> list[Step]:
+    """Take packets out of their envelopes before the stack sees them: then it is as with DR."""
+    outer_mtu(wanted.interface, situation)
+    devices = [one.name for one in situation.network() if one.arp]
+    kind = TUNNELS[vip.version][1]
+    tunnel = OpenTunnel(
+        str(vip),
+        wanted.interface or " ".join(devices),
+        f"this kernel makes no {kind} interface",
+    )
+    *steps, address = _direct(vip, wanted, situation)
+    return [*steps, tunnel, address]
 
 
 def outer_mtu(interface: str, situation: Situation) -> int:

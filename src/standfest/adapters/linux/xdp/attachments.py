@@ -6,6 +6,7 @@ looked at the next time. Source: linux/bpf.h, Linux Documentation/bpf/libbpf/pro
 
 import contextlib
 import os
+import struct
 from collections.abc import Callable, Iterable, Sequence
 from ipaddress import ip_address
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 from standfest.adapters.linux.rtnetlink import RouteNetlink
 from standfest.adapters.linux.xdp import programs
 from standfest.adapters.linux.xdp.programs import Mode
-from standfest.adapters.linux.xdp.syscall import pin, pinned, refused
+from standfest.adapters.linux.xdp.syscall import information, pin, pinned, refused
 from standfest.model.errors import OperationError
 from standfest.ports.host import Link
 
@@ -134,6 +135,23 @@ class Attachments:
             programs.detach(descriptor)
         os.close(descriptor)
         (self._directory / f"{PIN}-{index}").unlink(missing_ok=True)
+
+
+def attached(directory: Path) -> set[int]:
+    """Return the interfaces with a program that is pinned in a directory; nothing is changed."""
+    found = set()
+    for path in directory.glob(f"{PIN}-*"):
+        link = pinned(path)
+        if link is None:
+            continue
+        try:
+            # struct bpf_link_info: type, id, program, then of XDP the interface; 0 when it is gone.
+            (index,) = struct.unpack_from("=I", information(link), 16)
+        finally:
+            os.close(link)
+        if index:
+            found.add(index)
+    return found
 
 
 def _first_that_takes(program: int, link: Link, modes: Sequence[Mode]) -> int:

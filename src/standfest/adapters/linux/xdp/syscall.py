@@ -4,6 +4,7 @@ Standard library only: no compiler and no libbpf on the machine. What the kernel
 OperationError that says what was wanted. Source: bpf(2), linux/bpf.h.
 """
 
+import contextlib
 import ctypes
 import os
 import platform
@@ -89,14 +90,36 @@ def own_directory(directory: Path, what: str) -> Path:
 
     directory: below the usual mount point, or a place to mount one of our own.
     """
-    standard = directory.parent == DIRECTORY.parent
-    _ensure_file_system(directory.parent if standard else directory)
-    own = directory / f"{what}-{_namespace_cookie()}"
+    _ensure_file_system(_mount_point(directory))
+    own = own_path(directory, what)
     try:
         own.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise refused(f"make {own}", error) from error
     return own
+
+
+def own_path(directory: Path, what: str) -> Path:
+    """Return where things of this network namespace are, if there are any."""
+    return directory / f"{what}-{_namespace_cookie()}"
+
+
+def lasts(directory: Path) -> bool:
+    """Return whether what is pinned there now outlives this process.
+
+    A file system that has to be mounted first ends with the last process that sees it, so somebody
+    else has to: whoever has started us, as far as one can know.
+    """
+    with contextlib.suppress(OSError):
+        if _magic(_mount_point(directory)) == BPF_FS_MAGIC:
+            return True
+    with contextlib.suppress(OSError):
+        return os.readlink(f"/proc/{os.getppid()}/ns/mnt") == os.readlink("/proc/self/ns/mnt")
+    return True
+
+
+def _mount_point(directory: Path) -> Path:
+    return directory.parent if directory.parent == DIRECTORY.parent else directory
 
 
 def _namespace_cookie() -> int:

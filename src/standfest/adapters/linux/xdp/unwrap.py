@@ -25,7 +25,7 @@ from standfest.adapters.linux.xdp.emitting import (
     network16,
     require,
 )
-from standfest.adapters.linux.xdp.maps import Kind, Shape, adopt
+from standfest.adapters.linux.xdp.maps import Kind, Map, Shape, adopt
 from standfest.adapters.linux.xdp.programs import Mode, Verdict
 from standfest.adapters.linux.xdp.syscall import DIRECTORY, own_directory
 from standfest.model.forwarding import IPAddress
@@ -49,6 +49,7 @@ from standfest.wire.bpf import (
 )
 
 ADDRESSES = Shape("addresses", Kind.HASH, 16, 4, 1024)
+NAME = "unwrap"
 KEY = -16
 PROTOCOL = {Family.IPV4: (9, 4), Family.IPV6: (6, 41)}
 """Where an outer header names what is in it, and the number that means the same family."""
@@ -67,20 +68,14 @@ class TunnelEnd:
         directory: Path = DIRECTORY,
         mode: Mode | None = None,
     ) -> None:
-        self._directory = own_directory(directory, "unwrap")
+        self._directory = own_directory(directory, NAME)
         self._addresses = adopt(ADDRESSES, self._directory / ADDRESSES.name)
         self._attachments = Attachments(self._directory, interfaces, self._load, mode)
         self._attachments.adopt()
 
     def addresses(self) -> list[IPAddress]:
         """Return the addresses whose packets are taken out of their tunnels."""
-        found: list[IPAddress] = []
-        for keys, values in self._addresses.batches():
-            for at in range(0, len(values), ADDRESSES.value_bytes):
-                key = keys[at * 4 : at * 4 + 16]
-                four = int.from_bytes(values[at : at + 4], "little") == Family.IPV4
-                found.append(IPv4Address(key[:4]) if four else IPv6Address(key))
-        return sorted(found, key=str)
+        return addresses_in(self._addresses)
 
     def add(self, address: IPAddress) -> None:
         """Take this address's packets out of their tunnels; raises OperationError."""
@@ -106,6 +101,17 @@ class TunnelEnd:
     def _load(self, _mac: bytes) -> int:
         code = unwrapper().link({ADDRESSES.name: self._addresses.descriptor})
         return programs.load(code, "sf_unwrap")
+
+
+def addresses_in(one: Map) -> list[IPAddress]:
+    """Return the addresses that a map of ours has."""
+    found: list[IPAddress] = []
+    for keys, values in one.batches():
+        for at in range(0, len(values), ADDRESSES.value_bytes):
+            key = keys[at * 4 : at * 4 + 16]
+            four = int.from_bytes(values[at : at + 4], "little") == Family.IPV4
+            found.append(IPv4Address(key[:4]) if four else IPv6Address(key))
+    return sorted(found, key=str)
 
 
 def unwrapper() -> Code:
