@@ -152,9 +152,13 @@ class Lab:
             nodad = ("nodad",) if six else ()
             machine.ip("address", "add", f"{address}/{length}", "dev", device, *nodad)
 
-    def _build_director(self) -> None:
+    def address_director(self) -> None:
+        """Give the director's eth0 its addresses."""
         self._address(self.director, "10.8.0.1", "10.9.0.1", "fd08::1", "fd09::1")
         self._address(self.director, VIP[4], VIP[6])
+
+    def _build_director(self) -> None:
+        self.address_director()
         self.director.sysctl(
             net__ipv4__ip_forward=1,
             net__ipv6__conf__all__forwarding=1,
@@ -336,6 +340,11 @@ class Conversation:
     def __exit__(self, *_: object) -> None:
         """Close it."""
         self.close()
+
+    def address(self) -> tuple[str, int]:
+        """Return the client's address and port."""
+        name = self._socket.getsockname()
+        return name[0], name[1]
 
     def is_alive(self, patience_s: float = PATIENCE_S) -> bool:
         """Return whether the server still echoes."""

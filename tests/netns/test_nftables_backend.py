@@ -13,7 +13,7 @@ from tests.netns import balancing_lab
 from tests.netns.balancing_lab import VIP, Lab, opened
 
 from standfest.adapters.linux.conntrack import Conntrack
-from standfest.adapters.linux.nftables import image as im
+from standfest.adapters.linux.nftables import plane as pl
 from standfest.adapters.linux.nftables.backend import NftablesBackend
 from standfest.core.balancer.difference import difference
 from standfest.core.balancer.slots import slots
@@ -92,7 +92,8 @@ def test_nft_can_list_whatever_is_there(lab: Lab) -> None:
     # 10.8.0.100 . tcp . 1000: the first scheduler by name
     assert 'tcp . 1000 comment "dh timeout=60" : goto service-' in text
     assert "ct mark set numgen inc mod 6 map @slots-" in text  # 1 + 2 + 3
-    for table in ("ip standfest", "ip6 standfest", "ip standfest-direct", "ip6 standfest-direct"):
+    ingress = ("netdev standfest-ingress4", "netdev standfest-ingress6")
+    for table in ("ip standfest", "ip6 standfest", "ip standfest-direct", *ingress):
         assert f"table {table} {{" in text
 
 
@@ -163,7 +164,7 @@ def test_connections_of_others_stay_tracked(lab: Lab) -> None:
     with lab.director.inside():
         table = Conntrack()
         marks = Counter(flow.mark for flow in table.flows())
-    ours = [mark for mark in marks if mark & im.SERVER_MASK == im.SERVER_MARKS]
+    ours = [mark for mark in marks if mark & pl.SERVER_MASK == pl.SERVER_MARKS]
     assert sorted(marks[mark] for mark in ours) == [5, 5]
     with lab.director.inside():
         # The partner's copy of a connection, say, or a mark of the user's own.
@@ -309,14 +310,14 @@ def test_connections_by_a_hash_outlive_a_director_that_knows_none_of_them(
     lab.clear()
 
 
-def test_a_packets_own_mark_survives_direct_routing(direct: Lab) -> None:
+def test_a_mark_that_decides_survives_direct_routing(direct: Lab) -> None:
     direct.director.execute(
         "nft",
         "table ip user {\nchain pre {\ntype filter hook prerouting priority -310;\n"
         "tcp dport 80 meta mark set 5\n}\nchain post {\ntype filter hook postrouting priority 0;\n"
         "tcp dport 80 meta mark 5 counter\n}\n}\n",
     )
-    direct.serve(1, 1, options=ServiceOptions("rr", timeout=60))
+    direct.serve(1, 1, key=direct.mark(5), options=ServiceOptions("rr", timeout=60))
     assert len(set(direct.ask(3))) == 1
     text = direct.director.execute("nft", "list", "table", "ip", "user")
     direct.director.execute("nft", "delete", "table", "ip", "user")

@@ -17,7 +17,7 @@ from standfest.wire import netlink as nl
 SUBSYSTEM: Final = 10
 BATCH_BEGIN, BATCH_END = 16, 17
 NEW_TABLE, GET_TABLE, DELETE_TABLE = 0, 1, 2
-NEW_CHAIN, DELETE_CHAIN = 3, 5
+NEW_CHAIN, GET_CHAIN, DELETE_CHAIN = 3, 4, 5
 NEW_RULE, DELETE_RULE = 6, 8
 NEW_SET, DELETE_SET = 9, 11
 NEW_ELEMENTS, GET_ELEMENTS, DELETE_ELEMENTS = 12, 13, 14
@@ -68,6 +68,7 @@ class Type(Enum):
     ICMP = (14, 1)
     ICMP6 = (29, 1)
     MARK = (19, 4)
+    INTERFACE = (20, 4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,6 +371,12 @@ def read_table(body: bytes) -> Table:
     """Return the table in an answer."""
     family = body[0] if body else 0
     return Table(family, nl.string(nl.values(body[_HEADER.size :]), _TABLE_NAME))
+
+
+def read_chain(body: bytes) -> tuple[str, str]:
+    """Return the table's name and the chain's in an answer."""
+    parts = nl.values(body[_HEADER.size :])
+    return nl.string(parts, _CHAIN_TABLE), nl.string(parts, _CHAIN_NAME)
 
 
 def read_generation(body: bytes) -> int:

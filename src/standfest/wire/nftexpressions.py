@@ -27,13 +27,14 @@ _INTERNET_CHECKSUM = 1
 _EQUAL, _DIFFERENT = 0, 1
 _UPDATE, _DELETE = 1, 2
 _INVERT = 1
-_ICMP_UNREACHABLE, _TCP_RESET = 0, 1
+_ICMP_UNREACHABLE, _TCP_RESET, _ANY_UNREACHABLE = 0, 1, 2
+_PORT_UNREACHABLE = 1
 _DESTINATION_NAT = 1
 _BY_TURN, _AT_RANDOM = 0, 1
 
 
 def load(base: int, offset: int, size: int, register: int) -> bytes:
-    """Load bytes of the packet; base: NETWORK or TRANSPORT header. Ends the rule if not there."""
+    """Load bytes of the packet from the LINK, NETWORK or TRANSPORT header, or end the rule."""
     return expression(
         "payload",
         nl.be32(1, _register(register)),
@@ -54,6 +55,16 @@ def store(base: int, offset: int, size: int, register: int, checksum: int | None
     if checksum is not None:
         parts += [nl.be32(6, _INTERNET_CHECKSUM), nl.be32(7, checksum)]
     return expression("payload", *parts)
+
+
+def link_protocol(register: int) -> bytes:
+    """Load the number of the packet's protocol as Ethernet has it, two bytes."""
+    return _meta(_META_PROTOCOL, register)
+
+
+def packet_kind(register: int) -> bytes:
+    """Load whose packet it is, a byte: 0 for one to this interface's own address."""
+    return _meta(_META_PACKET_TYPE, register)
 
 
 def transport_protocol(register: int) -> bytes:
@@ -237,6 +248,16 @@ def copied_to(address: int) -> bytes:
     return expression("dup", nl.be32(1, _register(address)))
 
 
+def handed_over(family: int, address: int, interface: int) -> bytes:
+    """Send the packet itself to a neighbour on an interface, and end."""
+    return expression(
+        "fwd",
+        nl.be32(1, _register(interface)),
+        nl.be32(2, _register(address)),
+        nl.be32(3, family),
+    )
+
+
 def reset() -> bytes:
     """Refuse a TCP segment."""
     return expression("reject", nl.be32(1, _TCP_RESET), nl.u8(2, 0))
@@ -245,6 +266,11 @@ def reset() -> bytes:
 def unreachable(code: int) -> bytes:
     """Refuse a packet by ICMP; code: of "destination unreachable" in the table's family."""
     return expression("reject", nl.be32(1, _ICMP_UNREACHABLE), nl.u8(2, code))
+
+
+def port_unreachable() -> bytes:
+    """Refuse a packet of either family by ICMP."""
+    return expression("reject", nl.be32(1, _ANY_UNREACHABLE), nl.u8(2, _PORT_UNREACHABLE))
 
 
 def decided(code: int, chain: str = "") -> bytes:

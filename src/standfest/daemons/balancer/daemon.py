@@ -47,6 +47,8 @@ from standfest.runtime.loop import Loop
 EXIT_CONFIGURATION = 78  # EX_CONFIG, sysexits.h
 LOOK_FOR_ADDRESSES: Duration = seconds(1)
 """How often our addresses are read where checks rest without them: leases come without a word."""
+FOLLOW: Duration = seconds(1)
+"""How often a backend looks whether the network is another."""
 
 
 class Daemon:
@@ -72,6 +74,7 @@ class Daemon:
         self._addresses = RouteNetlink()
         self._events = AddressEvents()
         self._addresses_at: Instant | None = None
+        self._follow_at: Instant | None = None
         self._control = Control(self._loop, inheritance.listener, self)
 
     def run(self) -> None:
@@ -87,6 +90,7 @@ class Daemon:
         self._set_timeouts()
         self._perform(self.machine.start(now, actual, self._inheritance.read_ledger()))
         self._look_for_addresses()
+        self._follow()
         sync = self._assignment.balancer.sync_daemon
         if not self._inheritance.alone:
             self._inheritance.states.send(tidings.WHO)
@@ -137,6 +141,7 @@ class Daemon:
             self.machine.deadline(),
             self._prober.deadline(),
             self._addresses_at,
+            self._follow_at,
             self._synchroniser.deadline(),
         )  # fmt: skip
 
@@ -153,6 +158,19 @@ class Daemon:
             self._synchroniser.on_timer(now)
         if self._addresses_at is not None and self._addresses_at <= now:
             self._look_for_addresses()
+        if self._follow_at is not None and self._follow_at <= now:
+            self._follow()
+
+    def _follow(self) -> None:
+        """Let a backend follow the network, if it has to."""
+        follow = getattr(self.backend, "follow", None)
+        if follow is None:
+            return
+        try:
+            follow()
+        except OperationError as error:
+            self.words.warn(str(error))
+        self._follow_at = self._loop.now() + FOLLOW
 
     def _on_outcome(self, name: str, number: int, outcome: Outcome) -> None:
         self._perform(self.machine.on_outcome(self._loop.now(), name, number, outcome))
@@ -206,6 +224,7 @@ class Daemon:
     def _on_addresses(self) -> None:
         self._events.read()
         self._look_for_addresses()
+        self._follow()
 
     def _look_for_addresses(self) -> None:
         """Read our addresses, where anybody wants to know them."""

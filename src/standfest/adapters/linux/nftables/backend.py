@@ -4,17 +4,22 @@ Only tables of our own are touched. Thresholds are kept but not enforced: whoeve
 gives a server that has enough weight 0. Source: docs/adr/0022; facts/DATAPLANE.md section 1.
 """
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from standfest.adapters.linux.conntrack import Conntrack
 from standfest.adapters.linux.nftables import image as im
+from standfest.adapters.linux.nftables import ingress
 from standfest.adapters.linux.nftables import plane as pl
 from standfest.adapters.linux.nftables.image import Image
 from standfest.adapters.linux.nftables.kernel import ChangedError, NetfilterNetlink
-from standfest.adapters.linux.nftables.plane import Plane
-from standfest.adapters.linux.nftables.rules import CLOSING_S, Shape, choice, known
+from standfest.adapters.linux.nftables.network import Network
+from standfest.adapters.linux.nftables.plane import Path, Plane
+from standfest.adapters.linux.nftables.rules import Shape, choice, known
+from standfest.adapters.linux.nftables.skeleton import trial
 from standfest.adapters.linux.nftables.transaction import Transaction
 from standfest.adapters.linux.trackedflows import TrackedFlows
 from standfest.model.errors import OperationError
@@ -33,7 +38,7 @@ from standfest.model.vrrp import Family
 from standfest.ports.balancer import Capabilities, Scheduling
 from standfest.ports.flows import FlowTable
 from standfest.wire import conntrack
-from standfest.wire.nftables import Message, read_number
+from standfest.wire.nftables import NETDEV, Message, read_number
 
 ATTEMPTS: Final = 5
 """How often a change is made anew because another program changed the rule set meanwhile."""
@@ -52,17 +57,22 @@ class NftablesBackend:
     def __init__(self, scheduling: Scheduling) -> None:
         """Open the kernel; raises OperationError. scheduling: how a scheduler becomes slots."""
         self._scheduling = scheduling
+        # By chance: no server gets the number of one that another daemon has removed lately.
+        self._last_number = int.from_bytes(os.urandom(3))
         self._netlink = NetfilterNetlink()
         self._image: Image | None = None
         try:
-            self._try([_probe(Plane(Family.IPV4, direct=False))])
+            self._try([_probe(Plane(Family.IPV4))])
         except OperationError:
             self._netlink.close()
             raise
+        able = self._accepts(Plane(Family.IPV4, Path.INGRESS))
+        self._network = Network() if able else None
+        self._is_behind = True  # whatever has changed while no daemon was there
 
     def capabilities(self) -> Capabilities:
         """Return what the kernel accepts; nothing is changed by asking."""
-        four, six = Plane(Family.IPV4, direct=True), Plane(Family.IPV6, direct=False)
+        four, six = Plane(Family.IPV4, Path.COPIED), Plane(Family.IPV6)
         return Capabilities(
             methods=frozenset({"NAT", "DR"} if self._accepts(four) else {"NAT"}),
             schedulers=SCHEDULERS,
@@ -85,12 +95,26 @@ class NftablesBackend:
         """Deal the slots of these services by their shares, all in one transaction."""
         self._commit(lambda transaction: transaction.share(shares))
 
+    def follow(self) -> None:
+        """Follow interfaces that come and go, and ways to servers; to be called every second."""
+        if self._network is None:
+            return
+        self._is_behind |= self._network.has_changed()
+        if not self._is_behind:
+            return
+        image = self._image or self._read()
+        if any(plane.path is Path.INGRESS for plane in image.planes):
+            # With an interface its chain may have gone, of which no number tells.
+            self._image = replace(image, chains=self._chains())
+            self._commit(Transaction.surround)
+        self._is_behind = False
+
     def _commit(self, fill: Callable[[Transaction], None]) -> None:
         for _ in range(ATTEMPTS):
             image = self._image
             if image is None or image.generation != self._netlink.generation():
                 image = self._image = self._read()
-            transaction = Transaction(image, self._scheduling)
+            transaction = Transaction(image, self._scheduling, self._network)
             fill(transaction)
             messages = transaction.messages()
             if not messages:
@@ -101,6 +125,7 @@ class NftablesBackend:
                 self._image = None
                 continue
             self._image = transaction.image()
+            self._last_number = self._image.last_number
             self._end_connections(transaction.released)
             return
         raise OperationError("change the rule set: another program changes it all the time")
@@ -111,9 +136,13 @@ class NftablesBackend:
         names: dict[int, Server] = {}
         for key, held in image.services.items():
             names.update({mark: (key, d) for d, mark in held.servers.items()})
-        requests, answers, began = (
-            self._counted(image, name) for name in (pl.REQUESTS, pl.ANSWERS, pl.CONNECTIONS)
-        )
+        requests = self._counted(image, Path.TRANSLATED, pl.REQUESTS)
+        requests |= self._counted(image, Path.COPIED, pl.REQUESTS)
+        requests |= self._counted(image, Path.INGRESS, pl.HOSTS)
+        answers = self._counted(image, Path.TRANSLATED, pl.ANSWERS)
+        began: dict[int, tuple[int, int]] = {}
+        for path in Path:
+            began |= self._counted(image, path, pl.CONNECTIONS)
         active, inactive = self._connections(image)
         found: dict[Server, Counters] = {}
         for mark, name in names.items():
@@ -140,6 +169,8 @@ class NftablesBackend:
                 if any(not plane.direct for plane in image.planes):
                     self._end_all()
         self._netlink.close()
+        if self._network is not None:
+            self._network.close()
 
     def flow_table(self) -> FlowTable:
         """Return the connections of NAT, for a director that copies them to its partner."""
@@ -167,6 +198,8 @@ class NftablesBackend:
                     generation,
                     comments,
                     lambda plane, name: self._netlink.elements(plane.table, name),
+                    self._chains(),
+                    self._last_number,
                 )
             except ChangedError:
                 continue
@@ -174,13 +207,26 @@ class NftablesBackend:
                 return image
         raise OperationError("read the rule set: another program changes it all the time")
 
-    def _counted(self, image: Image, name: str) -> dict[int, tuple[int, int]]:
+    def _counted(self, image: Image, path: Path, name: str) -> dict[int, tuple[int, int]]:
         """Return (packets, bytes) of each server's element in a set that counts."""
         return {
             read_number(element.key): (element.packets, element.octets)
             for plane in image.planes
-            if not plane.direct or name != pl.ANSWERS
+            if plane.path is path
             for element in self._netlink.elements(plane.table, name)
+        }
+
+    def _chains(self) -> dict[Plane, frozenset[str]]:
+        """Return the chains of interfaces that are there."""
+        found = self._netlink.chains(NETDEV)
+        return {
+            plane: frozenset(
+                chain
+                for table, chain in found
+                if table == plane.table.name and ingress.is_of_interface(chain)
+            )
+            for plane in pl.PLANES
+            if plane.path is Path.INGRESS
         }
 
     def _connections(self, image: Image) -> tuple[Counter[int], Counter[int]]:
@@ -188,19 +234,28 @@ class NftablesBackend:
         active, inactive = Counter[int](), Counter[int]()
         if any(not plane.direct for plane in image.planes):
             table = Conntrack()
-            for flow in table.flows(mark=im.SERVER_MARKS, mask=im.SERVER_MASK):
+            for flow in table.flows(mark=pl.SERVER_MARKS, mask=pl.SERVER_MASK):
                 tcp = flow.key.protocol == conntrack.TCP
                 lives = tcp and flow.tcp_state == conntrack.ESTABLISHED
                 (active if lives else inactive)[flow.mark] += 1
             table.close()
         for key, held in image.services.items():
-            if not held.plane.direct:
+            if held.plane.path is not Path.COPIED:
                 continue
             for element in self._netlink.elements(held.plane.table, pl.flows_of(held.number)):
                 # A datagram's "connection" is never more than a memory.
-                lives = key.protocol != "UDP" and element.expiration_ms > CLOSING_S * 1000
+                lives = key.protocol != "UDP" and element.expiration_ms > ingress.CLOSING_S * 1000
                 (active if lives else inactive)[read_number(element.data)] += 1
             for element in self._netlink.elements(held.plane.table, pl.closing_of(held.number)):
+                inactive[read_number(element.data)] += 1
+        for plane in image.planes:
+            if plane.path is not Path.INGRESS:
+                continue
+            for element in self._netlink.elements(plane.table, pl.FLOWS):
+                lives = element.expiration_ms > ingress.CLOSING_S * 1000
+                lives = lives and ingress.protocol_of(element.key) != pl.UDP
+                (active if lives else inactive)[read_number(element.data)] += 1
+            for element in self._netlink.elements(plane.table, pl.CLOSING):
                 inactive[read_number(element.data)] += 1
         return active, inactive
 
@@ -219,7 +274,7 @@ class NftablesBackend:
     def _end_all(self) -> None:
         table = Conntrack()
         try:
-            table.delete_mark(im.SERVER_MARKS, im.SERVER_MASK)
+            table.delete_mark(pl.SERVER_MARKS, pl.SERVER_MASK)
         finally:
             table.close()
 
@@ -242,11 +297,11 @@ class NftablesBackend:
 
 def _is_ours(flow: Flow) -> bool:
     """Return whether a tracked connection is one of a server of ours."""
-    return flow.mark & im.SERVER_MASK == im.SERVER_MARKS
+    return flow.mark & pl.SERVER_MASK == pl.SERVER_MARKS
 
 
 def _probe(plane: Plane) -> list[Message]:
     """Return a transaction that makes a table with a service of each kind, and removes it again."""
     options = ServiceOptions(timeout=60)
     shapes = (Shape(n, "TCP", options, one, 2) for n, one in enumerate(Choice, 1))
-    return pl.trial(plane, [(list(known(plane, s)), list(choice(plane, s))) for s in shapes])
+    return trial(plane, [(list(known(plane, s)), list(choice(plane, s))) for s in shapes])

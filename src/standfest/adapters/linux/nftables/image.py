@@ -11,7 +11,9 @@ from ipaddress import IPv4Address, ip_address
 from typing import Final
 
 from standfest.adapters.linux.nftables import plane as pl
-from standfest.adapters.linux.nftables.plane import Plane
+from standfest.adapters.linux.nftables import skeleton
+from standfest.adapters.linux.nftables.ingress import Hop
+from standfest.adapters.linux.nftables.plane import Path, Plane
 from standfest.model.balancing import Forwarding, Method
 from standfest.model.errors import OperationError
 from standfest.model.flows import FlowTuple
@@ -28,9 +30,6 @@ from standfest.wire.nftables import Element, joined, number, read_number
 
 Elements = Callable[[Plane, str], list[Element]]
 
-SERVER_MARKS: Final = 0x5F000000
-SERVER_MASK: Final = 0xFF000000
-"""Connection marks with this first byte are ours: each is a server's number."""
 MAX_SERIAL: Final = 0xFFFFFF
 _PROTOCOL_NAMES = {number: name for name, number in pl.PROTOCOL_NUMBERS.items()}
 _CHAIN_PREFIX = "service-"
@@ -38,7 +37,10 @@ _CHAIN_PREFIX = "service-"
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One service as a table has it. slots: the server's number of each."""
+    """One service as a table has it.
+
+    slots: the server's number of each. hops: where servers are, if packets are handed to them.
+    """
 
     plane: Plane
     number: int
@@ -46,6 +48,7 @@ class Held:
     slots: tuple[int, ...] = ()
     servers: Mapping[DestinationKey, int] = field(default_factory=dict)
     destinations: Mapping[DestinationKey, Destination] = field(default_factory=dict)
+    hops: Mapping[DestinationKey, Hop] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +56,16 @@ class Image:
     """All that the tables hold.
 
     planes: those whose table is there. foreign: those whose table is of another layout.
+    chains: of interfaces, in the tables where packets are taken as they come in. last_number: that
+    a server was given; connections may be remembered whose server is gone.
     """
 
     generation: int
     services: Mapping[ServiceKey, Held]
     planes: frozenset[Plane]
     foreign: frozenset[Plane]
+    chains: Mapping[Plane, frozenset[str]] = field(default_factory=dict)
+    last_number: int = 0
 
     def table(self) -> dict[ServiceKey, Service]:
         """Return it as the balancer knows it."""
@@ -68,7 +75,13 @@ class Image:
         }
 
 
-def read(generation: int, comments: Mapping[Plane, str | None], elements: Elements) -> Image:
+def read(
+    generation: int,
+    comments: Mapping[Plane, str | None],
+    elements: Elements,
+    chains: Mapping[Plane, frozenset[str]],
+    last_number: int,
+) -> Image:
     """Return what is there; comments: of the planes' tables, None: no table."""
     there = frozenset(plane for plane, comment in comments.items() if comment == pl.LAYOUT)
     foreign = frozenset(
@@ -77,16 +90,17 @@ def read(generation: int, comments: Mapping[Plane, str | None], elements: Elemen
     services: dict[ServiceKey, Held] = {}
     for plane in sorted(there, key=str):
         services.update(_services(plane, elements))
-    return Image(generation, services, there, foreign)
+    return Image(generation, services, there, foreign, chains, last_number)
 
 
 def _services(plane: Plane, elements: Elements) -> Iterator[tuple[ServiceKey, Held]]:
     servers: dict[int, dict[DestinationKey, tuple[int, Destination]]] = {}
-    for name in (pl.HOSTS,) if plane.direct else (pl.SERVERS, pl.HOSTS):
+    for name in plane.saying:
         for element in elements(plane, name):
             service, key, value = read_server(element.comment)
             servers.setdefault(service, {})[key] = read_number(element.key), value
-    for name in (pl.SERVICES, pl.ALL_PORTS, pl.MARKS):
+    hops = _hops(plane, elements) if plane.path is Path.INGRESS else {}
+    for name in plane.leading:
         for element in elements(plane, name):
             own = int(element.chain.removeprefix(_CHAIN_PREFIX))
             known = servers.get(own, {})
@@ -102,8 +116,22 @@ def _services(plane: Plane, elements: Elements) -> Iterator[tuple[ServiceKey, He
                     tuple(owners[slot] for slot in sorted(owners)),
                     {key: server for key, (server, _) in known.items()},
                     {key: value for key, (_, value) in known.items()},
+                    {
+                        key: hops.get(mark, Hop(0, key.address))
+                        for key, (mark, _) in known.items()
+                        if plane.path is Path.INGRESS
+                    },
                 ),
             )
+
+
+def _hops(plane: Plane, elements: Elements) -> dict[int, Hop]:
+    neighbours = {read_number(e.key): ip_address(e.data) for e in elements(plane, pl.HOSTS)}
+    return {
+        mark: Hop(read_number(element.data), neighbours[mark])
+        for element in elements(plane, pl.DEVICES)
+        if (mark := read_number(element.key)) in neighbours
+    }
 
 
 def candidates(image: Image, protocol: int, original: FlowTuple) -> Iterator[Held]:
@@ -197,19 +225,20 @@ def _not_ours(comment: str) -> OperationError:
     )
 
 
-def server_element(plane: Plane, key: DestinationKey, mark: int, comment: str) -> tuple[
-    str, Element
-]:  # fmt: skip
-    """Return the map that has a server's address, and its element."""
+def server_elements(
+    plane: Plane, key: DestinationKey, mark: int, comment: str, hop: Hop | None
+) -> list[tuple[str, Element]]:
+    """Return the elements that say where a server is, each with its map."""
+    if plane.path is Path.INGRESS:
+        assert hop is not None, "whoever makes such an element has asked for the way"
+        return [
+            (pl.HOSTS, Element(number(mark), hop.neighbour.packed, counted=True)),
+            (pl.DEVICES, Element(number(mark), number(hop.interface), comment=comment)),
+        ]
     if plane.direct or not key.port:
-        return pl.HOSTS, Element(number(mark), key.address.packed, comment=comment)
+        return [(pl.HOSTS, Element(number(mark), key.address.packed, comment=comment))]
     data = joined(key.address.packed, key.port.to_bytes(2))
-    return pl.SERVERS, Element(number(mark), data, comment=comment)
-
-
-def plane_for(family: Family, *, direct: bool) -> Plane:
-    """Return one of the four planes."""
-    return Plane(family, direct)
+    return [(pl.SERVERS, Element(number(mark), data, comment=comment))]
 
 
 def messages_of(plane: Plane, image: Image) -> list[nft.Message]:
@@ -217,4 +246,4 @@ def messages_of(plane: Plane, image: Image) -> list[nft.Message]:
     if plane in image.planes:
         return []
     replaced = [plane.table.delete()] if plane in image.foreign else []
-    return [*replaced, *pl.skeleton(plane)]
+    return [*replaced, *skeleton.skeleton(plane)]

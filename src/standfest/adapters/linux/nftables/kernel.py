@@ -68,6 +68,11 @@ class NetfilterNetlink:
         answers = self._ask(nft.GET_TABLE, nft.header(0), F_DUMP, "read the tables")
         return [nft.read_table(answer) for answer in answers]
 
+    def chains(self, family: int) -> list[tuple[str, str]]:
+        """Return (table, chain) of all chains of a family."""
+        answers = self._ask(nft.GET_CHAIN, nft.header(family), F_DUMP, "read chains")
+        return [nft.read_chain(answer) for answer in answers]
+
     def elements(self, table: nft.Table, name: str) -> list[nft.Element]:
         """Return all elements of a set."""
         what = f"read {name} of {table}"

@@ -1,59 +1,121 @@
-"""The tables of the nftables backend: which sets they have, and what every packet comes through.
+"""The tables of the nftables backend: their names, and which sets they have.
 
-Four tables at most, each made when it is first needed: IPv4 and IPv6, for translation (NAT) and for
-direct routing (DR). Translation rests on connection tracking, which marks each connection with its
-server's number. Direct routing does without: a learning map remembers who has whose packets, and
-what it takes is copied to the server by way of the kernel's own routes and neighbours.
-All that is configured stands in maps. Source: docs/adr/0022.
+Six tables at most, each made when it is first needed: IPv4 and IPv6, by three paths. Translation
+(NAT) rests on connection tracking, which marks each connection with its server's number. Direct
+routing does without: a learning map remembers who has whose packets. What it takes is handed to the
+server where it comes in (`ingress`), or, where a packet's mark decides, copied to the server by way
+of the kernel's own routes. All that is configured stands in maps. Source: docs/adr/0022.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
 from standfest.model.vrrp import Family
 from standfest.wire import nftables as nft
 from standfest.wire import nftexpressions as ex
-from standfest.wire.nftables import Message, Set, Type
+from standfest.wire.nftables import Set, Type
 
 LAYOUT: Final = "standfest layout 2"
 """The table's comment: a table of another layout is replaced, not adopted."""
 
 SERVICES, ALL_PORTS, MARKS = "services", "all-ports", "marks"
 SERVERS, HOSTS, TAKING, PROTOCOLS = "servers", "hosts", "taking", "protocols"
+DEVICES, FLOWS, CLOSING, FRAGMENTS = "devices", "flows", "closing", "fragments"
 REQUESTS, ANSWERS, CONNECTIONS = "requests", "answers", "connections"
 DELIVER, REFUSE = "deliver", "refuse"
 
 MAX_LEARNED: Final = 1 << 20
 """Clients that persist, or connections of direct routing, that a service remembers at once."""
 
+MAX_FLOWS: Final = 1 << 22
+"""Connections that all services of an ingress table remember at once."""
+
+MAX_FRAGMENTED: Final = 1 << 16
+"""Packets in fragments that such a table remembers at once."""
+
 MAX_SERVERS: Final = 1 << 16
 """Of a table: maps by server have a fixed size, which are the quicker ones to look up in."""
 
-_RAW, _AFTER_MANGLE, _DNAT, _AFTER_DNAT = -300, -149, -100, -90
-_ICMP_PORT, _ICMP6_PORT = 3, 4
-_TCP, _UDP, _SCTP = 6, 17, 132
-PROTOCOL_NUMBERS: Final = {"TCP": _TCP, "UDP": _UDP, "SCTP": _SCTP}
+SERVER_MARKS: Final = 0x5F000000
+SERVER_MASK: Final = 0xFF000000
+"""Marks with this first byte are ours: each is a server's number."""
+
+TCP, UDP, SCTP = 6, 17, 132
+PROTOCOL_NUMBERS: Final = {"TCP": TCP, "UDP": UDP, "SCTP": SCTP}
+
+
+class Path(Enum):
+    """How packets go to servers; the value is part of the table's name."""
+
+    TRANSLATED = ""
+    COPIED = "-direct"
+    INGRESS = "-ingress"
 
 
 @dataclass(frozen=True, slots=True)
 class Plane:
-    """One of the four tables."""
+    """One of the six tables."""
 
     family: Family
-    direct: bool
+    path: Path = Path.TRANSLATED
     name: str = "standfest"
 
     @property
+    def direct(self) -> bool:
+        """Return whether servers see the virtual address."""
+        return self.path is not Path.TRANSLATED
+
+    @property
     def table(self) -> nft.Table:
-        """Return the table's name and family."""
-        family = nft.IP6 if self.family is Family.IPV6 else nft.IP
-        return nft.Table(family, f"{self.name}-direct" if self.direct else self.name)
+        """Return the table's name and family; a device's table is of no family, so its name is."""
+        six = self.family is Family.IPV6
+        if self.path is Path.INGRESS:
+            return nft.Table(nft.NETDEV, f"{self.name}{self.path.value}{6 if six else 4}")
+        return nft.Table(self.protocol, f"{self.name}{self.path.value}")
+
+    @property
+    def protocol(self) -> int:
+        """Return the kernel's number of the address family."""
+        return nft.IP6 if self.family is Family.IPV6 else nft.IP
+
+    @property
+    def leading(self) -> tuple[str, ...]:
+        """Return the maps that lead to services."""
+        return (SERVICES, ALL_PORTS) if self.path is Path.INGRESS else (SERVICES, ALL_PORTS, MARKS)
+
+    @property
+    def saying(self) -> tuple[str, ...]:
+        """Return the maps whose comments say what servers there are."""
+        match self.path:
+            case Path.TRANSLATED:
+                return (SERVERS, HOSTS)
+            case Path.COPIED:
+                return (HOSTS,)
+            case Path.INGRESS:
+                return (DEVICES,)
+
+    @property
+    def counting(self) -> tuple[str, ...]:
+        """Return the sets that have nothing but a counter for each server."""
+        match self.path:
+            case Path.TRANSLATED:
+                return (CONNECTIONS, REQUESTS, ANSWERS)
+            case Path.COPIED:
+                return (CONNECTIONS, REQUESTS)
+            case Path.INGRESS:
+                return (CONNECTIONS,)  # its packets are counted where its address is looked up
 
     @property
     def words(self) -> int:
         """Return how many registers an address takes."""
         return 4 if self.family is Family.IPV6 else 1
+
+    @property
+    def address(self) -> Type:
+        """Return what an address is to the kernel."""
+        return Type.IPV6 if self.family is Family.IPV6 else Type.IPV4
 
     def load_source(self, register: int) -> bytes:
         """Load the client's address."""
@@ -64,7 +126,7 @@ class Plane:
         return ex.load(ex.NETWORK, 24 if self.words == 4 else 16, 4 * self.words, register)
 
 
-PLANES: Final = tuple(Plane(family, direct) for family in Family for direct in (False, True))
+PLANES: Final = tuple(Plane(family, path) for family in Family for path in Path)
 
 
 def slots_of(number: int) -> str:
@@ -89,134 +151,43 @@ def closing_of(number: int) -> str:
 
 def sets(plane: Plane) -> Iterator[Set]:
     """Yield the sets and maps that all services of a plane share."""
-    address = _address(plane)
-    yield Set(SERVICES, (address, Type.PROTOCOL, Type.PORT), None)
-    yield Set(ALL_PORTS, (address, Type.PROTOCOL), None)
-    yield Set(MARKS, (Type.MARK,), None)
-    yield Set(PROTOCOLS, (Type.PROTOCOL,))
-    server = (Type.MARK,)
+    address, server = plane.address, (Type.MARK,)
+    keys = {SERVICES: (address, Type.PROTOCOL, Type.PORT), ALL_PORTS: (address, Type.PROTOCOL)}
+    for name in plane.leading:
+        yield Set(name, keys.get(name, (Type.MARK,)), None)
     yield Set(HOSTS, server, (address,), size=MAX_SERVERS)  # where it is
     yield Set(TAKING, server, size=MAX_SERVERS)  # those that take new connections
-    yield Set(CONNECTIONS, server, size=MAX_SERVERS)
-    yield Set(REQUESTS, server, size=MAX_SERVERS)  # packets to it
-    if not plane.direct:
-        yield Set(ANSWERS, server, size=MAX_SERVERS)  # packets from it
-        yield Set(SERVERS, server, (address, Type.PORT), size=MAX_SERVERS)
+    for name in plane.counting:
+        yield Set(name, server, size=MAX_SERVERS)
+    match plane.path:
+        case Path.TRANSLATED:
+            yield Set(SERVERS, server, (address, Type.PORT), size=MAX_SERVERS)
+            yield Set(PROTOCOLS, (Type.PROTOCOL,))
+        case Path.COPIED:
+            yield Set(PROTOCOLS, (Type.PROTOCOL,))
+        case Path.INGRESS:
+            yield Set(DEVICES, server, (Type.INTERFACE,), size=MAX_SERVERS)
+            flow = (address, address, Type.PORT, Type.PORT, Type.PROTOCOL)
+            for name in (FLOWS, CLOSING):
+                yield Set(name, flow, server, learning=True, size=MAX_FLOWS)
+            packet = (address, address, Type.MARK if plane.words == 4 else Type.PORT)
+            yield Set(FRAGMENTS, packet, server, learning=True, size=MAX_FRAGMENTED)
 
 
 def service_sets(plane: Plane, number: int, *, persistent: bool) -> Iterator[Set]:
     """Yield the maps of one service."""
-    address, server = _address(plane), (Type.MARK,)
+    address, server = plane.address, (Type.MARK,)
     yield Set(slots_of(number), (Type.MARK,), server)
     if persistent:
         yield Set(clients_of(number), (address,), server, learning=True, size=MAX_LEARNED)
-    if plane.direct:
+    if plane.path is Path.COPIED:
         flow = (address, address, Type.PORT, Type.PORT)
         for name in (flows_of(number), closing_of(number)):
             yield Set(name, flow, server, learning=True, size=MAX_LEARNED)
 
 
-def _address(plane: Plane) -> Type:
-    return Type.IPV6 if plane.family is Family.IPV6 else Type.IPV4
-
-
-def skeleton(plane: Plane) -> list[Message]:
-    """Return what makes a plane's table, without any service."""
-    table = plane.table
-    made = [table.create(LAYOUT)]
-    made += [table.set(described, number) for number, described in enumerate(sets(plane), 1)]
-    numbers = (nft.Element(bytes((number,))) for number in (_TCP, _UDP, _SCTP))
-    made += table.add(PROTOCOLS, numbers)
-    made += [table.chain(REFUSE), *_refuse(plane)]
-    made += _direct(plane) if plane.direct else _translating(plane)
-    return made
-
-
-Rules = Sequence[Sequence[bytes]]
-
-
-def trial(plane: Plane, services: Sequence[tuple[Rules, Rules]]) -> list[Message]:
-    """Return a transaction that makes such a table with these services and removes it again.
-
-    services: the rules of both chains of each; they are numbered from 1.
-    """
-    tried = Plane(plane.family, plane.direct, "standfest-trial")
-    table = tried.table
-    made = skeleton(tried)
-    for number, pair in enumerate(services, 1):
-        for described in service_sets(tried, number, persistent=True):
-            made.append(table.set(described, len(made)))
-        names = f"service-{number}", f"choice-{number}"
-        made += [table.chain(name) for name in names]
-        for name, rules in zip(names, pair, strict=True):
-            made += [table.rule(name, expressions) for expressions in rules]
-    return [*made, table.delete()]
-
-
-def _refuse(plane: Plane) -> Iterator[Message]:
-    code = _ICMP6_PORT if plane.family is Family.IPV6 else _ICMP_PORT
-    tcp = [ex.transport_protocol(0), ex.equal(0, bytes((_TCP,))), ex.reset()]
-    yield plane.table.rule(REFUSE, tcp)
-    yield plane.table.rule(REFUSE, [ex.unreachable(code)])
-
-
-def _translating(plane: Plane) -> Iterator[Message]:
-    """Yield the chains of translation: whoever connects, this machine's own clients, counting."""
-    table = plane.table
-    yield table.chain(DELIVER)
-    for expressions in _deliver(plane):
-        yield table.rule(DELIVER, expressions)
-    for name, hook in (("prerouting", nft.PREROUTING), ("output", nft.OUTPUT)):
-        yield table.base_chain(name, "nat", hook, _DNAT)
-        yield table.rule(name, _by_mark())
-        yield table.rule(name, _by_port(plane))
-        yield table.rule(name, _by_address(plane))
-        # Behind translation, where the first packet's connection has its mark, too.
-        yield table.base_chain(f"count-{name}", "filter", hook, _AFTER_DNAT)
-        for expressions in _count():
-            yield table.rule(f"count-{name}", expressions)
-
-
-def _count() -> Iterator[list[bytes]]:
-    """Yield the rules that count a connection's packets, those of whoever connected first."""
-    asks = [ex.connection_direction(0), ex.equal(0, b"\0")]
-    yield [*asks, ex.connection_mark(0), ex.member(REQUESTS, 0), ex.decided(nft.ACCEPT)]
-    yield [ex.connection_mark(0), ex.member(ANSWERS, 0)]
-
-
-def _deliver(plane: Plane) -> Iterator[list[bytes]]:
-    """Yield the rules for a new connection that has its server's mark."""
-    yield [ex.connection_mark(0), ex.member(CONNECTIONS, 0)]
-    family = plane.table.family
-    yield [
-        ex.connection_mark(0),
-        ex.looked_up(SERVERS, 0, 1),
-        ex.translated(family, 1, 1 + plane.words),
-    ]
-    yield [ex.connection_mark(0), ex.looked_up(HOSTS, 0, 1), ex.translated(family, 1, None)]
-    yield [ex.decided(nft.DROP)]
-
-
-def _direct(plane: Plane) -> Iterator[Message]:
-    """Yield the chains of direct routing, before connection tracking where no mark is needed."""
-    table = plane.table
-    yield table.base_chain("prerouting", "filter", nft.PREROUTING, _RAW)
-    yield table.rule("prerouting", _by_port(plane))
-    yield table.rule("prerouting", _by_address(plane))
-    yield table.base_chain("marked", "filter", nft.PREROUTING, _AFTER_MANGLE)
-    yield table.rule("marked", _by_mark())
-
-
-def _by_mark() -> list[bytes]:
-    return [
-        ex.transport_protocol(0),
-        ex.member(PROTOCOLS, 0),
-        ex.packet_mark(1),
-        ex.dispatched(MARKS, 1),
-    ]
-
-
-def _by_port(plane: Plane) -> list[bytes]:
+def by_port(plane: Plane) -> list[bytes]:
+    """Go to the service that has the packet's address, protocol and port."""
     words = plane.words
     return [
         plane.load_destination(0),
@@ -226,7 +197,8 @@ def _by_port(plane: Plane) -> list[bytes]:
     ]
 
 
-def _by_address(plane: Plane) -> list[bytes]:
+def by_address(plane: Plane) -> list[bytes]:
+    """Go to the service that has all ports of the packet's address and protocol."""
     return [
         plane.load_destination(0),
         ex.transport_protocol(plane.words),

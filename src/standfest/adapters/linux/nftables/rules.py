@@ -4,18 +4,31 @@ A rule that finds what it looks for decides; one that does not is passed over. S
 whoever is known goes on as before, else a server is chosen, else the packet is refused.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Final
 
+from standfest.adapters.linux.nftables import ingress
+from standfest.adapters.linux.nftables.ingress import (
+    CLOSING_S,
+    FIN_OR_RST,
+    OPEN_S,
+    OPENING_S,
+    SYN,
+    flags,
+    is_tcp,
+)
 from standfest.adapters.linux.nftables.plane import (
+    CLOSING,
     CONNECTIONS,
     DELIVER,
+    FLOWS,
     HOSTS,
     REFUSE,
     REQUESTS,
     TAKING,
+    Path,
     Plane,
     clients_of,
     closing_of,
@@ -30,11 +43,6 @@ from standfest.wire import nftexpressions as ex
 SEED: Final = 0x53464C42
 """Of all hashes: two directors choose alike without a word."""
 
-OPENING_S, OPEN_S, CLOSING_S = 60, 900, 120
-"""How long direct routing remembers a connection after its last packet; as IPVS by default."""
-
-_FIN_OR_RST, _SYN = b"\x05", b"\x02"
-_TCP = b"\x06"
 _KEPT = 15
 """The register that has the packet's own mark meanwhile."""
 
@@ -65,17 +73,25 @@ def choice_name(number: int) -> str:
 
 def known(plane: Plane, shape: Shape) -> Iterator[list[bytes]]:
     """Yield the rules of a service's chain: who is known, whatever the slots are."""
-    yield from _Direct(plane, shape).known() if plane.direct else _Translating(plane, shape).known()
+    yield from _maker(plane, shape).known()
     yield [ex.decided(nft.GOTO, choice_name(shape.number))]
 
 
 def choice(plane: Plane, shape: Shape) -> Iterator[list[bytes]]:
     """Yield the rules that choose a server, or refuse."""
     if shape.slots:
-        yield (
-            _Direct(plane, shape).choice() if plane.direct else _Translating(plane, shape).choice()
-        )
+        yield _maker(plane, shape).choice()
     yield [ex.decided(nft.GOTO, REFUSE)]
+
+
+def _maker(plane: Plane, shape: Shape) -> "_Translating | _Copying | _Ingress":
+    match plane.path:
+        case Path.TRANSLATED:
+            return _Translating(plane, shape)
+        case Path.COPIED:
+            return _Copying(plane, shape)
+        case Path.INGRESS:
+            return _Ingress(plane, shape)
 
 
 class _Translating:
@@ -101,7 +117,7 @@ class _Translating:
         return [ex.decided(nft.GOTO, DELIVER)]
 
 
-class _Direct:
+class _Copying:
     """Registers: what is looked up by from 0 on; the server, and behind it its address."""
 
     def __init__(self, plane: Plane, shape: Shape) -> None:
@@ -113,12 +129,12 @@ class _Direct:
     def known(self) -> Iterator[list[bytes]]:
         own, tcp = self.shape.number, self.shape.protocol == "TCP"
         if self.remembers and tcp:
-            yield [*_flags(_FIN_OR_RST, ex.different), *self._ending()]
+            yield [*flags(FIN_OR_RST, ex.different), *self._ending()]
         if self.remembers:
             yield self._known_flow(flows_of(own), OPEN_S)
         if self.remembers and tcp:
             # What begins anew from the same port is another connection.
-            yield [*_flags(_SYN, ex.equal), *self._known_flow(closing_of(own), CLOSING_S)]
+            yield [*flags(SYN, ex.equal), *self._known_flow(closing_of(own), CLOSING_S)]
         yield from _strays(self.shape)
         if self.persistent:
             client = _known_client(self.plane, self.shape, self.server)
@@ -182,9 +198,44 @@ class _Direct:
         ]
 
 
-def _flags(flags: bytes, compared: Callable[[int, bytes], bytes]) -> list[bytes]:
-    """Compare some of a TCP segment's flags with zero."""
-    return [ex.load(ex.TRANSPORT, 13, 1, 0), ex.masked(0, flags), compared(0, b"\0")]
+class _Ingress:
+    """Connections that go on have been found before a service is; here they begin."""
+
+    def __init__(self, plane: Plane, shape: Shape) -> None:
+        self.plane, self.shape = plane, shape
+        self.server = ingress.server_register(plane)
+        self.persistent = shape.options.timeout > 0
+        self.remembers = not shape.options.one_packet
+
+    def known(self) -> Iterator[list[bytes]]:
+        yield from _strays(self.shape)
+        if self.persistent:
+            client = _known_client(self.plane, self.shape, self.server)
+            yield [*client, _renew_client(self.shape, self.server), *self._begin()]
+
+    def choice(self) -> list[bytes]:
+        chosen = _chosen(self.plane, self.shape, 0, self.server)
+        learn = _learn_client(self.plane, self.shape, self.server) if self.persistent else []
+        return [*chosen, *learn, *self._begin()]
+
+    def _begin(self) -> list[bytes]:
+        if self.remembers and self.shape.protocol != "TCP":  # it may come in fragments
+            begun = ex.decided(nft.GOTO, ingress.BEGUN)
+            return [*self._learn_flow(), ex.member(CONNECTIONS, self.server), begun]
+        return [
+            *(self._learn_flow() if self.remembers else []),
+            ex.member(CONNECTIONS, self.server),
+            ingress.found_host(self.plane),
+            *ingress.hand_over(self.plane),
+        ]
+
+    def _learn_flow(self) -> list[bytes]:
+        return [
+            *ingress.flow(self.plane),
+            ex.forgotten(CLOSING, 0, self.server),
+            ex.forgotten(FLOWS, 0, self.server),
+            ex.remembered(FLOWS, 0, self.server, OPENING_S),
+        ]
 
 
 def _strays(shape: Shape) -> Iterator[list[bytes]]:
@@ -194,8 +245,8 @@ def _strays(shape: Shape) -> Iterator[list[bytes]]:
     """
     if shape.choice not in (Choice.TURN, Choice.RANDOM) or shape.protocol not in ("TCP", ""):
         return
-    tcp = [] if shape.protocol else [ex.transport_protocol(0), ex.equal(0, _TCP)]
-    yield [*tcp, *_flags(_SYN, ex.equal), ex.decided(nft.GOTO, REFUSE)]
+    tcp = [] if shape.protocol else is_tcp()
+    yield [*tcp, *flags(SYN, ex.equal), ex.decided(nft.GOTO, REFUSE)]
 
 
 def _server_of(plane: Plane, name: str, key: int, server: int) -> list[bytes]:
@@ -205,7 +256,9 @@ def _server_of(plane: Plane, name: str, key: int, server: int) -> list[bytes]:
     aborts at such a rule.
     """
     found = ex.looked_up(name, key, server)
-    if plane.direct:
+    if plane.path is Path.INGRESS:
+        return ingress.numbered(found, server)
+    if plane.path is Path.COPIED:
         kept = ex.packet_mark(_KEPT)
         return [found, kept, ex.set_packet_mark(server), ex.packet_mark(server)]
     return [found, ex.set_connection_mark(server), ex.connection_mark(server)]

@@ -1,12 +1,15 @@
 """From changes to one transaction: only what differs is touched, and all of it at once."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from standfest.adapters.linux.nftables import image as im
+from standfest.adapters.linux.nftables import ingress
 from standfest.adapters.linux.nftables import plane as pl
 from standfest.adapters.linux.nftables.image import Held, Image
-from standfest.adapters.linux.nftables.plane import Plane
+from standfest.adapters.linux.nftables.ingress import Hop, Interface
+from standfest.adapters.linux.nftables.plane import Path, Plane
 from standfest.adapters.linux.nftables.rules import (
     Shape,
     chain_name,
@@ -24,6 +27,7 @@ from standfest.model.forwarding import (
     DeleteService,
     Destination,
     DestinationKey,
+    IPAddress,
     Service,
     ServiceKey,
     ServiceOptions,
@@ -34,6 +38,19 @@ from standfest.model.forwarding import (
 from standfest.model.slots import Slots
 from standfest.ports.balancer import Scheduling
 from standfest.wire.nftables import Element, Message, number
+
+
+class Surroundings(Protocol):
+    """The network as the machine knows it now."""
+
+    def interfaces(self) -> frozenset[Interface]:
+        """Return those by which a packet for a service may come in."""
+
+    def hop(self, address: IPAddress) -> Hop:
+        """Return where a server is."""
+
+
+_Elements = list[tuple[str, Element]]
 
 
 @dataclass(slots=True)
@@ -63,16 +80,21 @@ class _Steps:
 class Transaction:
     """Collects what turns an image into another one.
 
-    released: connection marks of servers that get no packet any more.
+    surroundings: None where the kernel cannot take packets as they come in. released: connection
+    marks of servers that get no packet any more.
     """
 
-    def __init__(self, image: Image, scheduling: Scheduling) -> None:
-        self._before, self._scheduling = image, scheduling
+    def __init__(
+        self, image: Image, scheduling: Scheduling, surroundings: Surroundings | None = None
+    ) -> None:
+        self._before, self._scheduling, self._surroundings = image, scheduling, surroundings
+        self._hops: dict[IPAddress, Hop] = {}
+        self._chains = dict(image.chains)
         self._services = dict(image.services)
         self._steps: dict[Plane, _Steps] = {}
         held = image.services.values()
         self._last_number = max((h.number for h in held), default=0)
-        self._last_mark = max((m for h in held for m in h.servers.values()), default=0)
+        self._last_mark = image.last_number
         self._marks: set[int] | None = None
         self.released: list[int] = []
 
@@ -84,7 +106,7 @@ class Transaction:
                 if held is not None:
                     self._remove(key, held)
                 continue
-            plane = _plane(key, service, held)
+            plane = _plane(key, service, held, ingress=self._surroundings is not None)
             if held is not None and held.plane != plane:
                 self._remove(key, held)
                 held = None
@@ -103,9 +125,21 @@ class Transaction:
                 self._set_table(key, held, held.options, slots)
                 self._services[key] = replace(held, slots=slots)
 
+    def surround(self) -> None:
+        """Follow the network: interfaces that have come or gone, servers that are elsewhere."""
+        for plane in self._before.planes:
+            if plane.path is Path.INGRESS:
+                self._watch(plane)
+        for key, held in self._services.items():
+            if held.plane.path is Path.INGRESS:
+                self._set_hops(key, held)
+
     def messages(self) -> list[Message]:
         """Return the transaction's messages."""
         found: list[Message] = []
+        for plane in self._steps:
+            if plane.path is Path.INGRESS and plane not in self._before.planes:
+                self._watch(plane)
         for plane, steps in self._steps.items():
             found += im.messages_of(plane, self._before) + steps.messages(plane)
         return found
@@ -119,6 +153,8 @@ class Transaction:
             self._services,
             before.planes | touched,
             before.foreign - touched,
+            self._chains,
+            self._last_mark,
         )
 
     # --- services -------------------------------------------------------------------------------
@@ -150,13 +186,14 @@ class Transaction:
         if fresh or held.options != service.options:
             comment = im.options_comment(service.options)
             steps.add(name[0], Element(name[1], chain=chain_name(held.number), comment=comment))
-        servers = self._set_servers(held, service.destinations)
+        hops = self._hops_of(plane, held, service.destinations)
+        servers = self._set_servers(held, service.destinations, hops)
         owners = {str(destination): mark for destination, mark in servers.items()}
         slots = tuple(owners[owner] for owner in self._slots(key, service).owners)
         self._set_table(key, held, service.options, slots, fresh=fresh)
         destinations = dict(service.destinations)
         self._services[key] = Held(
-            plane, held.number, service.options, slots, servers, destinations
+            plane, held.number, service.options, slots, servers, destinations, hops
         )
 
     def _set_table(
@@ -239,10 +276,50 @@ class Transaction:
             if new is not None:
                 steps.add(name, Element(number(slot), number(new)))
 
+    # --- the network ----------------------------------------------------------------------------
+
+    def _watch(self, plane: Plane) -> None:
+        """Let packets in by the interfaces that there are, and by no other."""
+        assert self._surroundings is not None, "such a table has been asked for or found"
+        steps, there = self._at(plane), self._chains.get(plane, frozenset())
+        wanted = {ingress.chain_of(one): one for one in self._surroundings.interfaces()}
+        for chain in sorted(there - wanted.keys()):
+            steps.dropped.append(plane.table.delete_chain(chain))
+        for chain in sorted(wanted.keys() - there):
+            steps.made += ingress.watch(plane, wanted[chain])
+        self._chains[plane] = frozenset(wanted)
+
+    def _hops_of(
+        self, plane: Plane, held: Held, wanted: Iterable[DestinationKey]
+    ) -> dict[DestinationKey, Hop]:
+        """Return where servers are: as it is held, if they are not new."""
+        if plane.path is not Path.INGRESS:
+            return {}
+        return {key: held.hops.get(key) or self._hop(key.address) for key in wanted}
+
+    def _hop(self, address: IPAddress) -> Hop:
+        assert self._surroundings is not None, "such a table has been asked for or found"
+        if address not in self._hops:
+            self._hops[address] = self._surroundings.hop(address)
+        return self._hops[address]
+
+    def _set_hops(self, key: ServiceKey, held: Held) -> None:
+        hops = {server: self._hop(server.address) for server in held.destinations}
+        for server, hop in hops.items():
+            before = held.hops.get(server)
+            if hop != before:
+                mark, value = held.servers[server], held.destinations[server]
+                old = [] if before is None else _elements(held, server, mark, value, before)
+                self._replace(held.plane, old, _elements(held, server, mark, value, hop))
+        self._services[key] = replace(held, hops=hops)
+
     # --- servers --------------------------------------------------------------------------------
 
     def _set_servers(
-        self, held: Held, wanted: Mapping[DestinationKey, Destination]
+        self,
+        held: Held,
+        wanted: Mapping[DestinationKey, Destination],
+        hops: Mapping[DestinationKey, Hop],
     ) -> dict[DestinationKey, int]:
         steps, plane = self._at(held.plane), held.plane
         for destination in held.destinations.keys() - wanted.keys():
@@ -253,16 +330,14 @@ class Transaction:
             mark = held.servers.get(destination)
             if mark is None:
                 mark = self._new_mark()
-                for name, key in _counted(plane, mark):
-                    steps.add(name, Element(key, counted=True))
+                for name in plane.counting:
+                    steps.add(name, Element(number(mark), counted=True))
             marks[destination] = mark
             if before == value:
                 continue
-            comment = im.server_comment(held.number, destination, value)
-            name, element = im.server_element(plane, destination, mark, comment)
-            if before is not None:
-                steps.remove(name, element.key)
-            steps.add(name, element)
+            hop = hops.get(destination)
+            old = [] if before is None else _elements(held, destination, mark, before, hop)
+            self._replace(plane, old, _elements(held, destination, mark, value, hop))
             took, takes = before is not None and before.weight > 0, value.weight > 0
             if takes and not took:
                 steps.add(pl.TAKING, Element(number(mark)))
@@ -270,14 +345,24 @@ class Transaction:
                 steps.remove(pl.TAKING, number(mark))
         return marks
 
+    def _replace(self, plane: Plane, old: _Elements, new: _Elements) -> None:
+        """Remove elements and add others; what is in both is left alone."""
+        steps = self._at(plane)
+        for name, element in old:
+            if (name, element) not in new:
+                steps.remove(name, element.key)
+        for name, element in new:
+            if (name, element) not in old:
+                steps.add(name, element)
+
     def _remove_server(self, held: Held, destination: DestinationKey) -> None:
         steps, mark = self._at(held.plane), held.servers[destination]
-        name, element = im.server_element(held.plane, destination, mark, "")
-        steps.remove(name, element.key)
-        if held.destinations[destination].weight > 0:
+        value, hop = held.destinations[destination], held.hops.get(destination)
+        self._replace(held.plane, _elements(held, destination, mark, value, hop), [])
+        if value.weight > 0:
             steps.remove(pl.TAKING, number(mark))
-        for name, key in _counted(held.plane, mark):
-            steps.remove(name, key)
+        for name in held.plane.counting:
+            steps.remove(name, number(mark))
         if not held.plane.direct:
             self.released.append(mark)
 
@@ -289,24 +374,25 @@ class Transaction:
         if len(self._marks) >= pl.MAX_SERVERS:
             raise OperationError(f"more than {pl.MAX_SERVERS} servers of all services together")
         while True:
-            serial = (self._last_mark & ~im.SERVER_MASK) % im.MAX_SERIAL + 1
-            self._last_mark = im.SERVER_MARKS | serial
+            serial = (self._last_mark & ~pl.SERVER_MASK) % im.MAX_SERIAL + 1
+            self._last_mark = pl.SERVER_MARKS | serial
             if self._last_mark not in self._marks:
                 self._marks.add(self._last_mark)
                 return self._last_mark
 
 
-def _counted(plane: Plane, mark: int) -> Iterator[tuple[str, bytes]]:
-    """Yield the sets that count a server's traffic, with its keys there."""
-    names = (pl.CONNECTIONS, pl.REQUESTS) if plane.direct else (
-        pl.CONNECTIONS, pl.REQUESTS, pl.ANSWERS
-    )  # fmt: skip
-    for name in names:
-        yield name, number(mark)
+def _elements(
+    held: Held, key: DestinationKey, mark: int, value: Destination, hop: Hop | None
+) -> _Elements:
+    comment = im.server_comment(held.number, key, value)
+    return im.server_elements(held.plane, key, mark, comment, hop)
 
 
-def _plane(key: ServiceKey, service: Service, held: Held | None) -> Plane:
-    """Return where a service belongs; raises OperationError naming what else would do."""
+def _plane(key: ServiceKey, service: Service, held: Held | None, *, ingress: bool) -> Plane:
+    """Return where a service belongs; raises OperationError naming what else would do.
+
+    ingress: whether packets can be taken as they come in, where no mark is to be waited for.
+    """
     options = service.options
     methods = {value.method.forwarding for value in service.destinations.values()}
     if Forwarding.TUNNEL in methods:
@@ -329,7 +415,11 @@ def _plane(key: ServiceKey, service: Service, held: Held | None) -> Plane:
         raise OperationError(
             f"{key}: one-packet scheduling by NAT needs the ipvs backend; expected DR"
         )
-    return im.plane_for(key.family, direct=direct)
+    if held is not None and held.plane.direct == direct:
+        return held.plane
+    if not direct:
+        return Plane(key.family)
+    return Plane(key.family, Path.INGRESS if ingress and key.address is not None else Path.COPIED)
 
 
 def _wanted(
