@@ -19,6 +19,11 @@ pytestmark = [
     pytest.mark.skipif(bool(why), reason=why or "there"),
 ]
 INSIDE = 'mount -t tmpfs run /run && mkdir /run/netns && exec "$@"'
+APART = (
+    pytest.mark.hunt,
+    pytest.mark.skipif("STANDFEST_HUNT_SEED" not in os.environ, reason="runs in ./dev hunt only"),
+)
+"""A minute each: a full run has to end within 25."""
 DRIVERS = pytest.mark.skipif(bool(bench.why_not()), reason=bench.why_not() or "there")
 
 
@@ -26,18 +31,9 @@ DRIVERS = pytest.mark.skipif(bool(bench.why_not()), reason=bench.why_not() or "t
     ("kind", "backend"),
     [
         ("NAT", "nftables"),
-        pytest.param(
-            "DR",
-            "nftables",
-            marks=[  # a minute; a full run has to end within 25
-                pytest.mark.hunt,
-                pytest.mark.skipif(
-                    "STANDFEST_HUNT_SEED" not in os.environ, reason="runs in ./dev hunt only"
-                ),
-            ],
-        ),
+        pytest.param("DR", "nftables", marks=APART),
         pytest.param("DR", "xdp", marks=DRIVERS),
-        pytest.param("TUN", "xdp", marks=DRIVERS),
+        pytest.param("TUN", "xdp", marks=(DRIVERS, *APART)),
     ],
 )
 def test_two_directors_carry_mail_and_web_and_each_other(kind: str, backend: str) -> None:
