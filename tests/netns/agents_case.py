@@ -18,6 +18,7 @@ from standfest.adapters.linux.host import LinuxHost
 from standfest.agents.filesystem import Filesystem
 from standfest.agents.invoke import invoke
 from standfest.agents.ipaddr import IPaddr
+from standfest.agents.ipaddr2 import IPaddr2
 from standfest.agents.service import Service
 from standfest.lab import sandbox, syscalls
 
@@ -144,7 +145,57 @@ def service() -> object:
     return {"codes": codes, "liar": failed, "unknown": unknown, "path": path}
 
 
-CASES: dict[str, Callable[[], object]] = {"address": address, "mount": mount, "service": service}
+INSTANCES = 6
+
+
+def shared() -> object:
+    """All instances of a shared address on one node, each action of theirs at the same time."""
+    cable()
+    syscalls.mount("tmpfs", "/run", "tmpfs")
+
+    def values(number: int) -> dict[str, str]:
+        return {
+            "ip": "123.123.123.1",
+            "nic": "eth0",
+            "cidr_netmask": "24",
+            "clusterip_hash": "sourceip",
+            "CRM_meta_clone": str(number),
+            "CRM_meta_clone_max": str(INSTANCES),
+            "CRM_meta_globally_unique": "true",
+        }
+
+    def all_at_once(action: str, which: range = range(INSTANCES)) -> list[int]:
+        processes = []
+        for number in which:
+            process = os.fork()
+            if process == 0:
+                os._exit(invoke(IPaddr2, action, values(number), LinuxHost()))
+            processes.append(process)
+        return [os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) for process in processes]
+
+    def there() -> list[object]:
+        held = [(a.ip, a.prefix) for a in LinuxHost().addresses() if a.device == "eth0"]
+        tables = subprocess.run(
+            ["/usr/sbin/nft", "list", "tables"], check=True, capture_output=True, text=True
+        ).stdout.splitlines()
+        heard = Path("/proc/net/dev_mcast").read_text().count("99225f63ab95")
+        return [[ip for ip, _ in held if ":" not in ip], len(tables), heard]
+
+    found: dict[str, object] = {"before": all_at_once("monitor"), "start": all_at_once("start")}
+    found["running"] = [all_at_once("monitor"), there()]
+    found["one less"] = [all_at_once("stop", range(1)), all_at_once("monitor")]
+    subprocess.run(["/usr/sbin/nft", "flush", "ruleset"], check=True)
+    found["flushed"] = [all_at_once("monitor", range(1)), all_at_once("stop"), there()]
+    found["again"] = [all_at_once("start"), all_at_once("stop"), there(), all_at_once("monitor")]
+    return found
+
+
+CASES: dict[str, Callable[[], object]] = {
+    "address": address,
+    "mount": mount,
+    "service": service,
+    "shared": shared,
+}
 
 
 def main() -> int:

@@ -56,12 +56,28 @@ def test_an_init_script_that_is_not_lsbs_is_made_to_obey() -> None:
     }
 
 
+@pytest.mark.skipif(not Path("/usr/sbin/nft").exists(), reason="nft is not installed")
+def test_instances_of_a_shared_address_on_one_node_do_not_lose_each_other() -> None:
+    # md5("123.123.123.1 24\n") begins 99225f63ab95: a multicast address, heard once.
+    nothing: list[object] = [[], 0, 0]
+    assert case("shared") == {
+        "before": [7] * 6,
+        "start": [0] * 6,
+        "running": [[0] * 6, [["123.123.123.1"], 2, 1]],
+        "one less": [[0], [7, 0, 0, 0, 0, 0]],
+        # Somebody flushes the rules: the address answers everybody until it is stopped.
+        "flushed": [[1], [0] * 6, nothing],
+        "again": [[0] * 6, [0] * 6, nothing, [7] * 6],
+    }
+
+
 @pytest.mark.skipif(not Path(OCF_TESTER).exists(), reason="ocf-tester is not installed")
 @pytest.mark.skipif(os.geteuid() != 0, reason="ocf-tester needs root")
 @pytest.mark.parametrize(
     ("agent", "parameters"),
     [
         ("IPaddr", {"ip": "10.9.9.9", "nic": "lo", "cidr_netmask": "32"}),
+        ("IPaddr2", {"ip": "10.9.9.9", "nic": "lo", "cidr_netmask": "32"}),
         ("Filesystem", {"device": "{d}/a", "directory": "{d}/b", "options": "bind"}),
     ],
 )

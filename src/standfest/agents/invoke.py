@@ -14,11 +14,11 @@ PARAMETER_PREFIX = "OCF_RESKEY_"
 
 
 def parameters_of(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the instance attributes in an OCF environment."""
+    """Return the instance attributes in an OCF environment, and what the cluster says (kit)."""
     return {
         name.removeprefix(PARAMETER_PREFIX): value
         for name, value in environment.items()
-        if name.startswith(PARAMETER_PREFIX) and not name.startswith(PARAMETER_PREFIX + "CRM_meta_")
+        if name.startswith(PARAMETER_PREFIX)
     }
 
 

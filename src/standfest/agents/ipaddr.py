@@ -6,6 +6,7 @@ Source: TUM-I0828 section 5.2.5 and appendix B.2.
 """
 
 import ipaddress
+from typing import ClassVar
 
 from standfest.agents.kit import Agent, AgentError, Parameter, Timeouts
 from standfest.model.operations import ExitCode
@@ -21,7 +22,7 @@ class IPaddr(Agent):
         "Brings the interface up, adds the address, sets the default route if a gateway is given, "
         "and announces the address to the neighbours. The interface needs no address of its own."
     )
-    parameters = (
+    parameters: ClassVar[tuple[Parameter, ...]] = (
         Parameter("ip", "The address", required=True, unique=True),
         Parameter("nic", "The interface; without it, the one whose network the address is in"),
         Parameter("netmask", "Prefix length, or netmask in dotted form"),
@@ -44,16 +45,10 @@ class IPaddr(Agent):
 
     def start(self, host: Host) -> ExitCode:
         """Add the address; neighbours are told even if it was here, they may know another owner."""
-        device = self._device(host)
-        host.link_up(device)
-        link = host.link(device)
-        if link is None or not link.carrier:
-            raise AgentError(ExitCode.GENERIC, f"{device} has no carrier")
+        device = self._ready(host)
         if not self._present(host):
             host.add_address(device, self._ip(), self._prefix())
-        gateway = self.value("gateway")
-        if gateway:
-            host.set_default_route(gateway, device)
+        self._set_route(host, device)
         host.announce(device, self._ip())
         return ExitCode.OK
 
@@ -62,9 +57,7 @@ class IPaddr(Agent):
         ip = self._ip()
         held = [address for address in host.addresses() if address.ip == ip]
         for address in held:
-            gateway = self.value("gateway")
-            if gateway and host.default_route() == (gateway, address.device):
-                host.delete_default_route(gateway, address.device)
+            self._reset_route(host, address.device)
             host.delete_address(address.device, ip, address.prefix)
         return ExitCode.OK
 
@@ -78,6 +71,25 @@ class IPaddr(Agent):
         if link is None or not link.carrier:
             raise AgentError(ExitCode.GENERIC, f"{held.device} has no carrier")
         return ExitCode.OK
+
+    def _ready(self, host: Host) -> str:
+        """Bring the interface up and return its name; raises AgentError without carrier."""
+        device = self._device(host)
+        host.link_up(device)
+        link = host.link(device)
+        if link is None or not link.carrier:
+            raise AgentError(ExitCode.GENERIC, f"{device} has no carrier")
+        return device
+
+    def _set_route(self, host: Host, device: str) -> None:
+        gateway = self.value("gateway")
+        if gateway:
+            host.set_default_route(gateway, device)
+
+    def _reset_route(self, host: Host, device: str) -> None:
+        gateway = self.value("gateway")
+        if gateway and host.default_route() == (gateway, device):
+            host.delete_default_route(gateway, device)
 
     def _ip(self) -> str:
         return str(self._parse("ip", self.required("ip")))

@@ -12,6 +12,7 @@ from standfest.model.errors import OperationError
 from standfest.model.operations import ExitCode
 from standfest.ports.host import Host
 
+META_PREFIX = "CRM_meta_"
 ACTIONS = ("start", "stop", "monitor", "validate-all", "meta-data")
 
 
@@ -45,7 +46,10 @@ class Timeouts:
 
 
 class Agent:
-    """One resource; a subclass names itself, its parameters, and does its actions."""
+    """One resource; a subclass names itself, its parameters, and does its actions.
+
+    values: parameters by their names, and the cluster's own by META_PREFIX and their names.
+    """
 
     name: ClassVar[str]
     short: ClassVar[str]
@@ -60,6 +64,10 @@ class Agent:
         """Return a parameter's value, or its default."""
         default = next(p.default for p in self.parameters if p.name == name)
         return self._values.get(name, "").strip() or default
+
+    def meta(self, name: str) -> str:
+        """Return what the cluster says of the resource, such as `clone_max`; else nothing."""
+        return self._values.get(META_PREFIX + name, "")
 
     def required(self, name: str) -> str:
         """Return a parameter's value; raises AgentError NOT_CONFIGURED without one."""

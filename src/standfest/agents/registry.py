@@ -2,12 +2,13 @@
 
 from standfest.agents.filesystem import Filesystem
 from standfest.agents.ipaddr import IPaddr
+from standfest.agents.ipaddr2 import IPaddr2
 from standfest.agents.kit import Agent
 from standfest.agents.service import Service
 
-BUILT_IN: tuple[type[Agent], ...] = (Filesystem, IPaddr, Service)
-ALIASES = {"gentooservice": "service", "ipaddr2": "ipaddr"}
-"""Other names, in lower case: the report writes IPAddr, and GentooService for Service."""
+BUILT_IN: tuple[type[Agent], ...] = (Filesystem, IPaddr, IPaddr2, Service)
+ALIASES = {"gentooservice": "service"}
+"""Other names, in lower case: the report writes GentooService for Service."""
 
 
 def built_in(name: str) -> type[Agent] | None:

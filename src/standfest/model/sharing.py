@@ -138,3 +138,8 @@ class SharingSettings:
     keepalive: Duration
     deadtime: Duration
     no_quorum: NoQuorum = NoQuorum.STOP
+
+
+def name_of(address: IPv4Address | IPv6Address) -> str:
+    """Return the name of an address that is shared alone, as the cluster's agent does."""
+    return "ip_" + str(address).replace(":", "_")

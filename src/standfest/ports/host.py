@@ -1,8 +1,12 @@
 """What a resource agent may do to the machine that it runs on."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol
+
+from standfest.model.sharing import SharedAddress, Target
+from standfest.ports.sharing import BucketFilter
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +65,16 @@ class Host(Protocol):
     def delete_default_route(self, gateway: str, device: str) -> None:
         """Delete exactly this default route; one that is gone already is a success."""
 
-    def announce(self, device: str, ip: str) -> None:
-        """Tell the neighbours where the address is now: at once, and a few times more."""
+    def announce(self, device: str, ip: str, mac: bytes = b"") -> None:
+        """Tell the neighbours where the address is now: at once, and a few times more.
+
+        mac: what they are told in place of the device's own.
+        """
+
+    def sharing(
+        self, shared: SharedAddress, target: Target
+    ) -> AbstractContextManager[BucketFilter]:
+        """Return the filter of a shared address; within the block nobody else changes it."""
 
     def mounts(self) -> Sequence[Mount]:
         """Return what is mounted, in the order in which it was."""

@@ -155,11 +155,17 @@ class LinuxAgentRunner:
         try:
             _become_agent(capture.fileno())
             os.environ.update(ocf_environment(operation))
-            code = entry(operation.task, dict(operation.parameters), self._make_host())
+            code = entry(operation.task, _told(operation), self._make_host())
         except BaseException as error:
             os.write(2, f"{REASON_PREFIX}{type(error).__name__}: {error}\n".encode())
         finally:
             os._exit(code)
+
+
+def _told(operation: Operation) -> dict[str, str]:
+    """Return what a built-in agent is told, by the names of the environment but for its prefix."""
+    meta = {f"CRM_meta_{name.replace('-', '_')}": value for name, value in operation.meta}
+    return dict(operation.parameters) | meta
 
 
 class _CannotRun(Exception):  # noqa: N818  not an error of ours, becomes a RunEnded

@@ -10,8 +10,12 @@ from pathlib import Path
 from standfest.adapters.linux import announce
 from standfest.adapters.linux.capture import Capture
 from standfest.adapters.linux.rtnetlink import RouteNetlink
+from standfest.adapters.linux.shares import Shares
+from standfest.adapters.linux.sharing.selection import open_filter
 from standfest.model.errors import OperationError
+from standfest.model.sharing import SharedAddress, Target
 from standfest.ports.host import Address, Link, Mount
+from standfest.ports.sharing import BucketFilter
 
 ANNOUNCE_AGAIN_S = (0.2, 0.5, 1.0)
 """Pauses before repetitions: the first may meet a port that is not forwarding yet."""
@@ -24,6 +28,7 @@ class LinuxHost:
 
     def __init__(self) -> None:
         self._netlink = RouteNetlink()
+        self._shares = Shares(open_filter)
 
     def link(self, device: str) -> Link | None:
         """See Host."""
@@ -57,12 +62,12 @@ class LinuxHost:
         """See Host."""
         self._netlink.delete_default_route(gateway, device)
 
-    def announce(self, device: str, ip: str) -> None:
+    def announce(self, device: str, ip: str, mac: bytes = b"") -> None:
         """See Host; the repetitions are a detached process's, and end when the address goes."""
         link = self.link(device)
         if link is None or len(link.mac) != 6:
             return  # nobody to tell: loopback, tunnel
-        frames = announce.announcements(link.mac, ip)
+        frames = announce.announcements(mac or link.mac, ip, link.mac)
         with contextlib.suppress(OSError):
             announce.send(device, frames)
         if os.fork() == 0:
@@ -70,6 +75,12 @@ class LinuxHost:
                 _announce_again(device, ip, frames)
             finally:
                 os._exit(0)
+
+    def sharing(
+        self, shared: SharedAddress, target: Target
+    ) -> contextlib.AbstractContextManager[BucketFilter]:
+        """See Host."""
+        return self._shares.sharing(shared, target)
 
     def mounts(self) -> Sequence[Mount]:
         """See Host."""
