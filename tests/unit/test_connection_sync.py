@@ -5,7 +5,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from standfest.daemons.balancer.syncing import KernelDaemons
+from standfest.daemons.balancer.kernelsync import KernelDaemons
 from standfest.daemons.director.words import Words, pair
 from standfest.model.balancing import SyncDaemon
 from standfest.runtime.balancer.effects import Synchronise

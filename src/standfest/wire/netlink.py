@@ -14,6 +14,8 @@ HEADER = struct.Struct("=IHHII")
 """Length, kind, flags, sequence, port."""
 
 _HEAD = struct.Struct("=HH")
+_PADDING = (b"", bytes(3), bytes(2), bytes(1))
+"""By the length's last two bits."""
 _NUMBERS = {
     size: struct.Struct(f"={code}") for size, code in ((1, "B"), (2, "H"), (4, "I"), (8, "Q"))
 }
@@ -32,7 +34,8 @@ def messages(data: bytes) -> Iterator[tuple[int, int, bytes]]:
 
 def attribute(kind: int, value: bytes) -> bytes:
     """Return one attribute, padded to four bytes."""
-    return _HEAD.pack(4 + len(value), kind) + value + bytes(-len(value) % 4)
+    size = len(value)
+    return _HEAD.pack(4 + size, kind) + value + _PADDING[size & 3]
 
 
 def nested(kind: int, *parts: bytes) -> bytes:

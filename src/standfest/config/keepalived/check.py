@@ -50,8 +50,10 @@ class Entry:
 
     def last(self, *keywords: str) -> "Entry | None":
         """Return the last entry with one of these keywords, which is the one that counts."""
-        found = self.all(*keywords)
-        return found[-1] if found else None
+        for entry in reversed(self.entries):
+            if entry.keyword in keywords:
+                return entry
+        return None
 
     def has(self, *keywords: str) -> bool:
         """Return whether one of these keywords is there."""

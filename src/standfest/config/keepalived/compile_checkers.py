@@ -91,7 +91,7 @@ def checker(block: Entry, server: Entry, service: Entry) -> Checker | None:
 
     Checkers that are alike are one value: a director has thousands, and few that differ.
     """
-    found = _checker(block, server, service)
+    found = _checker(block, server, service) if block.kind else None
     return None if found is None else _shared(found)
 
 

@@ -116,6 +116,9 @@ class Expander:
         if depth > self._limits.depth:
             self._too_much(origin, "definitions are nested too deeply", f"{self._limits.depth}")
         text = text.strip()
+        if "$" not in text and not text.startswith(("@", "~")):
+            yield from self._plain(text, origin)
+            return
         if text.startswith("@"):
             kept = self._condition(text)
             if kept is None:

@@ -75,7 +75,7 @@ class _Builder:
         keyword = text.split(maxsplit=1)[0]
         if keyword not in self.commands:
             # A one-line block may have the command inside: vrrp_script x { script "..." }
-            if not any(word in self.commands for word in text.replace("{", " ").split()):
+            if self.commands.isdisjoint(text.replace("{", " ").split()):
                 return plain(text)
             return self._mixed(text)
         return escaped(text)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
 from standfest.adapters.linux import networkspace
 from standfest.adapters.linux.addressevents import AddressEvents
@@ -18,7 +19,6 @@ from standfest.core.health.effects import AbandonProbe, BeginProbe
 from standfest.daemons.balancer import backends, errands, probing, syncing, tidings
 from standfest.daemons.balancer.control import Control
 from standfest.daemons.balancer.inheritance import REFUSED, TAKEN, Inheritance, load
-from standfest.daemons.director import helper
 from standfest.daemons.director.words import Words
 from standfest.daemons.process import die_with_parent, name_process
 from standfest.model.balancing import AUTO
@@ -44,6 +44,9 @@ from standfest.runtime.balancer.effects import (
 )
 from standfest.runtime.loop import Loop
 
+if TYPE_CHECKING:
+    from standfest.daemons.director.helper import Line  # errands imports it where it is needed
+
 EXIT_CONFIGURATION = 78  # EX_CONFIG, sysexits.h
 LOOK_FOR_ADDRESSES: Duration = seconds(1)
 """How often our addresses are read where checks rest without them: leases come without a word."""
@@ -68,7 +71,7 @@ class Daemon:
         self.machine = Balancing(self._assignment, counts=counts)
         self._prober = probing.make(self._loop, self._on_outcome, self._assignment)
         self._synchroniser = syncing.make(self.backend, self._loop, self.words)
-        self._helper: helper.Line | None = None
+        self._helper: Line | None = None
         self._known: dict[str, int] = {}
         self._ledger: Ledger | None = None
         self._addresses = RouteNetlink()

@@ -8,15 +8,17 @@ import signal
 import socket
 import sys
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from standfest.daemons.balancer.descriptors import close_all_but
-from standfest.daemons.director import holding
-from standfest.daemons.director.helper import Helper, Line
 from standfest.daemons.director.words import Words
 from standfest.daemons.process import name_process
 from standfest.model.balancing import FileCheck
 from standfest.model.director import DirectorSettings
 from standfest.runtime.balancer.assignment import Assignment
+
+if TYPE_CHECKING:
+    from standfest.daemons.director.helper import Line  # only where it is needed
 
 
 def settings_of(assignment: Assignment, *, alone: bool) -> DirectorSettings:
@@ -50,8 +52,11 @@ def is_needed(assignment: Assignment) -> bool:
     return bool(scripts or mails or pipes or files)
 
 
-def start(settings: DirectorSettings, words_socket: socket.socket, known: dict[str, int]) -> Line:
+def start(settings: DirectorSettings, words_socket: socket.socket, known: dict[str, int]) -> "Line":
     """Fork a helper; known: newest values of files, which are not reported again."""
+    from standfest.daemons.director import holding  # noqa: PLC0415  most balancers need none
+    from standfest.daemons.director.helper import Helper, Line  # noqa: PLC0415
+
     ours, its = holding.pair()
     balancer = os.getpid()
     if os.fork() == 0:

@@ -10,12 +10,11 @@ from standfest.model.time import Instant
 from standfest.ports.flows import FlowTable
 from standfest.runtime.balancer.effects import Synchronise
 from standfest.runtime.loop import Loop
-from standfest.wire.ipvs import BACKUP, MASTER, Daemon
 
 if TYPE_CHECKING:
     from standfest.daemons.balancer.flowsync import FlowSync
 
-NAMES = {MASTER: "sending", BACKUP: "receiving"}
+SENDING, RECEIVING = "sending", "receiving"
 
 
 class Synchroniser(Protocol):
@@ -31,19 +30,6 @@ class Synchroniser(Protocol):
         """Do what is due."""
 
 
-class Copier(Protocol):
-    """A backend whose kernel copies connections by itself."""
-
-    def daemons(self) -> list[Daemon]:
-        """Return the sync daemons that run."""
-
-    def start_sync(self, state: int, settings: SyncDaemon, id: int) -> None:
-        """Begin to send or to receive."""
-
-    def stop_sync(self, state: int) -> None:
-        """End one of the two."""
-
-
 class Shower(Protocol):
     """A backend that shows its connections."""
 
@@ -54,6 +40,8 @@ class Shower(Protocol):
 def make(backend: object, loop: Loop, words: Words) -> Synchroniser:
     """Return what copies connections for a backend."""
     if hasattr(backend, "start_sync"):
+        from standfest.daemons.balancer.kernelsync import KernelDaemons  # noqa: PLC0415  IPVS only
+
         return KernelDaemons(backend, words)  # type: ignore[arg-type]
     if hasattr(backend, "flow_table"):
         return FlowCopies(backend, loop, words)
@@ -77,38 +65,6 @@ class Nobody:
 
     def on_timer(self, now: Instant) -> None:
         """Do nothing."""
-
-
-class KernelDaemons(Nobody):
-    """Runs as many of the kernel's two directions as are wanted."""
-
-    def __init__(self, copier: Copier, words: Words) -> None:
-        super().__init__(words)
-        self._copier = copier
-
-    def set(self, wanted: Synchronise, settings: SyncDaemon | None) -> None:
-        """Start what is missing before stopping what is too much: no connection falls between."""
-        try:
-            running = {daemon.state: daemon for daemon in self._copier.daemons()}
-            states = {MASTER: wanted.sends, BACKUP: wanted.receives}
-            for state, is_wanted in states.items():
-                if is_wanted and settings is not None:
-                    self._start(state, settings, wanted.id or 0, running.get(state))
-            for state, is_wanted in states.items():
-                if not is_wanted and state in running:
-                    self._copier.stop_sync(state)
-                    self._words.say(f"Connection sync: no longer {NAMES[state]}")
-        except OperationError as error:
-            self._words.warn(str(error))
-
-    def _start(self, state: int, settings: SyncDaemon, number: int, there: Daemon | None) -> None:
-        if there is not None and (there.interface, there.id) == (settings.interface, number):
-            return  # what it has not sent yet would be lost with it
-        if there is not None:
-            self._copier.stop_sync(state)
-        self._copier.start_sync(state, settings, number)
-        where = f"{settings.interface}, id {number}"
-        self._words.say(f"Connection sync: {NAMES[state]} on {where}")
 
 
 class FlowCopies(Nobody):
@@ -139,7 +95,7 @@ class FlowCopies(Nobody):
         except OperationError as error:
             self._words.warn(str(error))
             return
-        role = NAMES[MASTER] if wanted.sends else NAMES[BACKUP]
+        role = SENDING if wanted.sends else RECEIVING
         self._words.say(f"Connection sync: {role} on {settings.interface}, port {settings.port}")
 
     def deadline(self) -> Instant | None:
