@@ -1,12 +1,13 @@
 """`./dev bench balancer`: what a packet costs by the packet filter's ways, in turn in one set-up.
 
-    ./dev bench balancer [--rounds N] [--packets N] [--flows N] [--services N]
+    ./dev bench balancer [--rounds N] [--packets N] [--flows N] [--services N] [--starts N]
 
 The rig is that of `./dev bench packets`: one generator, one director, everything on one processor.
 Compared are plain forwarding, forwarding with connections tracked, NAT by iptables and by us, DR by
 us (nftables and xdp), from `--flows` ports of one client: 256 are connections that are known, with
 65536 and no more packets each is a new one. Then what changes cost: services with four servers,
-one weight, adopting them. Needs root, nft and iptables.
+one weight, adopting them. First the whole daemon's start with them and a reload, beside keepalived
+(`--starts`, `--rounds 0` for nothing else). Needs root, nft, iptables, keepalived and a C compiler.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from bench.packets import LIBC, MNT_DETACH, SERVERS, Rig, Way, service, set_gro, show
+from bench.startup import startup
 from standfest.adapters.linux.conntrack import Conntrack
 from standfest.adapters.linux.nftables.backend import NftablesBackend
 from standfest.adapters.linux.xdp import programs
@@ -226,11 +228,17 @@ def main() -> int:
     parser.add_argument("--packets", type=int, default=100_000)
     parser.add_argument("--flows", type=int, default=256, help="a power of two up to 65536")
     parser.add_argument("--services", type=int, default=1000)
+    parser.add_argument("--starts", type=int, default=3, help="runs of the whole daemon")
     arguments = parser.parse_args()
-    missing = [program for program in ("nft", "iptables") if shutil.which(program) is None]
+    needed = ("nft", "iptables", *(("keepalived", "cc") if arguments.starts else ()))
+    missing = [program for program in needed if shutil.which(program) is None]
     if os.geteuid() != 0 or missing:
-        print(f"bench: needs root and nft, iptables; missing: {missing}", file=sys.stderr)
+        print(f"bench: needs root and {', '.join(needed)}; missing: {missing}", file=sys.stderr)
         return 1
+    if arguments.starts:
+        startup(arguments.starts, arguments.services)
+    if not arguments.rounds:
+        return 0
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     rig = Rig(arguments.flows)
     with tempfile.TemporaryDirectory(prefix="standfest-bench-") as path:

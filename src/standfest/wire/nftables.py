@@ -317,6 +317,10 @@ def _comment(kind: int, text: str) -> bytes:
     return nl.attribute(kind, bytes((_COMMENT, len(said))) + said)
 
 
+_COUNTER = nl.nested(_EXPRESSION, _bare_expression("counter"))
+"""Each server has three of them."""
+
+
 def _encode_element(element: Element) -> bytes:
     parts = nl.nested(_KEY, value(element.key))
     if element.chain:
@@ -330,7 +334,7 @@ def _encode_element(element: Element) -> bytes:
     if element.comment:
         parts += _comment(_USERDATA, element.comment)
     if element.counted:
-        parts += nl.nested(_EXPRESSION, _bare_expression("counter"))
+        parts += _COUNTER
     return nl.nested(LIST_ELEMENT, parts)
 
 

@@ -68,12 +68,12 @@ class Entry:
 def check(statements: Sequence[Statement], report: Report) -> Entry:
     """Return the entries outside of all blocks, as the entries of a nameless one."""
     root = Entry("", None, Statement("", (), Origin("", 0)), OUTSIDE)
-    root.entries = list(_entries(statements, OUTSIDE, "", report))
+    root.entries = list(_entries(statements, OUTSIDE, root.statement, report))
     return root
 
 
 def _entries(
-    statements: Sequence[Statement], kind: str, around: str, report: Report
+    statements: Sequence[Statement], kind: str, around: Statement, report: Report
 ) -> Iterator[Entry]:
     element = KINDS[kind].element
     if element is not None:
@@ -99,7 +99,7 @@ def _entries(
 
 
 def _elements(
-    statements: Sequence[Statement], kind: str, around: str, report: Report
+    statements: Sequence[Statement], kind: str, around: Statement, report: Report
 ) -> Iterator[Entry]:
     shape = KINDS[kind].element
     assert shape is not None, "_entries asked"
@@ -108,7 +108,7 @@ def _elements(
         if _is_include(statement):
             continue
         if statement.block is not None:
-            problem = f'"{{" after "{shown(statement.keyword)}" in {around}'
+            problem = f'"{{" after "{shown(statement.keyword)}" in {_named(around)}'
             report.error(statement.origin, problem, shape.expected)
             continue
         if not statement.keyword:
@@ -116,7 +116,7 @@ def _elements(
         try:
             yield Entry("", shape.read(words), statement)
         except BadValueError as problem:
-            there = f'"{shown(" ".join(words))}" in {around}'
+            there = f'"{shown(" ".join(words))}" in {_named(around)}'
             report.error(statement.origin, there, problem.expected)
 
 
@@ -212,27 +212,27 @@ def _block(entry: Entry, keyword: Keyword, report: Report) -> bool:
     if statement.block is None:
         report.error(statement.origin, f'"{statement.keyword}" has no block', '"{" after it')
         return False
-    around = _around(statement)
-    entry.entries = list(_entries(statement.block, keyword.block, around, report))
-    return all(_need(entry, word, around, report) for word in KINDS[keyword.block].needs)
+    entry.entries = list(_entries(statement.block, keyword.block, statement, report))
+    return all(_need(entry, word, report) for word in KINDS[keyword.block].needs)
 
 
-def _need(entry: Entry, word: str, around: str, report: Report) -> bool:
+def _need(entry: Entry, word: str, report: Report) -> bool:
     if entry.has(word):
         return True
     if any(statement.keyword == word for statement in entry.statement.block or ()):
         return False  # it is there and wrong, which has been told
-    report.error(entry.statement.end, f'{around} ends here without "{word}"', f'"{word}"')
+    problem = f'{_named(entry.statement)} ends here without "{word}"'
+    report.error(entry.statement.end, problem, f'"{word}"')
     return False
 
 
-def _around(statement: Statement) -> str:
+def _named(statement: Statement) -> str:
     words = " ".join(statement.words[:2])
     return f'{statement.keyword} "{shown(words)}"' if words else statement.keyword
 
 
-def _unknown(statement: Statement, kind: str, around: str, report: Report) -> None:
-    where = f"in {around}" if around else "outside of all blocks"
+def _unknown(statement: Statement, kind: str, around: Statement, report: Report) -> None:
+    where = f"in {_named(around)}" if around.keyword else "outside of all blocks"
     problem = f'"{shown(statement.keyword)}" is not known {where}'
     report.error(statement.origin, problem, _meant(statement.keyword, kind))
 

@@ -14,11 +14,8 @@ from typing import Final
 _BLANK: Final = " \t\r\f\v"
 _BRACES: Final = "{}"
 _COMMENT: Final = "#!"
+_ENDS: Final = re.compile(r'[ \t\r\f\v"{}]')
 _PARAMETER: Final = re.compile(r"\$\{[^{}\s\"]*\}")
-_TOKEN: Final = re.compile(
-    r'(?P<brace>[{}])|"(?P<quoted>[^"]*)"?'
-    rf"|(?P<word>(?:{_PARAMETER.pattern}|[^{_BLANK}\"{{}}])+)"
-)
 _CONTROL: Final = {"a": 7, "b": 8, "E": 27, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11}
 _OCTAL: Final = re.compile(r"[0-7]{1,3}")
 _HEX: Final = re.compile(r"x([0-9A-Fa-f]{1,6})")
@@ -64,10 +61,35 @@ def is_closed(text: str) -> bool:
 
 def plain(text: str) -> Iterator[Token]:
     """Yield the words of an ordinary line; a `${NAME}` that nobody defined stays one word."""
-    for found in _TOKEN.finditer(text):
-        kind = found.lastgroup
-        assert kind is not None, "one of them has matched"
-        yield Brace(found[kind]) if kind == "brace" else Word(found[kind], kind == "quoted")
+    place, end = 0, len(text)
+    while place < end:
+        char = text[place]
+        if char in _BLANK:
+            place += 1
+        elif char in _BRACES:
+            yield Brace(char)
+            place += 1
+        elif char == '"':
+            close = text.find('"', place + 1)
+            close = end if close < 0 else close
+            yield Word(text[place + 1 : close], quoted=True)
+            place = close + 1
+        else:
+            stop = _word_end(text, place)
+            yield Word(text[place:stop])
+            place = stop
+
+
+def _word_end(text: str, place: int) -> int:
+    while True:
+        found = _ENDS.search(text, place)
+        if found is None:
+            return len(text)
+        stop = found.start()
+        parameter = _PARAMETER.match(text, stop - 1) if stop else None
+        if parameter is None or text[stop] != "{":
+            return stop
+        place = parameter.end()
 
 
 def escaped(text: str) -> Iterator[Token]:
