@@ -5,7 +5,8 @@ answers those of its own buckets. Source: iptables-extensions(8) CLUSTERIP and c
 section 5.4; docs/adr/0024-load-sharing.md.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import Final
@@ -16,8 +17,6 @@ MAX_MEMBERS: Final = 64
 MAX_BUCKETS: Final = 4096
 BUCKETS_PER_MEMBER: Final = 64
 """So many by default: one more or less is 1.6 % of a node's share."""
-
-NOBODY: Final = -1
 
 FOREVER: Final = (1 << 63) - 1
 """What is left of a lease that ends only when somebody says so, in ns."""
@@ -138,6 +137,49 @@ class SharingSettings:
     keepalive: Duration
     deadtime: Duration
     no_quorum: NoQuorum = NoQuorum.STOP
+
+
+Buckets = int
+"""A set of buckets as the bits of a number: bucket 0 is bit 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """What a member says of itself, every keepalive and whenever it changes.
+
+    generation: of its start; number: of the beat, from 1 in each generation. layout: a digest;
+    only members with the same one share buckets. abstains: it votes for nobody, answers nothing.
+    wants: what it asks votes for, and has; holds: what it answers; former: what it gave away but
+    answers established connections of; known: what it knows others to have given away so. votes:
+    member -> the buckets it votes for it. echoes: member -> the generation and number of the
+    newest beat that it has heard from it.
+    """
+
+    source: str
+    generation: int
+    number: int
+    layout: int
+    draining: bool = False
+    abstains: bool = False
+    wants: Buckets = 0
+    holds: Buckets = 0
+    former: Buckets = 0
+    known: Buckets = 0
+    votes: Mapping[str, Buckets] = field(default_factory=dict)
+    echoes: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+
+
+def bucket_set(buckets: Buckets) -> frozenset[int]:
+    """Return the numbers of the buckets."""
+    return frozenset(number for number in range(buckets.bit_length()) if buckets >> number & 1)
+
+
+def as_buckets(numbers: Iterable[int]) -> Buckets:
+    """Return the buckets of these numbers."""
+    found = 0
+    for number in numbers:
+        found |= 1 << number
+    return found
 
 
 def name_of(address: IPv4Address | IPv6Address) -> str:

@@ -1,0 +1,81 @@
+"""Who is to answer a bucket: a list of members for each, of which the first who can has it.
+
+Loss of a member therefore moves its buckets only, to all others by their weights, and its return
+moves these back. The lists are not kept: only as much of them is worked out as members are missing.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+
+from standfest.core.sharing.hashing import jhash
+from standfest.model.sharing import Buckets, Member
+
+Prefix = tuple[int, ...]
+
+
+class Preference:
+    """The lists for one set of members and one number of buckets, the same on every node."""
+
+    def __init__(self, members: Sequence[Member], buckets: int) -> None:
+        self._weights = tuple(member.weight for member in members)
+        self._buckets = buckets
+        self._first = self._shared(range(buckets), ())
+        self._last: tuple[frozenset[int], dict[int, Buckets]] | None = None
+
+    def owners(self, present: frozenset[int]) -> Mapping[int, Buckets]:
+        """Return the buckets of each member that is present; members by their positions.
+
+        Nobody has any if nobody with a weight is present.
+        """
+        if self._last is None or self._last[0] != present:
+            self._last = (present, self._owners(present))
+        return self._last[1]
+
+    def _owners(self, present: frozenset[int]) -> dict[int, Buckets]:
+        found = dict.fromkeys(present, 0)
+        if any(self._weights[member] for member in present):
+            for member, some in self._first.items():
+                self._give(found, some, (member,))
+        return found
+
+    def _give(self, found: dict[int, Buckets], some: Sequence[int], prefix: Prefix) -> None:
+        """Give some buckets to the last of a prefix, or to whoever follows it on their lists."""
+        last = prefix[-1]
+        if last in found:
+            found[last] |= _bits(some)
+            return
+        for member, part in self._shared(some, prefix).items():
+            self._give(found, part, (*prefix, member))
+
+    def _shared(self, some: Sequence[int], prefix: Prefix) -> dict[int, Sequence[int]]:
+        """Share buckets by weight among all who are not in a prefix, the largest remainders up.
+
+        Equal remainders are taken in an order that differs from prefix to prefix.
+        """
+        rest = [m for m, weight in enumerate(self._weights) if weight and m not in prefix]
+        total = sum(self._weights[member] for member in rest)
+        if not total:
+            return {}
+        quotas = {member: divmod(len(some) * self._weights[member], total) for member in rest}
+        left = len(some) - sum(whole for whole, _ in quotas.values())
+        turn = jhash(bytes(prefix), 0) % len(rest)
+        order = rest[turn:] + rest[:turn]
+        order.sort(key=lambda member: -quotas[member][1])
+        more = set(order[:left])
+        found: dict[int, Sequence[int]] = {}
+        begin = 0
+        for member in rest:
+            end = begin + quotas[member][0] + (member in more)
+            if end > begin:
+                found[member] = some[begin:end]
+            begin = end
+        return found
+
+
+def _bits(some: Sequence[int]) -> Buckets:
+    """Return ascending bucket numbers as a set."""
+    found = 0
+    for _, group in groupby(enumerate(some), key=lambda pair: pair[1] - pair[0]):
+        run = [number for _, number in group]
+        found |= ((1 << len(run)) - 1) << run[0]
+    return found
