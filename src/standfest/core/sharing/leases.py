@@ -3,7 +3,7 @@
 Source: docs/adr/0024-load-sharing.md.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from standfest.model.sharing import Buckets
@@ -67,3 +67,23 @@ class Asked:
             if since <= number:
                 found |= some
         return found
+
+
+def grant(
+    names: Sequence[str],
+    votes: dict[str, Buckets],
+    wanted: Mapping[str, Buckets],
+    free: Buckets,
+    wishes: Iterable[Mapping[str, Buckets]],
+) -> None:
+    """Give free votes to members who want them, adding to `votes`.
+
+    wishes: who is to have what, the foremost first: who answers a bucket already, who is to have
+    it, and at last whoever asks.
+    """
+    for wish in wishes:
+        for name in names:
+            given = free & wish.get(name, 0) & wanted.get(name, 0)
+            if given:
+                votes[name] = votes.get(name, 0) | given
+                free &= ~given

@@ -18,7 +18,7 @@ from standfest.core.sharing.effects import (
     Send,
     SharingEffect,
 )
-from standfest.core.sharing.leases import Asked, Support, covered
+from standfest.core.sharing.leases import Asked, Support, covered, grant
 from standfest.core.sharing.peer import Peer
 from standfest.core.sharing.preference import Preference
 from standfest.model.sharing import (
@@ -206,9 +206,8 @@ class Sharing:
 
     def wishes(self, now: Instant) -> dict[str, Buckets]:
         """Return who is to have which buckets, of those who are here now."""
-        names = [member.name for member in self.settings.members]
         owners = self._preference.owners(self._present(now))
-        return {names[position]: some for position, some in owners.items()}
+        return {name: owners.get(position, 0) for name, position in self._positions.items()}
 
     def _wake(self, now: Instant) -> None:
         """Find out whether we stood still: what others said meanwhile has yet to be read."""
@@ -287,40 +286,16 @@ class Sharing:
         free = self._all
         for some in votes.values():
             free &= ~some
-        abstains = self._abstains(now)
-        if not abstains:
-            self._grant(votes, wanted, free, self._present(now))
+        names = tuple(self._positions)
+        sharing = [peer for peer in self.peers.values() if self._shares(peer)]
+        answered = {peer.name: peer.beat.holds for peer in sharing}
+        if not self._abstains(now):
+            wishes = (answered, self.wishes(now), dict.fromkeys(names, self._all))
+            grant(names, votes, wanted, free, wishes)
         elif self.settings.no_quorum is NoQuorum.IGNORE and not self._standing_by:
             # All who are heard have to agree there: who answers has everybody's vote already.
-            self._grant(votes, wanted, free, None)
+            grant(names, votes, wanted, free, (answered,))
         self._votes = {name: some for name, some in votes.items() if some}
-
-    def _grant(
-        self,
-        votes: dict[str, Buckets],
-        wanted: Mapping[str, Buckets],
-        free: Buckets,
-        present: frozenset[int] | None,
-    ) -> None:
-        """Give free votes: to whoever answers a bucket, is to have it, or at least asks for it.
-
-        present: None to give them only to whoever answers already.
-        """
-        rounds = [
-            {peer.name: peer.beat.holds for peer in self.peers.values() if self._shares(peer)}
-        ]
-        if present is not None:
-            owners = self._preference.owners(present)
-            rounds += [
-                {name: owners.get(position, 0) for name, position in self._positions.items()},
-                dict.fromkeys(self._positions, self._all),
-            ]
-        for of_round in rounds:
-            for name in self._positions:
-                given = free & of_round.get(name, 0) & wanted.get(name, 0)
-                if given:
-                    votes[name] = votes.get(name, 0) | given
-                    free &= ~given
 
     def _count(self, now: Instant) -> None:
         """Find what we may answer, and until when."""
