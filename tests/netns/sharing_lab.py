@@ -41,6 +41,7 @@ LONG: Duration = seconds(600)
 PATIENCE_S = 5.0
 CLIENT_MAC = bytes.fromhex("0200000000cc")
 TCP, UDP = 6, 17
+ICMP, ECHO_REPLY = {4: 1, 6: 58}, {4: 0, 6: 129}
 SYN, RST, PSH, ACK = 2, 4, 8, 16
 ETH_P_ALL, SOL_PACKET, PACKET_IGNORE_OUTGOING, SO_RCVBUFFORCE = 3, 263, 23, 33
 ETHERTYPES = {4: 0x0800, 6: 0x86DD}
@@ -80,6 +81,17 @@ class Node(Machine):
         with self.inside():
             self.filter.answer(answering, duration)
 
+    def look(self) -> Answering | None:
+        """Return what is answered here."""
+        with self.inside():
+            return self.filter.look()
+
+    def errors_heard(self, version: int) -> int:
+        """Return how many "too big" the stack has had."""
+        name = "Icmp6InPktTooBigs" if version == 6 else "IcmpInDestUnreachs"
+        shown = self.execute("nstat", "-asz", name)
+        return int(shown.split(name)[1].split()[0])
+
     def close(self, *, keep: bool = False) -> None:
         """Take part no more."""
         with self.inside():
@@ -100,7 +112,7 @@ class Lab:
     """A client, some nodes and the switch between them."""
 
     def __init__(self, count: int, shared: SharedAddress = SHARED) -> None:
-        tag = f"sfs{os.getpid()}"
+        tag = f"sfs{os.getpid()}of{count}"
         self.shared = shared
         self.switch, self.client = Machine(f"{tag}-switch"), Machine(f"{tag}-client")
         self.nodes = [Node(f"{tag}-{number}", number) for number in range(1, count + 1)]
@@ -184,8 +196,8 @@ class Lab:
         """Connect; bucket: from a port whose flow falls into it. Raises OSError."""
         vip, source = vip_of(version), client_address(client, version)
         flow = Flow(source, next(self._ports), PORT)
-        while bucket is not None and bucket_of(self.shared.layout, flow) != bucket:
-            flow = Flow(source, next(self._ports), PORT)
+        if bucket is not None:
+            flow = self.flow_in(bucket, source)
         with self.client.inside():
             made = socket.socket(socket.AF_INET6 if version == 6 else socket.AF_INET)
         made.settimeout(patience_s)
@@ -197,6 +209,49 @@ class Lab:
         except OSError:
             made.close()
             raise
+
+    def asking(self, flow: Flow, patience_s: float = PATIENCE_S) -> socket.socket:
+        """Return a socket for datagrams to the shared address."""
+        six = flow.source.version == 6
+        with self.client.inside():
+            made = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM)
+        made.settimeout(patience_s)
+        made.bind((str(flow.source), flow.source_port))
+        made.connect((str(vip_of(flow.source.version)), flow.destination_port))
+        return made
+
+    def flow_in(self, bucket: int, source: Address) -> Flow:
+        """Return a flow that falls into a bucket."""
+        while True:
+            flow = Flow(source, next(self._ports), PORT)
+            if bucket_of(self.shared.layout, flow) == bucket:
+                return flow
+
+    def phantom(self, version: int) -> Address:
+        """Return an address whose packets come to the client, which does not know it."""
+        address = ip_address("fd08::ff" if version == 6 else "10.8.0.250")
+        for node in self.nodes:
+            where = ("lladdr", mac_of(self.client), "dev", "eth0")
+            node.ip("neigh", "replace", str(address), *where)
+        return address
+
+    def inject(self, flow: Flow, packet: bytes) -> None:
+        """Send a packet that stands behind an Ethernet header to all nodes."""
+        with self.client.inside(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as out:
+            out.bind(("eth0", 0))
+            ethertype = ETHERTYPES[flow.source.version].to_bytes(2)
+            out.send(self.shared.mac + CLIENT_MAC + ethertype + packet)
+
+    def ping(self, source: Address) -> None:
+        """Send an echo request, without waiting for the reply."""
+        kind = 128 if source.version == 6 else 8
+        request = bytes((kind, 0, 0, 0, 1, 2, 0, 1))
+        self.inject(Flow(source), ip_packet(source, vip_of(source.version), ICMP[source.version],
+                                            with_checksum(source, request, 2)))  # fmt: skip
+
+    def number_of(self, mac: bytes) -> int:
+        """Return whose own MAC this is."""
+        return next(node.number for node in self.nodes if mac_of(node) == mac.hex(":"))
 
     def owner(self, flow: Flow) -> str:
         """Return who must answer a flow while every node has an equal part."""
@@ -246,21 +301,66 @@ def client_address(number: int, version: int = 4) -> Address:
     return ip_address(f"fd08::{number + 1:x}" if version == 6 else f"10.8.0.{number + 1}")
 
 
+def mac_of(machine: Machine) -> str:
+    """Return eth0's own MAC."""
+    return machine.ip("-o", "link", "show", "eth0").split("link/ether ")[1].split()[0]
+
+
+def with_checksum(source: Address, payload: bytes, at: int, protocol: int = 0) -> bytes:
+    """Return a TCP, UDP or ICMP message with its checksum at this place."""
+    protocol = protocol or ICMP[source.version]
+    pseudo = source.packed + vip_of(source.version).packed
+    pseudo += struct.pack("!IHBB", len(payload), 0, 0, protocol)
+    covered = payload if protocol == ICMP[4] else pseudo + payload
+    return payload[:at] + internet_checksum(covered).to_bytes(2) + payload[at + 2 :]
+
+
+def segment(flow: Flow, flags: int, sequence: int = 1000, acknowledged: int = 0) -> bytes:
+    """Return a packet with a TCP segment to the shared address."""
+    acknowledged &= 0xFFFFFFFF
+    tcp = struct.pack(
+        *("!HHIIBBHHH", flow.source_port, flow.destination_port, sequence, acknowledged),
+        *(5 << 4, flags, 1 << 15, 0, 0),
+    )
+    tcp = with_checksum(flow.source, tcp, 16, TCP)
+    return ip_packet(flow.source, vip_of(flow.source.version), TCP, tcp)
+
+
+def too_big(router: Address, flow: Flow, sequence: int, mtu: int) -> bytes:
+    """Return a packet that says which of the shared address's segments did not fit on its way.
+
+    What it quotes tells whose connection it is about; by its own address it is in another bucket.
+    """
+    version = router.version
+    quoted = ip_packet(vip_of(version), flow.source, TCP, struct.pack(
+        "!HHIIBBHHH", PORT, flow.source_port, sequence, 0, 5 << 4, ACK, 1 << 15, 0, 0
+    ))  # fmt: skip
+    message = struct.pack("!BBHI", 2, 0, 0, mtu) if version == 6 else struct.pack(
+        "!BBHHH", 3, 4, 0, 0, mtu
+    )  # fmt: skip
+    return ip_packet(
+        router, vip_of(version), ICMP[version], with_checksum(router, message + quoted, 2)
+    )
+
+
+def sequence_of(segment: bytes) -> int:
+    """Return a TCP segment's sequence number."""
+    return int.from_bytes(segment[4:8])
+
+
 def datagram_frame(mac: bytes, flow: Flow, destination: Address, data: bytes = b"?") -> bytes:
     """Return an Ethernet frame with a UDP datagram, from whichever address."""
     udp = struct.pack("!HHHH", flow.source_port, flow.destination_port, 8 + len(data), 0) + data
-    ends = flow.source.packed + destination.packed
-    total = internet_checksum(ends + struct.pack("!IHBB", len(udp), 0, 0, UDP) + udp) or 0xFFFF
-    udp = udp[:6] + total.to_bytes(2) + udp[8:]
-    return mac + CLIENT_MAC + ip_packet(flow.source, destination, UDP, udp)
+    udp = with_checksum(flow.source, udp, 6, UDP)
+    ethertype = ETHERTYPES[flow.source.version].to_bytes(2)
+    return mac + CLIENT_MAC + ethertype + ip_packet(flow.source, destination, UDP, udp)
 
 
 def ip_packet(source: Address, destination: Address, protocol: int, payload: bytes) -> bytes:
-    """Return a packet with what stands before it in an Ethernet frame."""
-    ethertype = ETHERTYPES[source.version].to_bytes(2)
+    """Return a packet."""
     if source.version == 6:
         header = struct.pack("!IHBB", 6 << 28, len(payload), protocol, 64)
-        return ethertype + header + source.packed + destination.packed + payload
+        return header + source.packed + destination.packed + payload
     header = encode_header(
         source=source.packed,
         destination=destination.packed,
@@ -270,13 +370,14 @@ def ip_packet(source: Address, destination: Address, protocol: int, payload: byt
         protocol=protocol,
         payload_bytes=len(payload),
     )
-    return ethertype + header + payload
+    return header + payload
 
 
 class Wire:
     """Hears what the client's interface receives from the shared addresses."""
 
     def __init__(self, lab: Lab) -> None:
+        self._lab = lab
         with lab.client.inside():
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
             self._socket.setsockopt(SOL_PACKET, PACKET_IGNORE_OUTGOING, 1)
@@ -292,13 +393,24 @@ class Wire:
         """Listen no more."""
         self._socket.close()
 
-    def segments(self, flags: int) -> Counter[tuple[Address, int]]:
-        """Return how many TCP segments had just these flags, by the client's address and port."""
-        found: Counter[tuple[Address, int]] = Counter()
-        for protocol, _, destination, payload in self.packets():
+    def answers(self, flags: int) -> Counter[tuple[Flow, int]]:
+        """Return how many segments had just these flags, by flow and node."""
+        found: Counter[tuple[Flow, int]] = Counter()
+        for protocol, mac, destination, payload in self.packets():
             if protocol == TCP and payload[13] & ~PSH == flags:
-                found[destination, int.from_bytes(payload[2:4])] += 1
+                port = int.from_bytes(payload[2:4])
+                found[Flow(destination, port, PORT), self._lab.number_of(mac)] += 1
         return found
+
+    def of(self, flow: Flow, flags: int | None = None) -> list[tuple[int, bytes]]:
+        """Return (node, segment) of one flow, those that had just these flags."""
+        return [
+            (self._lab.number_of(mac), payload)
+            for protocol, mac, destination, payload in self.packets()
+            if protocol == TCP
+            and (destination, int.from_bytes(payload[2:4])) == (flow.source, flow.source_port)
+            and flags in (None, payload[13] & ~PSH)
+        ]
 
     def packets(self) -> Iterator[tuple[int, bytes, Address, bytes]]:
         """Yield (protocol, source's MAC, destination, payload) of all from a shared address."""
