@@ -149,6 +149,20 @@ def test_of_two_the_other_stops_unless_told_to_ignore_it() -> None:
     assert goes_on.violations == []
 
 
+def test_with_ignore_a_segment_that_was_cut_has_two_owners_for_a_beat_after_it_heals() -> None:
+    found = segment(2, no_quorum=NoQuorum.IGNORE)
+    found.nodes["n1"].unplugged = True  # from the other member, and from all clients here
+    found.run(seconds(3))
+    assert shares(found) == [16, 0]
+    assert found.violations == []
+    found.nodes["n1"].unplugged = False
+    healed = found.now
+    found.run(seconds(2))
+    last = max(int(violation.partition(":")[0]) for violation in found.violations)
+    assert last - healed <= milliseconds(100 + 3)  # until the next beat has come
+    assert shares(found) == [8, 8]
+
+
 def test_whoever_shares_by_another_layout_stands_by() -> None:
     found = Segment(settings(3), random.Random(1))
     for name in ("n0", "n1"):
