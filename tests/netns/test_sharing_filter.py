@@ -157,7 +157,7 @@ def test_nothing_is_left_behind(two: Lab) -> None:
 
 def test_a_successor_adopts_what_is_answered_and_the_rest_of_its_time(two: Lab) -> None:
     node = two.nodes[0]
-    answering = Answering(frozenset({1, 2}), frozenset({3}), frozenset({4, 5}))
+    answering = Answering(frozenset({1, 2, 3}), frozenset({3}), frozenset({4, 5}))
     node.open(SHARED, Target.NFTABLES)
     node.answer(answering, seconds(60))
     node.close(keep=True)

@@ -107,9 +107,8 @@ class NftablesFilter:
         early = {read_number(one.key): one for one in self._kernel.elements(table, EARLY)}
         late = {read_number(one.key): one for one in self._kernel.elements(table, LATE)}
         orphaned = frozenset(bucket for bucket, one in late.items() if one.accepts)
-        answering = Answering(
-            frozenset(late) - orphaned, orphaned, frozenset(early) - frozenset(late)
-        )
+        mine = frozenset(late)
+        answering = Answering(mine, orphaned, frozenset(early) - mine)
         if not gate:
             return answering, 0
         if not gate[0].timeout_ms:
