@@ -26,6 +26,7 @@ VERBS = {
     "realserver": ("standfest.cli.realserver", "Make this machine a real server, or undo it."),
     "resource": ("standfest.cli.resource", "Move a resource, take the move back, forget failures."),
     "run": ("standfest.cli.run", "Run this node's daemons in the foreground."),
+    "share": ("standfest.cli.share", "Share an address with other nodes; see who serves whom."),
     "simulate": ("standfest.cli.simulate", "Show what the cluster would do with a CIB."),
     "status": ("standfest.cli.status", "Show nodes, resources and failures."),
     "vrrp": ("standfest.cli.vrrp", "Show the virtual routers of the running director."),
