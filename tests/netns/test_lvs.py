@@ -50,6 +50,5 @@ def test_two_directors_carry_mail_and_web_and_each_other(kind: str, backend: str
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     found = json.loads(result.stdout.strip().splitlines()[-1])
     assert found["outage_s"] < 4.5, found
-    if (kind, backend) != ("DR", "nftables"):
-        assert found["dialogues_survived"] == "20 of 20", found
+    assert found["dialogues_survived"] == "20 of 20", found
     print(found)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from tests.netns import balancing_lab
 from tests.netns.balancing_lab import CLIENTS, VIP, Lab, opened
+from tests.netns.frames import checksum, mac_of, send_first_segment
 
 from standfest.adapters.linux.nftables.backend import NftablesBackend
 from standfest.core.balancer.slots import slots
@@ -31,7 +32,7 @@ def shared() -> Iterator[Lab]:
 def lab(shared: Lab) -> Iterator[Lab]:
     yield shared
     shared.clear()
-    shared.client.ip("neigh", "flush", "dev", "eth0")
+    shared.client.ip("neigh", "flush", "dev", "eth0", "nud", "permanent")
 
 
 def follow(lab: Lab) -> None:
@@ -43,10 +44,6 @@ def follow(lab: Lab) -> None:
 
 def virtual_address_is_at(lab: Lab, mac: str) -> None:
     lab.client.ip("neigh", "replace", str(VIP[4]), "lladdr", mac, "dev", "eth0")
-
-
-def mac_of(lab: Lab, interface: str) -> str:
-    return lab.director.ip("-br", "link", "show", interface).split()[2]
 
 
 def test_an_interface_that_comes_later_is_served(lab: Lab) -> None:
@@ -72,7 +69,7 @@ def test_connections_outlive_an_interface_that_is_made_anew(lab: Lab) -> None:
     lab.serve(1, 1)
     connections = opened(lab, 6)
     before = lab.director.ip("-o", "link", "show", "eth0").split(":")[0]
-    mac = mac_of(lab, "eth0")
+    mac = mac_of(lab.director, "eth0")
     lab.director.ip("link", "delete", "eth0")
     end = ("type", "veth", "peer", "name", "eth0", "address", mac, "netns", lab.director.name)
     lab.switch.ip("link", "add", "again", *end)
@@ -104,7 +101,7 @@ def test_frames_for_others_are_not_taken(lab: Lab) -> None:
     virtual_address_is_at(lab, NOBODY)
     with pytest.raises(TimeoutError):
         lab.connect(patience_s=1)
-    virtual_address_is_at(lab, mac_of(lab, "eth0"))
+    virtual_address_is_at(lab, mac_of(lab.director, "eth0"))
     assert len(lab.ask(1)) == 1
     lab.director.ip("link", "set", "eth0", "promisc", "off")
 
@@ -113,21 +110,9 @@ def test_frames_with_a_vlans_tag_are_another_interfaces(lab: Lab) -> None:
     """The kernel takes the tag off before we see it; sent on, it would be there again."""
     key = lab.serve(1)
     for tag, packets in ((b"\x81\x00\x00\x07", 0), (b"", 1)):
-        frame = bytes.fromhex(mac_of(lab, "eth0").replace(":", "") + "020000000001")
-        frame += tag + b"\x08\x00" + first_segment()
-        with lab.client.inside(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as sender:
-            sender.bind(("eth0", 0))
-            sender.send(frame)
+        send_first_segment(lab, tag)
         time.sleep(0.1)
         assert lab.counters()[key, lab.server(1)].packets_in == packets
-
-
-def first_segment() -> bytes:
-    """Return a SYN to the virtual server, with an address that answers go nowhere from."""
-    head = struct.pack(">BBHHHBBH", 0x45, 0, 40, 1, 0, 64, 6, 0) + socket.inet_aton("10.8.0.250")
-    head += VIP[4].packed
-    head = head[:10] + struct.pack(">H", checksum(head)) + head[12:]
-    return head + struct.pack(">HHIIBBHHH", 1024, 80, 0, 0, 0x50, 2, 1000, 0, 0)
 
 
 @pytest.mark.parametrize("version", [4, 6])
@@ -190,14 +175,6 @@ def tell_too_big(lab: Lab, version: int, client: str, port: int) -> None:
         protocol = socket.IPPROTO_ICMP
     with lab.client.inside(), socket.socket(family, socket.SOCK_RAW, protocol) as sender:
         sender.sendto(message, (str(VIP[version]), 0))
-
-
-def checksum(data: bytes) -> int:
-    """Return the Internet checksum (RFC 1071) of an even number of bytes."""
-    total: int = sum(struct.unpack(f">{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
 
 
 def test_a_service_of_single_packets_remembers_nothing(lab: Lab) -> None:

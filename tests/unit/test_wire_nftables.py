@@ -106,3 +106,50 @@ def test_a_transaction_names_the_rule_set_that_it_was_made_for() -> None:
 def test_registers_are_sixteen(register: int) -> None:
     with pytest.raises(AssertionError, match="sixteen registers"):
         ex.packet_mark(register)
+
+
+def learned(key: bytes, data: bytes, timeout_ms: int, left_ms: int, padded: int = 0) -> bytes:
+    """Return an element as the kernel writes it; padded: as it does where 64 bits are aligned."""
+    parts = nl.nested(1, nl.attribute(1, key)) + nl.nested(2, nl.attribute(1, data))
+    parts += nl.attribute(8, b"") * padded
+    parts += nl.attribute(4, timeout_ms.to_bytes(8)) + nl.attribute(5, left_ms.to_bytes(8))
+    return nl.nested(1, parts)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.binary(min_size=20, max_size=20),
+            st.binary(min_size=4, max_size=4),
+            st.integers(0, 2**64 - 1),
+            st.integers(0, 2**64 - 1),
+        ),
+        max_size=5,
+    ),
+    st.lists(st.sampled_from([0, 0, 0, 1]), min_size=5, max_size=5),
+)
+def test_learned_elements_are_read_however_they_are_laid_out(
+    elements: list[nft.Learned], padded: list[int]
+) -> None:
+    parts = [learned(*one, pad) for one, pad in zip(elements, padded, strict=False)]
+    body = bytes(HEADER_BYTES) + nl.nested(3, *parts)
+    assert list(nft.read_learned(body, 20)) == elements
+
+
+@given(st.binary(max_size=300), st.sampled_from([4, 16, 20, 44]))
+def test_no_bytes_break_the_reader_of_learned_elements(data: bytes, size: int) -> None:
+    nft.read_learned(data, size)
+    nft.read_learned(bytes(HEADER_BYTES) + nl.nested(3, data), size)
+
+
+def test_a_chain_is_read_with_its_table() -> None:
+    message = Table(nft.NETDEV, "standfest").base_chain("from-eth0", "filter", 0, 0, "eth0")
+    assert nft.read_chain(message.body) == ("standfest", "from-eth0")
+
+
+def test_one_element_is_asked_for_by_its_key() -> None:
+    body = TABLE.element("flows", b"key!")
+    parts = nl.values(body[HEADER_BYTES:])
+    assert parts[1] == b"standfest\0"
+    assert parts[2] == b"flows\0"
+    assert [element.key for element in nft.read_elements(body)] == [b"key!"]

@@ -14,8 +14,10 @@ from standfest.adapters.linux.conntrack import Conntrack
 from standfest.adapters.linux.nftables import image as im
 from standfest.adapters.linux.nftables import ingress
 from standfest.adapters.linux.nftables import plane as pl
+from standfest.adapters.linux.nftables.flows import BalancedFlows
 from standfest.adapters.linux.nftables.image import Image
 from standfest.adapters.linux.nftables.kernel import ChangedError, NetfilterNetlink
+from standfest.adapters.linux.nftables.learned import LearnedFlows, Servers
 from standfest.adapters.linux.nftables.network import Network
 from standfest.adapters.linux.nftables.plane import Path, Plane
 from standfest.adapters.linux.nftables.rules import Shape, choice, known
@@ -173,19 +175,20 @@ class NftablesBackend:
             self._network.close()
 
     def flow_table(self) -> FlowTable:
-        """Return the connections of NAT, for a director that copies them to its partner."""
-        return TrackedFlows(_is_ours, self._mark_of)
+        """Return all connections but those by a mark, for a director that has a partner."""
+        servers = Servers(self._known)
+        return BalancedFlows(
+            TrackedFlows(_is_ours, servers.mark_of), LearnedFlows(servers, self._passed), servers
+        )
 
-    def _mark_of(self, flow: Flow) -> int:
-        """Return our mark of a connection that a partner tells of, 0 if we have no such server."""
-        image = self._image or self._read()
-        original, reply = flow.key.original, flow.reply
-        for held in im.candidates(image, flow.key.protocol, original):
-            for destination, mark in held.servers.items():
-                port = destination.port or original.destination_port
-                if (destination.address.packed, port) == (reply.source, reply.source_port):
-                    return mark
-        return 0
+    def _known(self) -> Image:
+        image = self._image = self._image or self._read()
+        return image
+
+    def _passed(self, generation: int) -> None:
+        """Note that a transaction has made another rule set in which our services are the same."""
+        if self._image is not None and self._image.generation == generation:
+            self._image = replace(self._image, generation=generation + 1)
 
     # --- the kernel -----------------------------------------------------------------------------
 
@@ -251,12 +254,13 @@ class NftablesBackend:
         for plane in image.planes:
             if plane.path is not Path.INGRESS:
                 continue
-            for element in self._netlink.elements(plane.table, pl.FLOWS):
-                lives = element.expiration_ms > ingress.CLOSING_S * 1000
-                lives = lives and ingress.protocol_of(element.key) != pl.UDP
-                (active if lives else inactive)[read_number(element.data)] += 1
-            for element in self._netlink.elements(plane.table, pl.CLOSING):
-                inactive[read_number(element.data)] += 1
+            size = ingress.key_bytes(plane)
+            for flow_key, data, _, left_ms in self._netlink.learned(plane.table, pl.FLOWS, size):
+                lives = left_ms > ingress.CLOSING_S * 1000
+                lives = lives and ingress.protocol_of(flow_key) != pl.UDP
+                (active if lives else inactive)[read_number(data)] += 1
+            for _, data, _, _ in self._netlink.learned(plane.table, pl.CLOSING, size):
+                inactive[read_number(data)] += 1
         return active, inactive
 
     def _end_connections(self, marks: Iterable[int]) -> None:

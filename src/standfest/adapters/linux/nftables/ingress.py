@@ -122,6 +122,11 @@ def flow(plane: Plane) -> list[bytes]:
     ]
 
 
+def key_bytes(plane: Plane) -> int:
+    """Return how long a connection's key is."""
+    return 4 * server_register(plane)
+
+
 def protocol_of(key: bytes) -> int:
     """Return the transport protocol's number in a connection's key."""
     return key[-4] if len(key) >= 4 else 0

@@ -8,7 +8,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from standfest.adapters.linux.rtnetlink import F_ACK, F_DUMP, F_REQUEST
 from standfest.model.errors import OperationError
@@ -82,6 +82,37 @@ class NetfilterNetlink:
                 found += nft.read_elements(answer)
         except FileNotFoundError as error:
             raise ChangedError(f"{what}: {os.strerror(errno.ENOENT)}") from error
+        return found
+
+    def learned(self, table: nft.Table, name: str, key_bytes: int) -> list[nft.Learned]:
+        """Return all elements of a learning map whose keys have so many bytes."""
+        what = f"read {name} of {table}"
+        found: list[nft.Learned] = []
+        try:
+            for answer in self._ask(nft.GET_ELEMENTS, table.elements(name), F_DUMP, what):
+                found += nft.read_learned(answer, key_bytes)
+        except FileNotFoundError as error:
+            raise ChangedError(f"{what}: {os.strerror(errno.ENOENT)}") from error
+        return found
+
+    def found(
+        self, table: nft.Table, name: str, keys: Iterable[bytes], key_bytes: int
+    ) -> dict[bytes, nft.Learned]:
+        """Return those elements of a learning map that are there, asked for all at once."""
+        kind = nft.SUBSYSTEM << 8 | nft.GET_ELEMENTS
+        asked = [self._message(kind, 0, table.element(name, key)) for key in keys]
+        if not asked:
+            return {}
+        last, first = self._sequence, self._sequence - len(asked) + 1
+        self._socket.send(b"".join(asked))
+        found: dict[bytes, nft.Learned] = {}
+        for answer_kind, sequence, answer in self._received(f"read {name} of {table}"):
+            if not first <= sequence <= last:
+                continue
+            if answer_kind != NLMSG_ERROR:
+                found |= {one[0]: one for one in nft.read_learned(answer, key_bytes)}
+            if sequence == last:
+                break
         return found
 
     def commit(self, generation: int, messages: Sequence[nft.Message]) -> None:

@@ -292,6 +292,13 @@ def _client(plane: Plane, shape: Shape) -> list[bytes]:
     return [plane.load_source(0), *cut]
 
 
+def client_key(options: ServiceOptions, source: bytes) -> bytes:
+    """Return the key by which a client persists."""
+    if options.mask is None:
+        return source
+    return bytes(a & b for a, b in zip(source, _mask_bytes(options.mask), strict=True))
+
+
 def _mask_bytes(mask: IPv4Address | int) -> bytes:
     if isinstance(mask, IPv4Address):
         return mask.packed
