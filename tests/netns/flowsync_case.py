@@ -1,6 +1,7 @@
 """Runs in a director's namespace: copies connections; SIGUSR1 makes it the active one.
 
-Arguments: interface, partner's address, key in hexadecimal, our mark, "active" or "passive".
+Arguments: interface, the partner's address or "group", key in hexadecimal, our mark, "active" or
+"passive".
 """
 
 import os
@@ -24,10 +25,12 @@ def main() -> None:
         return sync.deadline()
 
     loop = Loop(deadline, lambda: sync.on_timer(loop.now()))
+    path, way = open_path(interface, PORT, None if peer == "group" else ip_address(peer), 1)
     sync = FlowSync(
         loop,
-        open_path(interface, PORT, ip_address(peer), 1),
+        path,
         TrackedFlows(lambda flow: flow.mark == mark, lambda _flow: mark),
+        way=way,
         incarnation=int.from_bytes(os.urandom(8)),
         key=bytes.fromhex(key),
         say=lambda line: print(line, flush=True),

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from tests.netns.vrrp_lab import until
 
 SKIP = ""
 if os.geteuid() != 0:
@@ -197,3 +199,77 @@ def test_connections_survive_their_director(site: Site, key: str | None, survivo
     client.stdin.write("\n")
     client.stdin.flush()
     assert number(client) == survivors
+
+
+SPEAKER_CODE = """
+import socket, sys, time
+from standfest.model.flows import Entry, Flow, FlowKey, FlowTuple
+from standfest.wire import flowsync
+key, target = bytes.fromhex(sys.argv[1]), sys.argv[2]
+client, vip, server = bytes((10, 60, 0, 9)), bytes((10, 60, 0, 100)), bytes((10, 61, 0, 10))
+flow = Flow(FlowKey(6, FlowTuple(client, vip, 40000, 80)),
+            FlowTuple(server, client, 8080, 40000), 7, 600, 3, (7, 7))
+def signed(sequence, sent, key=key):
+    return flowsync.encode(flowsync.Told(1, sequence, sent, (Entry(flow),)), key)
+now, good = time.time_ns(), signed(2, time.time_ns())
+said = {
+    "good": good, "replayed": good, "older": signed(9, now - 10**9), "cut": good[:-1],
+    "unsigned": signed(3, now, b""), "forged": signed(4, now, b"x" * 16),
+    "yesterday": signed(5, now - 301 * 10**9),
+}
+line = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+line.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, int(sys.argv[3]))
+line.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_TTL, 1)
+for name in sys.argv[4:]:
+    line.sendto(said[name], (target, 8848))
+    time.sleep(0.05)
+print("spoken", flush=True)
+"""
+
+
+def speak(site: Site, node: str, target: str, hops: int, *names: str) -> None:
+    words = (sys.executable, "-c", SPEAKER_CODE, KEY, target, str(hops), *names)
+    said(site.start(node, *words), "spoken")
+
+
+def refusals(listener: subprocess.Popen[str], count: int) -> list[str]:
+    """Return the reasons of the first refusal of each kind, as far as they come."""
+    assert listener.stdout is not None
+    output, text = listener.stdout.fileno(), b""
+    while text.count(b"\n") < count and select.select([output], [], [], 5)[0]:
+        text += os.read(output, 4096)
+    lines = text.decode().splitlines()
+    return [line.partition("so far): ")[2].partition(":")[0] for line in lines]
+
+
+def tracked(site: Site) -> bool:
+    """Return whether b's kernel has the connection that is spoken of."""
+    words = ("ip", "netns", "exec", site.name("b"), "cat", "/proc/net/nf_conntrack")
+    found = subprocess.run(words, capture_output=True, text=True, check=False).stdout
+    return "sport=40000" in found
+
+
+def test_only_the_partner_is_believed_and_nothing_twice(site: Site) -> None:
+    listener = site.sync("b", "10.61.0.1", "passive")
+    said(listener, "ready")
+    speak(site, "s", "10.61.0.2", 255, "good")
+    speak(site, "a", "10.61.0.2", 254, "good")
+    speak(site, "a", "10.61.0.2", 255, "cut", "unsigned", "yesterday")
+    # One line for the first of each kind: `forged` is the second signature that is wrong.
+    assert refusals(listener, 4) == ["sender", "hops", "signature", "clock"]
+    assert not tracked(site)
+    speak(site, "a", "10.61.0.2", 255, "forged", "good", "replayed", "older")
+    assert refusals(listener, 1) == ["replayed"]
+    assert until(lambda: tracked(site), 5)
+
+
+def test_a_group_hears_what_was_sent_to_it_and_nothing_else(site: Site) -> None:
+    listener = site.sync("b", "group", "passive", "")
+    said(listener, "ready")
+    site.inside("a", "ip", "route", "add", "239.0.0.0/8", "dev", "back")
+    speak(site, "a", "10.61.0.2", 255, "unsigned")
+    speak(site, "a", "239.255.88.48", 255, "forged")
+    assert refusals(listener, 1) == ["signature"]  # it is signed, and nobody has a key here
+    assert not tracked(site)
+    speak(site, "a", "239.255.88.48", 255, "unsigned")
+    assert until(lambda: tracked(site), 5)

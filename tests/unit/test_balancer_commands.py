@@ -1,5 +1,6 @@
 """What `standfest balance` asks and shows, and which backend suits."""
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address
 
 import pytest
@@ -145,6 +146,17 @@ def test_connection_sync_is_asked_of_ipvs_first() -> None:
     assert suitability.order(settings())[0] == "nftables"
     synchronised = BalancerSettings(sync_daemon=SyncDaemon("eth0"))
     assert suitability.order(synchronised)[0] == "ipvs"
+
+
+def test_signed_copies_are_nothing_for_ipvs() -> None:
+    signed = BalancerSettings(sync_daemon=SyncDaemon("eth0", key_file="/etc/sync.key"))
+    assert suitability.order(signed)[0] == "nftables"
+    able = replace(MODEST, sync=True)
+    assert suitability.lacks("ipvs", able, signed) == (
+        "lvs_sync_key_file: ipvs's own daemon signs nothing; expected none, or --backend nftables",
+    )
+    assert suitability.lacks("nftables", replace(MODEST, sync=False), signed) == ()
+    assert suitability.lacks("ipvs", able, BalancerSettings(sync_daemon=SyncDaemon("eth0"))) == ()
 
 
 def machine() -> Balancing:

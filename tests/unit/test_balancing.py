@@ -373,6 +373,9 @@ def test_connections_are_sent_by_whoever_is_active() -> None:
     assert world.synchronised == Synchronise(sends=False, receives=True, id=51)
     world.perform(world.machine.on_router("mail_vip", active=True))
     assert world.synchronised == Synchronise(sends=True, receives=False, id=51)
+    world.synchronised = None
+    world.perform(world.machine.reload(world.now, world.assignment))
+    assert world.synchronised == Synchronise(sends=True, receives=False, id=51)  # a key may be new
     world.perform(world.machine.stop(world.now))
     assert world.synchronised == Synchronise(sends=False, receives=False, id=None)
 

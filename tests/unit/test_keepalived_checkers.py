@@ -5,6 +5,7 @@ import pytest
 from standfest.config.keepalived.load import load, read
 from standfest.config.keepalived.source import Setting
 from standfest.model.balancing import Checker, HttpCheck, MailboxCheck, TcpCheck
+from standfest.model.errors import ConfigError
 from standfest.model.time import seconds
 
 SETTING = Setting("alpha", {})
@@ -57,6 +58,28 @@ def test_the_backend_and_a_slow_start_are_words_of_ours() -> None:
         'k:2: warning: "balancer_backend" is our own: keepalived does not know it',
         'k:3: warning: "slow_start" is our own: keepalived does not know it',
     ]
+
+
+@pytest.mark.parametrize(
+    "daemon",
+    ["global_defs {\n lvs_sync_daemon eth0 gw\n", "global_defs {\n"],
+    ids=["lvs_sync_daemon", "lvs_sync_daemon_interface"],
+)
+def test_copies_of_connections_are_signed_with_the_key_of_a_file(daemon: str) -> None:
+    router = (
+        "vrrp_instance gw {\n interface eth0\n virtual_router_id 1\n"
+        " lvs_sync_daemon_interface eth0\n virtual_ipaddress {\n 192.0.2.1/24\n }\n}\n"
+    )
+    more = daemon + " lvs_sync_key_file /etc/standfest/sync.key\n}\n" + router
+    sync = load(more + text("TCP_CHECK {\n}"), "k", SETTING).balancer.sync_daemon
+    assert sync is not None
+    assert (sync.instance, sync.key_file) == ("gw", "/etc/standfest/sync.key")
+
+
+def test_a_key_has_an_absolute_path() -> None:
+    expected = 'k:2: lvs_sync_key_file is "sync.key"; expected an absolute path'
+    with pytest.raises(ConfigError, match=expected):
+        load("global_defs {\n lvs_sync_key_file sync.key\n}\n", "k", SETTING)
 
 
 def test_a_service_may_tell_its_servers_who_the_client_is() -> None:

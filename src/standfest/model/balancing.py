@@ -357,6 +357,7 @@ class SyncDaemon:
     """Where connections are copied to and from; instance "": whether active or not.
 
     id: 0..255, None: the instance's virtual router id. max_length: bytes of a packet, 0: the MTU's.
+    group: of multicast, or the partner's address. key_file: has the secret that signs, "" for none.
     """
 
     interface: str
@@ -366,6 +367,7 @@ class SyncDaemon:
     port: int = 8848
     ttl: int = 1
     group: IPAddress | None = None
+    key_file: str = ""
 
 
 @dataclass(frozen=True, slots=True)

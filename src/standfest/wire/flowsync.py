@@ -3,7 +3,7 @@
 A datagram is a header, entries and, with a key, a signature (HMAC-SHA256 over all before it).
 Entries are of fixed size for each family. Decoding is total and bounded: WireError, one of REASONS.
 
-    header   magic "SFfs", version 1, flags, number of entries, incarnation, sequence
+    header   magic "SFfs", version 2, flags, number of entries, incarnation, sequence, time
     entry    what (have 1, gone 2), family (4, 6), protocol, TCP state, both window scales,
              mark, timeout in seconds, original source, destination, reply source, destination,
              their four ports; all in network order
@@ -21,14 +21,14 @@ from standfest.model.errors import WireError
 from standfest.model.flows import Entry, Flow, FlowKey, FlowTuple
 
 MAGIC: Final = b"SFfs"
-VERSION: Final = 1
+VERSION: Final = 2
 SIGNED: Final = 0x1
 SIGNATURE_BYTES: Final = 32
 MAX_DATAGRAM: Final = 1400
 """Fits an Ethernet frame, tunnels included."""
 HAVE, GONE = 1, 2
 
-_HEADER = struct.Struct(">4sBBHQQ")
+_HEADER = struct.Struct(">4sBBHQQQ")
 _FIXED = struct.Struct(">BBBBBBxxII")
 _PORTS = struct.Struct(">HHHH")
 
@@ -48,10 +48,14 @@ REASONS: Final = frozenset(Reason)
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One datagram. incarnation: the sender's since its start; sequence: counts up from 1."""
+    """One datagram. incarnation: the sender's since its start; sequence: counts up from 1.
+
+    sent: nanoseconds since 1970 by the sender's clock, more in each datagram than in the last one.
+    """
 
     incarnation: int
     sequence: int
+    sent: int
     entries: tuple[Entry, ...]
 
 
@@ -63,7 +67,8 @@ def entry_bytes(flow: Flow) -> int:
 def encode(told: Told, key: bytes = b"") -> bytes:
     """Return the datagram; key: the secret that both directors know, empty for none."""
     flags = SIGNED if key else 0
-    head = _HEADER.pack(MAGIC, VERSION, flags, len(told.entries), told.incarnation, told.sequence)
+    counted = len(told.entries), told.incarnation, told.sequence, told.sent
+    head = _HEADER.pack(MAGIC, VERSION, flags, *counted)
     message = head + b"".join(_encode_entry(entry) for entry in told.entries)
     return message + hmac.digest(key, message, hashlib.sha256) if key else message
 
@@ -72,7 +77,7 @@ def decode(datagram: bytes, key: bytes = b"") -> Told:
     """Return what a datagram says; with a key, one without its signature is refused."""
     if len(datagram) < _HEADER.size:
         raise WireError(Reason.SHORT, f"need {_HEADER.size} bytes, have {len(datagram)}")
-    magic, version, flags, count, incarnation, sequence = _HEADER.unpack_from(datagram)
+    magic, version, flags, count, incarnation, sequence, sent = _HEADER.unpack_from(datagram)
     if magic != MAGIC:
         raise WireError(Reason.MAGIC, "not a copy of connections")
     if version != VERSION:
@@ -90,7 +95,7 @@ def decode(datagram: bytes, key: bytes = b"") -> Told:
         entries.append(entry)
     if at != len(message):
         raise WireError(Reason.ENTRY, f"{len(message) - at} bytes too many")
-    return Told(incarnation, sequence, tuple(entries))
+    return Told(incarnation, sequence, sent, tuple(entries))
 
 
 def batches(entries: Sequence[Entry], key: bytes = b"") -> list[tuple[Entry, ...]]:

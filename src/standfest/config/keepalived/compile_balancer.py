@@ -1,6 +1,6 @@
 """Entries of virtual services -> settings of model/balancing.py, defaults handed down."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 
@@ -74,13 +74,14 @@ def balancer(root: Entry) -> BalancerSettings:
 
 
 def _sync_daemon(root: Entry, block: Entry) -> SyncDaemon | None:
+    key_file = value(block, "", "lvs_sync_key_file")
     found = given(block, SyncDaemon, "lvs_sync_daemon")
     if found is not None:
-        return found
+        return replace(found, key_file=key_file)
     for instance in root.all("vrrp_instance"):
         interface = given(instance, str, "lvs_sync_daemon_interface")
         if interface is not None:
-            return SyncDaemon(interface, instance.name)
+            return SyncDaemon(interface, instance.name, key_file=key_file)
     return None
 
 

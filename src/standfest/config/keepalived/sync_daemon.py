@@ -45,6 +45,13 @@ def _with(settings: SyncDaemon, option: str, value: str) -> SyncDaemon:
             return replace(settings, group=address(value))
 
 
+def key_file(words: Words) -> str:
+    """Return a path; raises BadValueError."""
+    if not words[0].startswith("/"):
+        raise BadValueError("an absolute path")
+    return words[0]
+
+
 def timeouts(words: Words) -> dict[str, int]:
     """Return the timeouts given, as durations by protocol; raises BadValueError."""
     known = {}
@@ -58,4 +65,5 @@ def timeouts(words: Words) -> dict[str, int]:
 
 
 SYNC_DAEMON: Final = Shape(sync_daemon, "an interface, an instance, and options", most=None)
+KEY_FILE: Final = Shape(key_file, "an absolute path")
 TIMEOUTS: Final = Shape(timeouts, "[tcp SECONDS] [tcpfin SECONDS] [udp SECONDS]", most=None)

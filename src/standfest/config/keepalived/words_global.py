@@ -24,7 +24,7 @@ from standfest.config.keepalived.shapes import (
     whole_seconds,
     word_shape,
 )
-from standfest.config.keepalived.sync_daemon import SYNC_DAEMON, TIMEOUTS
+from standfest.config.keepalived.sync_daemon import KEY_FILE, SYNC_DAEMON, TIMEOUTS
 from standfest.config.keepalived.weights import EXTRA_FROM_1
 from standfest.config.lines import BadValueError
 from standfest.model.balancing import AUTO, BACKENDS
@@ -185,6 +185,7 @@ _FIREWALL: Final = {
 }
 _LVS: Final = {
     "lvs_sync_daemon": Keyword(SYNC_DAEMON, "copy connections to the other director"),
+    "lvs_sync_key_file": Keyword(KEY_FILE, "file with the key that signs copies", since=OURS),
     "lvs_timeouts": Keyword(TIMEOUTS, "how long idle connections are remembered"),
     "lvs_flush": Keyword(FLAG, "begin with empty tables"),
     "lvs_flush_on_stop": Keyword(optional(choice("VS"), ""), "leave empty tables"),

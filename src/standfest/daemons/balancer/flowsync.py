@@ -6,11 +6,15 @@ goes into our kernel, as entries that end by themselves unless they are renewed 
 """
 
 import contextlib
+import os
+import stat
+import time
 from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address
 
 from standfest.adapters.linux.syncpath import SyncPath
 from standfest.core.balancer.flowsync import LEASE_S, Listener, Teller
+from standfest.core.balancer.syncguard import Freshness, Way
 from standfest.model.errors import OperationError, WireError
 from standfest.model.flows import Entry
 from standfest.model.time import Duration, Instant, earliest, seconds
@@ -21,6 +25,7 @@ from standfest.wire import flowsync
 MAX_DATAGRAMS = 256
 """Datagrams that one wake-up reads; the loop comes back for more."""
 CLEAN_EVERY: Duration = seconds(5)
+MIN_KEY_BYTES, MAX_KEY_BYTES = 16, 4096
 SHARE = 20
 """Looking for changes takes at most one part in so many of our time."""
 
@@ -28,8 +33,9 @@ SHARE = 20
 class FlowSync:
     """Both halves, of which one is at work.
 
-    table: the data plane's connections; closed with us. incarnation: another number at each start.
-    key: the secret of both directors, empty for none.
+    table: the data plane's connections; closed with us. way: where the partner's datagrams come
+    from. incarnation: another number at each start. key: the secret of both directors, empty for
+    none. wall: nanoseconds since 1970.
     """
 
     def __init__(
@@ -38,12 +44,15 @@ class FlowSync:
         path: SyncPath,
         table: FlowTable,
         *,
+        way: Way,
         incarnation: int,
         key: bytes = b"",
         say: Callable[[str], None],
+        wall: Callable[[], int] = time.time_ns,
     ) -> None:
         self._loop, self._path, self._key, self._say = loop, path, key, say
-        self._incarnation, self._sequence = incarnation, 0
+        self._way, self._freshness, self._wall = way, Freshness(), wall
+        self._incarnation, self._sequence, self._sent = incarnation, 0, 0
         self._table = table
         self._watched: int | None = None
         self._look_at: Instant | None = None
@@ -99,6 +108,10 @@ class FlowSync:
     def _told(self) -> int:
         return len(self._teller) if self._teller is not None else 0
 
+    def sign_with(self, key: bytes) -> None:
+        """Take another key from now on; empty: none."""
+        self._key = key
+
     def close(self) -> None:
         """End; what was copied stays until it ends by itself."""
         self._end()
@@ -153,7 +166,8 @@ class FlowSync:
     def _tell(self, entries: list[Entry]) -> None:
         for part in flowsync.batches(entries, self._key):
             self._sequence += 1
-            told = flowsync.Told(self._incarnation, self._sequence, part)
+            self._sent = max(self._sent + 1, self._wall())
+            told = flowsync.Told(self._incarnation, self._sequence, self._sent, part)
             with contextlib.suppress(OSError):  # the next round tells it again
                 self._path.send(flowsync.encode(told, self._key))
 
@@ -165,9 +179,12 @@ class FlowSync:
             if self._teller is None:
                 self._hear(*received)
 
-    def _hear(self, datagram: bytes, sender: str) -> None:
+    def _hear(self, datagram: bytes, sender: IPv4Address | IPv6Address, hop_limit: int) -> None:
         try:
+            self._way.judge(sender, hop_limit)
             told = flowsync.decode(datagram, self._key)
+            if self._key:
+                self._freshness.judge(told.sent, self._wall())
         except WireError as error:
             count = self.refused[error.reason] = self.refused.get(error.reason, 0) + 1
             if count in (1, 10, 100, 1000):
@@ -186,9 +203,26 @@ class FlowSync:
 
 def open_path(
     interface: str, port: int, peer: IPv4Address | IPv6Address | None, ttl: int
-) -> SyncPath:
-    """Return the way to the partner; raises OperationError."""
+) -> tuple[SyncPath, Way]:
+    """Return the way to the partner, and what may come from there; raises OperationError."""
+    partner = None if peer is None or peer.is_multicast else peer
     try:
-        return SyncPath(interface, port, peer, ttl)
+        return SyncPath(interface, port, peer, ttl), Way(partner, ttl)
     except OSError as error:
         raise OperationError(f"{interface}: cannot copy connections: {error.strerror}") from error
+
+
+def read_key(path: str) -> bytes:
+    """Return the key in a file, without the blanks around it; raises OperationError."""
+    try:
+        with open(path, "rb") as file:
+            mode, content = os.fstat(file.fileno()).st_mode, file.read(MAX_KEY_BYTES + 1)
+    except OSError as error:
+        raise OperationError(f"{path}: {error.strerror}; expected a key") from error
+    if stat.S_IMODE(mode) & (stat.S_IRWXG | stat.S_IRWXO):
+        raise OperationError(f"{path}: mode is {stat.S_IMODE(mode):04o}; expected 0600")
+    key = content.strip()
+    if not MIN_KEY_BYTES <= len(key) <= MAX_KEY_BYTES:
+        size = f"{MIN_KEY_BYTES} to {MAX_KEY_BYTES}"
+        raise OperationError(f"{path}: {len(key)} bytes; expected a key of {size}")
+    return key

@@ -74,6 +74,7 @@ class FlowCopies(Nobody):
         super().__init__(words)
         self._shower, self._loop = shower, loop
         self._settings: SyncDaemon | None = None
+        self._key, self._role = b"", ""
         self._flows: FlowSync | None = None
 
     def set(self, wanted: Synchronise, settings: SyncDaemon | None) -> None:
@@ -87,6 +88,7 @@ class FlowCopies(Nobody):
             self._words.warn("lvs_sync_daemon without an instance copies nothing with this backend")
             return
         try:
+            self._sign(settings)
             flows = self._begin(settings)
             if wanted.sends:
                 flows.become_active()
@@ -95,8 +97,27 @@ class FlowCopies(Nobody):
         except OperationError as error:
             self._words.warn(str(error))
             return
+        signed = ", signed" if self._key else ""
         role = SENDING if wanted.sends else RECEIVING
-        self._words.say(f"Connection sync: {role} on {settings.interface}, port {settings.port}")
+        self._say(f"{role} on {settings.interface}, port {settings.port}{signed}")
+
+    def _sign(self, settings: SyncDaemon) -> None:
+        """Take the key as it is now; raises OperationError if there is none to begin with."""
+        from standfest.daemons.balancer.flowsync import read_key  # noqa: PLC0415  see _begin
+
+        try:
+            self._key = read_key(settings.key_file) if settings.key_file else b""
+        except OperationError as error:
+            if self._flows is None:
+                raise
+            self._words.warn(f"{error}: the one from before is used")
+        if self._flows is not None:
+            self._flows.sign_with(self._key)
+
+    def _say(self, role: str) -> None:
+        if role != self._role:
+            self._words.say(f"Connection sync: {role}")
+        self._role = role
 
     def deadline(self) -> Instant | None:
         """Return when `on_timer` is due."""
@@ -112,12 +133,14 @@ class FlowCopies(Nobody):
             return self._flows
         from standfest.daemons.balancer.flowsync import FlowSync, open_path  # noqa: PLC0415  rare
 
-        path = open_path(settings.interface, settings.port, settings.group, settings.ttl)
+        path, way = open_path(settings.interface, settings.port, settings.group, settings.ttl)
         self._flows = FlowSync(
             self._loop,
             path,
             self._shower.flow_table(),
+            way=way,
             incarnation=int.from_bytes(os.urandom(4)),
+            key=self._key,
             say=self._words.say,
         )
         return self._flows
@@ -125,4 +148,4 @@ class FlowCopies(Nobody):
     def _close(self) -> None:
         if self._flows is not None:
             self._flows.close()
-            self._flows = None
+            self._flows, self._role = None, ""

@@ -114,7 +114,7 @@ class Balancing:
             effects += self._hear(now, heard)
         effects += self._suspend(now)
         self._look_ahead(now)
-        return effects + self._synchronise()
+        return effects + self._synchronise(anew=True)
 
     def stop(self, now: Instant) -> Effects:
         """Remove what is ours, unless it is to be kept; tell of it where that was asked for."""
@@ -379,9 +379,10 @@ class Balancing:
         self.suspended = frozenset(names)
         return effects
 
-    def _synchronise(self) -> Effects:
+    def _synchronise(self, *, anew: bool = False) -> Effects:
+        """Copy connections as the routers are; anew: the settings may be others, or the key."""
         wanted = sync.wanted(self.assignment, self._routers)
-        if wanted is None or wanted == self._synchronised:
+        if wanted is None or (wanted == self._synchronised and not anew):
             return []
         self._synchronised = wanted
         return [wanted]

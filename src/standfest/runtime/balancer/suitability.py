@@ -28,7 +28,8 @@ def order(settings: BalancerSettings) -> tuple[str, ...]:
     owner has to want. proxy cannot show a server the client's address unless the server joins in,
     so it comes last.
     """
-    if settings.sync_daemon is not None:
+    sync = settings.sync_daemon
+    if sync is not None and not sync.key_file:
         return ("ipvs", "nftables", "proxy")
     return ("nftables", "ipvs", "proxy")
 
@@ -36,6 +37,12 @@ def order(settings: BalancerSettings) -> tuple[str, ...]:
 def lacks(name: str, able: Capabilities, settings: BalancerSettings) -> tuple[str, ...]:
     """Return what a backend cannot do of a configuration, one line each, with the alternative."""
     found: list[str] = []
+    sync = settings.sync_daemon
+    if able.sync and sync is not None and sync.key_file:
+        found.append(
+            f"lvs_sync_key_file: {name}'s own daemon signs nothing; expected none, "
+            "or --backend nftables"
+        )
     for service in settings.services:
         for line in _service(name, able, service, settings):
             found.append(f"virtual_server {title(service)}: {line}")
