@@ -48,8 +48,9 @@ def test_a_program_that_a_signal_ends_is_bad(tmp_path: Path) -> None:
 
 def test_a_program_that_is_not_there_or_may_not_run_is_one_clear_line(tmp_path: Path) -> None:
     with site() as bench:
-        missing = MiscCheck(Command(("/none/such",), str(os.geteuid())))
-        assert bench.probe(missing, 0).reason == "/none/such: No such file or directory"
+        path = f"{tmp_path}/none"
+        missing = MiscCheck(Command((path,), str(os.geteuid())))
+        assert bench.probe(missing, 0).reason == f"{path}: No such file or directory"
         stranger = MiscCheck(Command(("/bin/true",), "no-such-user"))
         assert bench.probe(stranger, 0).reason == "no user or group no-such-user"
 
