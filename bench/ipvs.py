@@ -3,10 +3,10 @@
     ./dev bench ipvs [--rounds N] [--seconds S]
 
 In User Mode Linux, whose kernel has IPVS: a client, a director and four servers as network
-namespaces of one kernel, on one processor with the generator. The ways come in turn, each
-program is started anew for each of its turns. Packets: UDP datagrams of 64 bytes of 256 clients' ports, sent
-from a ring, counted at the servers, whose filter drops them; `received`: what comes to the director
-if it drops everything. Connections: wrk, one connection a request, two nginx.
+namespaces of one kernel, on one processor with the generator. The ways come in turn, and each
+program is started anew for each of its turns. Packets: UDP datagrams of 64 bytes of 256 clients'
+ports, sent from a ring, counted at the servers, whose filter drops them; `received`: what comes to
+the director if it drops everything. Connections: wrk, one connection a request, two nginx.
 Needs root and user-mode-linux.
 """
 
@@ -286,9 +286,7 @@ def guest(rounds: int, seconds: float) -> None:
 
 def show(rounds: list[dict[str, list[float]]]) -> None:
     """Print medians and the medians of each round's ratio."""
-    print(
-        "| way | kpps | of forwarding | ns a packet, less the generator's | conn/s | of forwarding |"
-    )
+    print("| way | kpps | of forwarding | ns a packet, net | conn/s | of forwarding |")
     print("| --- | --- | --- | --- | --- | --- |")
 
     def middle(values: Iterator[float]) -> float:
