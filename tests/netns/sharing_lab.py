@@ -6,12 +6,14 @@ Every node has a real server that says the node's name. Everything is named afte
 import contextlib
 import itertools
 import os
+import shutil
 import socket
 import struct
 import subprocess
 import sys
+import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_interface
 
@@ -39,6 +41,7 @@ PORT = 80
 BUCKETS = 64
 LONG: Duration = seconds(600)
 PATIENCE_S = 5.0
+LEGACY = "iptables-legacy"
 CLIENT_MAC = bytes.fromhex("0200000000cc")
 TCP, UDP = 6, 17
 ICMP, ECHO_REPLY = {4: 1, 6: 58}, {4: 0, 6: 129}
@@ -101,6 +104,7 @@ class Node(Machine):
         """Return everything that sharing touches."""
         return "\n".join((
             self.execute("nft", "list", "ruleset"),
+            self.execute(LEGACY, "-t", "mangle", "-S") if shutil.which(LEGACY) else "",
             self.ip("-o", "address"),
             self.ip("maddress", "show", "dev", "eth0"),
             self.execute("sysctl", "-a", "-r", r"nf_conntrack_tcp|\.eth0\."),
@@ -162,7 +166,8 @@ class Lab:
         for node in self.nodes:
             node.open(self.shared, target)
         for part, node in enumerate(self.nodes):
-            node.answer(Answering(mine=every(part, len(self.nodes))))
+            mine = every(part, len(self.nodes), self.shared.layout.buckets)
+            node.answer(Answering(mine))
 
     def unshare(self) -> None:
         """Let nobody share any more, and end all connections."""
@@ -235,12 +240,34 @@ class Lab:
             node.ip("neigh", "replace", str(address), *where)
         return address
 
-    def inject(self, flow: Flow, packet: bytes) -> None:
-        """Send a packet that stands behind an Ethernet header to all nodes."""
+    def inject(self, flow: Flow, *packets: bytes) -> None:
+        """Send packets to all nodes, of the flow's version of IP."""
         with self.client.inside(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as out:
             out.bind(("eth0", 0))
             ethertype = ETHERTYPES[flow.source.version].to_bytes(2)
-            out.send(self.shared.mac + CLIENT_MAC + ethertype + packet)
+            for packet in packets:
+                out.send(self.shared.mac + CLIENT_MAC + ethertype + packet)
+
+    def reached(self, node: Node, flows: Sequence[Flow], version: int = 4) -> set[Flow]:
+        """Return those flows of which a datagram, sent now, reaches the node's sockets."""
+        vip = vip_of(version)
+        family = socket.AF_INET6 if version == 6 else socket.AF_INET
+        heard = []
+        with node.inside():
+            for port in sorted({flow.destination_port for flow in flows}):
+                one = socket.socket(family, socket.SOCK_DGRAM)
+                one.bind((str(vip), port))
+                one.settimeout(0.001)
+                heard.append(one)
+        self.inject(flows[0], *(datagram_packet(flow, vip) for flow in flows))
+        time.sleep(0.05)
+        found = set()
+        for one in heard:
+            with one, contextlib.suppress(TimeoutError):
+                while True:
+                    _, peer = one.recvfrom(100)
+                    found.add(Flow(ip_address(peer[0]), peer[1], one.getsockname()[1]))
+        return found
 
     def ping(self, source: Address) -> None:
         """Send an echo request, without waiting for the reply."""
@@ -348,12 +375,10 @@ def sequence_of(segment: bytes) -> int:
     return int.from_bytes(segment[4:8])
 
 
-def datagram_frame(mac: bytes, flow: Flow, destination: Address, data: bytes = b"?") -> bytes:
-    """Return an Ethernet frame with a UDP datagram, from whichever address."""
-    udp = struct.pack("!HHHH", flow.source_port, flow.destination_port, 8 + len(data), 0) + data
-    udp = with_checksum(flow.source, udp, 6, UDP)
-    ethertype = ETHERTYPES[flow.source.version].to_bytes(2)
-    return mac + CLIENT_MAC + ethertype + ip_packet(flow.source, destination, UDP, udp)
+def datagram_packet(flow: Flow, destination: Address) -> bytes:
+    """Return a packet with a UDP datagram, from whichever address."""
+    udp = struct.pack("!HHHH", flow.source_port, flow.destination_port, 9, 0) + b"?"
+    return ip_packet(flow.source, destination, UDP, with_checksum(flow.source, udp, 6, UDP))
 
 
 def ip_packet(source: Address, destination: Address, protocol: int, payload: bytes) -> bytes:

@@ -2,7 +2,6 @@
 
 import itertools
 import random
-import socket
 import subprocess
 import sys
 import time
@@ -30,7 +29,6 @@ from tests.netns.sharing_lab import (
     Node,
     Wire,
     client_address,
-    datagram_frame,
     every,
     segment,
     sequence_of,
@@ -43,7 +41,7 @@ from standfest.core.sharing.hashing import bucket_of
 from standfest.model.sharing import Answering, Established, Flow, HashMode, Layout, Target
 from standfest.model.time import in_seconds, milliseconds, seconds
 
-SKIP = balancing_lab.why_not("nft", "sysctl", "bridge")
+SKIP = balancing_lab.why_not("nft", "sysctl", "bridge", "nstat")
 pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(SKIP), reason=SKIP)]
 
 
@@ -77,35 +75,6 @@ def flows(version: int, count: int) -> list[Flow]:
     ]
 
 
-def answered(lab: Lab, version: int, asked: list[Flow], buckets: frozenset[int]) -> set[Flow]:
-    """Return those of which a datagram reaches the first node's sockets."""
-    node, vip = lab.nodes[0], vip_of(version)
-    node.answer(Answering(mine=buckets))
-    family = socket.AF_INET6 if version == 6 else socket.AF_INET
-    heard = []
-    with node.inside():
-        for port in range(5000, 5008):
-            one = socket.socket(family, socket.SOCK_DGRAM)
-            one.bind((str(vip), port))
-            one.settimeout(0.001)
-            heard.append(one)
-    with lab.client.inside(), socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as out:
-        out.bind(("eth0", 0))
-        for flow in asked:
-            out.send(datagram_frame(GROUP_MAC, flow, vip))
-    time.sleep(0.05)
-    found = set()
-    for one in heard:
-        with one:
-            try:
-                while True:
-                    _, peer = one.recvfrom(100)
-                    found.add(Flow(ip_address(peer[0]), peer[1], one.getsockname()[1]))
-            except TimeoutError:
-                continue
-    return found
-
-
 @pytest.mark.parametrize("version", [4, 6])
 @pytest.mark.parametrize("mode", HashMode)
 def test_the_kernel_finds_the_bucket_that_we_compute(
@@ -119,7 +88,8 @@ def test_the_kernel_finds_the_bucket_that_we_compute(
         found = dict.fromkeys(asked, 0)
         for bit in range(7):  # 100 buckets: each bit of the number is asked for
             wanted = frozenset(bucket for bucket in range(100) if bucket >> bit & 1)
-            for flow in answered(two, version, asked, wanted):
+            node.answer(Answering(mine=wanted))
+            for flow in two.reached(node, asked, version):
                 found[flow] |= 1 << bit
     finally:
         node.close()

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from standfest.adapters.linux.nftables.kernel import ChangedError, NetfilterNetlink
 from standfest.adapters.linux.sharing import strictness
-from standfest.adapters.linux.sharing.rules import EARLY, GATE, LATE, PREFIX, RuleSet
+from standfest.adapters.linux.sharing.rules import EARLY, GATE, LATE, PREFIX, RuleSet, fingerprint
 from standfest.adapters.linux.sharing.segment import Segment
 from standfest.model.errors import OperationError
 from standfest.model.sharing import FOREVER, Answering, Established, SharedAddress
@@ -62,6 +62,7 @@ class NftablesFilter:
         self._noted = strictness.remembered(comment)
         strictness.apply(self._shared.interface, self._noted)
         fresh = not self._segment.holds()
+        self._segment.hear()
         self._segment.take()
         if fresh:
             self._segment.announce()
@@ -95,7 +96,7 @@ class NftablesFilter:
     def _comment(self) -> str | None:
         """Return what our table says of itself; None: there is none, or it is another one."""
         comment = self._kernel.table_comment(self._rules.table)
-        if comment is None or not comment.startswith(self._rules.fingerprint + " "):
+        if comment is None or not comment.startswith(fingerprint(self._shared) + " "):
             return None
         there = self._kernel.tables()
         return comment if all(table in there for table in self._rules.tables) else None
@@ -159,6 +160,7 @@ class NftablesFilter:
     def _remove(self) -> None:
         own = self._kernel.table_comment(self._rules.table)
         self._segment.leave()
+        self._segment.ignore()
         there = self._kernel.tables()
         removal = self._rules.removal(there)
         if removal:

@@ -67,12 +67,19 @@ _FOUR = _Version("4", ex.FAMILY_IPV4, 12, 16, 1, 1, (3, 4, 5, 11, 12), Type.IPV4
 _SIX = _Version("6", ex.FAMILY_IPV6, 8, 24, 4, 58, (1, 2, 3, 4), Type.IPV6, Type.ICMP6)
 
 
+def fingerprint(shared: SharedAddress) -> str:
+    """Return what tells a rule set from one for other settings."""
+    said = repr((shared.addresses, shared.interface, shared.mac, shared.layout, shared.established))
+    return f"{LAYOUT} {hashlib.sha256(said.encode()).hexdigest()[:16]}"
+
+
 class RuleSet:
     """The tables of one shared address."""
 
-    def __init__(self, shared: SharedAddress) -> None:
+    def __init__(self, shared: SharedAddress, *, trial: bool = False) -> None:
+        """Take the settings; trial: under a name that is nobody's."""
         self._shared = shared
-        self.name = PREFIX + shared.name
+        self.name = f"standfest_trial_{shared.name}" if trial else PREFIX + shared.name
         self.table = nft.Table(nft.INET, self.name)
         self.tables = [self.table]
         if any(one.version == 4 for one in shared.addresses):
@@ -85,20 +92,13 @@ class RuleSet:
             if any(str(one.version) == version.digit for one in shared.addresses)
         ]
 
-    @property
-    def fingerprint(self) -> str:
-        """Return what tells this rule set from one for other settings."""
-        said = repr((self._shared.addresses, self._shared.interface, self._shared.mac,
-                     self._shared.layout, self._shared.established))  # fmt: skip
-        return f"{LAYOUT} {hashlib.sha256(said.encode()).hexdigest()[:16]}"
-
     def removal(self, present: list[nft.Table]) -> list[Message]:
         """Return what removes the tables; present: those that there are."""
         return [table.delete() for table in present if table.name == self.name]
 
     def installation(self, comment: str) -> list[Message]:
         """Return what makes the tables, which answer nothing yet."""
-        made = [self.table.create(f"{self.fingerprint} {comment}")]
+        made = [self.table.create(f"{fingerprint(self._shared)} {comment}")]
         made += [self.table.set(one, place) for place, one in enumerate(self._sets(), 1)]
         for version in self._versions:
             made += self.table.add(version.addresses, self._addresses(version))

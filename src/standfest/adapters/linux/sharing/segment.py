@@ -39,9 +39,16 @@ class Segment:
         wanted = {(self._shared.interface, str(one.ip)) for one in self._shared.addresses}
         return wanted <= there
 
+    def hear(self) -> None:
+        """Hear the shared MAC."""
+        self._listen(SIOCADDMULTI, RTM_NEWNEIGH, F_ACK | F_CREATE, errno.EEXIST)
+
+    def ignore(self) -> None:
+        """Hear it no more."""
+        self._listen(SIOCDELMULTI, RTM_DELNEIGH, F_ACK, errno.ENOENT)
+
     def take(self) -> None:
-        """Hear the shared MAC, then have the addresses; what is so already stays so."""
-        self._hear(SIOCADDMULTI, RTM_NEWNEIGH, F_ACK | F_CREATE, errno.EEXIST)
+        """Have the addresses; those that are there stay."""
         for one in self._shared.addresses:
             self._netlink.add_address(
                 self._shared.interface,
@@ -53,11 +60,10 @@ class Segment:
             )
 
     def leave(self) -> None:
-        """Have the addresses no more, then do not hear the MAC."""
+        """Have the addresses no more."""
         for one in self._shared.addresses:
             device, prefix = self._shared.interface, one.network.prefixlen
             self._netlink.delete_address(device, str(one.ip), prefix)
-        self._hear(SIOCDELMULTI, RTM_DELNEIGH, F_ACK, errno.ENOENT)
 
     def announce(self) -> None:
         """Tell all neighbours that the addresses are at the shared MAC."""
@@ -75,7 +81,7 @@ class Segment:
                     frame = ndp.unsolicited_frame(mac, one.ip.packed, router=False)
                 packets.send(frame[:6] + own + frame[12:])
 
-    def _hear(self, call: int, message: int, flags: int, ignored: int) -> None:
+    def _listen(self, call: int, message: int, flags: int, ignored: int) -> None:
         what = f"MAC {self._shared.mac.hex(':')} on {self._shared.interface}"
         if self._shared.is_multicast:
             name = self._shared.interface.encode().ljust(NAME_BYTES, b"\0")
