@@ -190,11 +190,40 @@ def shared() -> object:
     return found
 
 
+def by_hand() -> object:
+    """The report's `echo +2` and `echo -2`, by command."""
+    cable()
+    syscalls.mount("tmpfs", "/run", "tmpfs")
+    instance = {"ip": "123.123.123.1", "nic": "eth0", "cidr_netmask": "24", "CRM_meta_clone": "0"}
+    instance |= {"CRM_meta_clone_max": "2", "CRM_meta_globally_unique": "true"}
+    other = instance | {"CRM_meta_clone": "1"}
+
+    def answer(*words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "standfest.cli.main", "share", "answer", *words],
+            check=False,
+            capture_output=True,
+            text=True,
+        )
+        return f"{done.returncode} {done.stdout}{done.stderr}".strip()
+
+    found = [answer("+2", "123.123.123.1"), invoke(IPaddr2, "start", instance, LinuxHost())]
+    words = ("+2", "+2", "-2", "-2", "-1", "+1", "+3", "+0", "2")
+    found += [answer(word, "123.123.123.1") for word in words]
+    # The cluster sees what was done by hand.
+    answer("+2", "123.123.123.1")
+    found += [invoke(IPaddr2, "monitor", one, LinuxHost()) for one in (instance, other)]
+    found += [invoke(IPaddr2, "stop", one, LinuxHost()) for one in (instance, other)]
+    found.append(sorted(path.name for path in Path("/run/standfest/clusterip").iterdir()))
+    return found
+
+
 CASES: dict[str, Callable[[], object]] = {
     "address": address,
     "mount": mount,
     "service": service,
     "shared": shared,
+    "by hand": by_hand,
 }
 
 

@@ -71,6 +71,28 @@ def test_instances_of_a_shared_address_on_one_node_do_not_lose_each_other() -> N
     }
 
 
+def test_a_bucket_is_taken_and_given_up_by_hand() -> None:
+    address = "123.123.123.1"
+    assert case("by hand") == [
+        f"1 standfest: {address} is not shared here; expected an agent's address",
+        0,
+        f"0 {address}: answers 1, 2 of 2",
+        f"1 standfest: bucket 2 of {address} is already answered here",
+        f"0 {address}: answers 1 of 2",
+        f"1 standfest: bucket 2 of {address} is not answered here",
+        f"0 {address}: answers none of 2",
+        f"0 {address}: answers 1 of 2",
+        f"1 standfest: {address} has no bucket 3; expected 1..2",
+        f"1 standfest: {address} has no bucket 0; expected 1..2",
+        "2 Usage: standfest share answer [OPTIONS] +N|-N ADDRESS\n"
+        "Try 'standfest share answer --help' for help.\n\n"
+        "Error: 2; expected +N or -N, N from 1",
+        *[0, 0],
+        *[0, 0],
+        ["ip_123.123.123.1.lock"],
+    ]
+
+
 @pytest.mark.skipif(not Path(OCF_TESTER).exists(), reason="ocf-tester is not installed")
 @pytest.mark.skipif(os.geteuid() != 0, reason="ocf-tester needs root")
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import click
 
-from standfest.cli import share_table
+from standfest.cli import share_answer, share_table
 from standfest.cli.places import run_dir_option
 from standfest.config import share
 from standfest.core.setup.advice import Advice, summary
@@ -57,6 +57,9 @@ def command() -> None:
 
     A FILE that is called like one of the commands is written ./FILE.
     """
+
+
+command.add_command(share_answer.answer)
 
 
 @command.command()

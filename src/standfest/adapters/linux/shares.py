@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from standfest.model.sharing import (
     Layout,
     SharedAddress,
     Target,
+    name_of,
 )
 from standfest.model.time import Duration
 from standfest.ports.sharing import BucketFilter
@@ -57,12 +59,16 @@ class Shares:
                 kept.close(keep=True)
 
     @contextlib.contextmanager
-    def made(self, name: str) -> Iterator[tuple[Made, BucketFilter]]:
+    def made(self, address: IPv4Address | IPv6Address) -> Iterator[tuple[Made, BucketFilter]]:
         """Return a filter that is here already; raises OperationError if there is none."""
+        name = name_of(address)
+        absent = OperationError(f"{address} is not shared here; expected an agent's address")
+        if not self._path(name).exists():
+            raise absent  # and leaves no lock behind
         with self._locked(name):
             made = _read(self._path(name))
             if made is None:
-                raise OperationError(f"{name} is not shared here; expected an agent's address")
+                raise absent
             buckets = self._open_filter(made.shared, made.target)
             try:
                 yield made, buckets
