@@ -119,20 +119,24 @@ class Client:
                 self.kept[port] = connection
         return found
 
-    def _alive(self) -> list[int]:
-        """Return the kept connections that still give back what they are sent."""
+    def _alive(self) -> list[list[int]]:
+        """Return the kept connections that give back what they are sent, and those reset."""
         for connection in self.kept.values():
             with contextlib.suppress(OSError):
                 connection.send(b"x")
-        alive, until = [], time.monotonic() + 1
+        alive: list[int] = []
+        reset: list[int] = []
+        until = time.monotonic() + 1
         waiting = {connection: port for port, connection in self.kept.items()}
         while waiting and time.monotonic() < until:
             for connection in select.select(list(waiting), [], [], 0.1)[0]:
                 port = waiting.pop(connection)
-                with contextlib.suppress(OSError):
+                try:
                     if connection.recv(1):
                         alive.append(port)
-        return alive
+                except ConnectionResetError:
+                    reset.append(port)
+        return [sorted(alive), sorted(reset)]
 
     def _say(self, what: object) -> None:
         data = json.dumps(what).encode()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from standfest.config.cib import load
 from standfest.model.settings import HeartbeatSettings
 from standfest.model.time import milliseconds, seconds
+from standfest.runtime.cluster.protocol import Standby
 from standfest.sim.cluster import SimCluster
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "clusterip"
@@ -59,11 +60,17 @@ def test_a_dead_node_s_bucket_is_taken_over_and_given_back(
     sim.run_until(lambda: spread(sim, count), at_most=seconds(12))
     sim.run_for(seconds(5))
     assert (sim.world.starts, sim.world.stops) == (count, 0)
+    inherited: list[tuple[str, str, str]] = []
     for turn, victim in enumerate(("node-1", f"node-{count}")):
         kept = {node: n for n, (node,) in enumerate(places(sim, count)) if node != victim}
+        (given,) = [n for n in range(count) if n not in kept.values()]
         sim.crash(victim)
         took = sim.run_until(lambda: each_once(sim, count), at_most=seconds(2))
         assert took <= milliseconds(DEAD_MS + NET_MS + HELLO_MS + 2 * RUN_MS)
+        # It is told that its owner is dead: nobody knows the connections of that bucket.
+        (owner,) = places(sim, count)[given]
+        inherited.append((f"cluster_ip:{given}", owner, victim))
+        assert sim.world.inherited == inherited
         # Nobody else's bucket has moved.
         assert all(places(sim, count)[n] == {node} for node, n in kept.items())
         sim.run_for(seconds(3))
@@ -73,7 +80,33 @@ def test_a_dead_node_s_bucket_is_taken_over_and_given_back(
         # One start for the failover, one stop and one start to give one bucket back.
         done = turn + 1
         assert (sim.world.starts, sim.world.stops) == (count + 2 * done, done)
+        # Given back in good order: the owner before lives, and knows its connections.
+        assert sim.world.inherited == inherited
     assert sim.doubles == []
+
+
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=5, deadline=None)
+def test_who_lets_go_in_order_is_not_taken_for_dead_though_another_node_is(seed: int) -> None:
+    sim = cluster(seed, THREE, 3)
+    sim.run_until(lambda: spread(sim, 3), at_most=seconds(12))
+    sim.crash("node-1")
+    sim.run_for(seconds(3))
+    assert len(sim.world.inherited) == 1
+    # It stays down, and what it had ran last on a node that now gives up all that it has.
+    ((bucket, owner, _lost),) = sim.world.inherited
+    other = "node-2" if owner == "node-3" else "node-3"
+    sim.ask(other, Standby(owner, True))
+    sim.run_until(lambda: sim.world.on(bucket) == {other}, at_most=seconds(2))
+    sim.run_for(seconds(3))
+    assert places(sim, 3) == [{other}] * 3
+    # Nor when nobody has it for a while.
+    sim.ask(other, Standby(other, True))
+    sim.run_until(lambda: places(sim, 3) == [set()] * 3, at_most=seconds(2))
+    sim.run_for(seconds(3))
+    sim.ask(other, Standby(owner, False))
+    sim.run_until(lambda: places(sim, 3) == [{owner}] * 3, at_most=seconds(2))
+    assert len(sim.world.inherited) == 1
 
 
 def test_kept_buckets_stay_together_when_that_is_said() -> None:

@@ -104,6 +104,18 @@ def test_a_bucket_that_comes_back_is_no_longer_a_former_one() -> None:
     assert answered(host) == Answering(frozenset({0, 1}))
 
 
+def test_a_dead_node_s_connections_are_reset_by_who_takes_its_bucket_over() -> None:
+    host = machine()
+    run(host, "start", instance(0))
+    assert run(host, "start", instance(1, CRM_meta_lost_on="node-2")) == OK
+    assert answered(host) == Answering(frozenset({0}), orphaned=frozenset({1}))
+    assert run(host, "monitor", instance(1)) == OK
+    assert run(host, "stop", instance(0)) == OK
+    assert answered(host) == Answering(orphaned=frozenset({1}), former=frozenset({0}))
+    assert run(host, "stop", instance(1)) == OK
+    assert (host.held, host.filters) == ([], {})
+
+
 def test_connections_move_with_their_bucket_where_that_is_wanted() -> None:
     host = machine()
     for number in (0, 1):

@@ -104,12 +104,22 @@ class IPaddr2(IPaddr):
             buckets.open()
             now = before or Answering()
             if bucket not in now.mine | now.orphaned:
-                former = now.former - {bucket}
-                buckets.answer(Answering(now.mine | {bucket}, now.orphaned, former), None)
+                buckets.answer(self._with(now, bucket), None)
         self._set_route(host, device)
         if before is None:  # else the neighbours know it: the MAC address is the same on all nodes
             host.announce(device, self._ip(), shared.mac)
         return ExitCode.OK
+
+    def _with(self, now: Answering, bucket: int) -> Answering:
+        """Return what is answered with one more bucket.
+
+        Connections of a dead node's are nobody's: they are reset. Those of a node that has let go
+        of its bucket in good order stay with that node.
+        """
+        one, former = frozenset({bucket}), now.former - {bucket}
+        if self.meta("lost_on"):
+            return Answering(now.mine, now.orphaned | one, former)
+        return Answering(now.mine | one, now.orphaned, former)
 
     def stop(self, host: Host) -> ExitCode:
         """Take the address away, or answer this instance's bucket no longer.

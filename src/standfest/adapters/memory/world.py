@@ -34,7 +34,8 @@ class World:
 
     shared: what may run on several nodes at once (anonymous clones); most_promoted: resource -> how
     many instances may be promoted, 1 unless it says more. broken: (node, resource) whose next start
-    fails. dead: nodes without power. stops: how often something was stopped that ran.
+    fails. dead: nodes without power. stops: how often something was stopped that ran. inherited:
+    (resource, node, lost node) of each start that was told of a lost owner.
     """
 
     shared: frozenset[str] = frozenset()
@@ -44,6 +45,7 @@ class World:
     broken: set[tuple[str, str]] = field(default_factory=set)
     dead: set[str] = field(default_factory=set)
     told: list[Told] = field(default_factory=list)
+    inherited: list[tuple[str, str, str]] = field(default_factory=list)
     starts: int = 0
     stops: int = 0
 
@@ -126,6 +128,8 @@ class MemoryAgentRunner:
                 if (node, name) in world.broken:
                     return ExitCode.GENERIC
                 world.starts += 1
+                if lost := dict(operation.meta).get("lost_on"):
+                    world.inherited.append((name, node, lost))
                 nodes.add(node)
             case "stop":
                 world.stops += node in nodes

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from standfest.core.scheduler.actions import Action
 from standfest.core.scheduler.cluster import Cluster, Relation
 from standfest.core.scheduler.entities import Node, Resource, Role
+from standfest.core.scheduler.inheritance import lost_on
 from standfest.core.scheduler.operations import operation
 from standfest.core.scheduler.outcome import happens
 from standfest.core.scheduler.resources import Reader
@@ -98,6 +99,9 @@ class _Builder:
             told |= self._lists(resource)
         if action.task == "notify":
             told |= _occasion(action)
+        if action.task == "start" and resource.globally_unique:
+            lost = lost_on(self._cluster, resource)
+            told |= {"lost_on": lost} if lost else {}
         return operation(self._reader, action, told)
 
     def _lists(self, resource: Resource) -> dict[str, str]:
