@@ -366,6 +366,14 @@ class Conversation:
         sender.join()
         return not missing
 
+    def finish(self) -> None:
+        """End it, and wait until the server has: then the last packet has been sent."""
+        self._socket.settimeout(PATIENCE_S)
+        self._socket.shutdown(socket.SHUT_WR)
+        while self._socket.recv(100):
+            pass
+        self.close()
+
     def close(self) -> None:
         """End it."""
         self._socket.close()
