@@ -1,19 +1,18 @@
 """`./dev bench balancer`: what a packet costs by the packet filter's ways, in turn in one set-up.
 
-    ./dev bench balancer [--rounds N] [--packets N] [--flows N] [--services N] [--starts N]
+    ./dev bench balancer [--rounds N] [--window MS] [--flows N] [--services N] [--starts N]
 
-The rig is that of `./dev bench packets`: one generator, one director, everything on one processor.
+The rig is that of `./dev bench packets`: frames that go round, everything on one processor.
 Compared are plain forwarding, forwarding with connections tracked, NAT by iptables and by us, DR by
-us (nftables and xdp), from `--flows` ports of one client: 256 are connections that are known, with
-65536 and no more packets each is a new one. Then what changes cost: services with four servers,
-one weight, adopting them. First the whole daemon's start with them and a reload, beside keepalived
-(`--starts`, `--rounds 0` for nothing else). Needs root, nft, iptables, keepalived and a C compiler.
+us (nftables and xdp), with `--flows` connections: 256 are all known, of 2^20 each packet is a new
+one. Then what changes cost: services with four servers, one weight, adopting them. First the whole
+daemon's start with them and a reload, beside keepalived (`--starts`, `--rounds 0` for nothing
+else). Needs root, nft, iptables, keepalived and a C compiler.
 """
 
 import argparse
 import os
 import shutil
-import socket
 import statistics
 import subprocess
 import sys
@@ -23,11 +22,10 @@ from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
 
-from bench.packets import LIBC, MNT_DETACH, SERVERS, Rig, Way, service, set_gro, show
+from bench.packets import LIBC, MNT_DETACH, SERVERS, Rig, Way, reflecting, service, set_gro, show
 from bench.startup import startup
 from standfest.adapters.linux.conntrack import Conntrack
 from standfest.adapters.linux.nftables.backend import NftablesBackend
-from standfest.adapters.linux.xdp import programs
 from standfest.adapters.linux.xdp.backend import XdpBackend
 from standfest.adapters.linux.xdp.programs import Mode
 from standfest.core.balancer.slots import slots
@@ -139,21 +137,7 @@ def flush_iptables() -> None:
     table.close()
 
 
-def drop_way(rig: Rig) -> Way:
-    """Return the way on which the director's driver drops all: the generator's own share."""
-    links: list[int] = []
-
-    def start() -> None:
-        links.append(programs.attach(rig.sink, socket.if_nametoindex("eth0"), Mode.NATIVE))
-
-    def stop() -> None:
-        programs.detach(links[-1])
-        programs.close(links.pop())
-
-    return Way("driver drops (the generator alone)", "10.7.0.9", start, stop)
-
-
-def ways(rig: Rig, directory: Path, more: int) -> list[Way]:
+def ways(directory: Path, more: int) -> list[Way]:
     """Return the ways that are compared; plain forwarding second, as `show` expects."""
 
     def xdp() -> BalancerBackend:
@@ -164,7 +148,7 @@ def ways(rig: Rig, directory: Path, more: int) -> list[Way]:
 
     nat, direct = Forwarding.NAT, Forwarding.DIRECT
     found = [
-        drop_way(rig),
+        reflecting(),
         stack_way("plain forwarding", nothing, nothing, "10.7.0.9"),
         stack_way("forwarding, connections tracked", track, flush_iptables, "10.7.0.9"),
         stack_way("NAT by iptables", translate_by_iptables, flush_iptables, VIRTUAL),
@@ -225,8 +209,8 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--packets", type=int, default=100_000)
-    parser.add_argument("--flows", type=int, default=256, help="a power of two up to 65536")
+    parser.add_argument("--window", type=int, default=40, help="milliseconds that are counted")
+    parser.add_argument("--flows", type=int, default=256, help="a power of two up to 2^31")
     parser.add_argument("--services", type=int, default=1000)
     parser.add_argument("--starts", type=int, default=3, help="runs of the whole daemon")
     arguments = parser.parse_args()
@@ -239,7 +223,6 @@ def main() -> int:
         startup(arguments.starts, arguments.services)
     if not arguments.rounds:
         return 0
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     rig = Rig(arguments.flows)
     with tempfile.TemporaryDirectory(prefix="standfest-bench-") as path:
         directory = Path(path) / "bpf"
@@ -248,8 +231,8 @@ def main() -> int:
             let_frames_pass(rig)
             found: dict[str, list[float]] = {}
             for _ in range(arguments.rounds):
-                for way in ways(rig, directory, arguments.services):
-                    found.setdefault(way.name, []).append(rig.measure(way, arguments.packets))
+                for way in ways(directory, arguments.services):
+                    found.setdefault(way.name, []).append(rig.measure(way, arguments.window / 1e3))
             show(found)
             if arguments.services:
                 with rig.director():

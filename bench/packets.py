@@ -1,12 +1,14 @@
 """`./dev bench packets`: what a packet costs the director, by way, in turn in one set-up.
 
-    ./dev bench packets [--rounds N] [--packets N] [--flows N]
+    ./dev bench packets [--rounds N] [--window MS] [--flows N] [--frames N]
 
-A generator's and a director's network namespace with two cables between them. The generator's
-kernel sends frames of 60 bytes as fast as it can (live frames of BPF_PROG_TEST_RUN), the director
-sends them to its servers, whose driver counts and drops them; all on one processor. So a figure
-has the generator's share in it, as `driver drops` shows; it is taken off in the last two columns.
-Plain forwarding is the kernel's own, with the program off the interface. Needs root.
+A generator's and a director's network namespace with two cables between them. A number of frames
+of 60 bytes go round: the director sends them to its servers, whose driver makes each the next
+client's packet and sends it back, on one processor, as fast as that can. So no frame is made or
+freed, and the generator's share of a packet is two cables and a program of 40 instructions for all
+ways alike; `driver reflects`, where the director's driver does nothing else, shows it. Rates are
+counted over a window while the frames go round. Plain forwarding is the kernel's own, with the
+program off the interface. Needs root.
 """
 
 import argparse
@@ -28,7 +30,16 @@ from pathlib import Path
 
 from standfest.adapters.linux.xdp import maps, programs
 from standfest.adapters.linux.xdp.backend import XdpBackend
-from standfest.adapters.linux.xdp.emitting import lookup, require
+from standfest.adapters.linux.xdp.emitting import (
+    CONTEXT_DATA,
+    CONTEXT_END,
+    HELPER_ADJUST_HEAD,
+    HELPER_REDIRECT,
+    lookup,
+    network16,
+    reload,
+    require,
+)
 from standfest.adapters.linux.xdp.programs import Mode, Verdict
 from standfest.adapters.linux.xdp.syscall import address, call
 from standfest.core.balancer.slots import slots
@@ -43,16 +54,34 @@ from standfest.model.forwarding import (
     SetDestination,
     service_key,
 )
-from standfest.wire.bpf import DOUBLE, HALF, R0, R1, R6, R7, R8, R10, WORD, Assembler
+from standfest.wire.bpf import (
+    BYTE,
+    DOUBLE,
+    HALF,
+    R0,
+    R1,
+    R2,
+    R6,
+    R7,
+    R8,
+    R10,
+    UNEQUAL,
+    WORD,
+    Assembler,
+)
 from standfest.wire.ipv4 import encode_header
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET, MNT_DETACH = 0x40000000, 2
 SIOCETHTOOL, ETHTOOL_SGRO = 0x8946, 0x2C
-FRAME_BYTES, SERVERS = 60, 4
+FRAME_BYTES, HEADERS_BYTES, SERVERS = 60, 54, 4
 GENERATOR_MAC, DIRECTOR_MAC = bytes.fromhex("0200000000aa"), bytes.fromhex("020000000001")
-CLIENT = IPv4Address("10.9.0.2")
+CLIENT = IPv4Address("172.16.0.0")
+OTHER = ", other interface"
 SETTLE_S = 0.02
+STATE = struct.Struct("=QQQ4s2s2x")
+TURN, STOPPED, DROPPED, TARGET, SUM = 0, 8, 16, 24, 28
+TTL = 64
 CONTROL_SERVICES = 1000
 
 
@@ -73,9 +102,13 @@ class Way:
 
 @dataclass
 class Rig:
-    """Both namespaces, the generator's programs and their counters."""
+    """Both namespaces, the generator's programs and what they count.
+
+    flows: client addresses and ports, a power of two; frames: that go round, less than a cable has.
+    """
 
     flows: int
+    frames: int = 64
     tag: str = field(default_factory=lambda: f"sfp{os.getpid()}")
 
     def build(self) -> None:
@@ -101,18 +134,17 @@ class Rig:
             gateway = f"10.{network + 2}.0.11"
             ip("-n", director, "route", "add", f"10.{network}.0.0/24", "via", gateway)
         with self.inside(director):
-            for name in ("ip_forward", "conf/all/send_redirects", "conf/eth0/send_redirects"):
-                value = "1" if name == "ip_forward" else "0"
-                Path(f"/proc/sys/net/ipv4/{name}").write_text(value)
+            for name in ("all/send_redirects", "eth0/send_redirects", "all/rp_filter"):
+                Path(f"/proc/sys/net/ipv4/conf/{name}").write_text("0")
+            for path in Path("/proc/sys/net/ipv4/conf").glob("*/rp_filter"):
+                path.write_text("0")
+            Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
         with self.inside(generator):
             self.source = socket.if_nametoindex("c0")
-            self._maps = {
-                "count": maps.create(maps.Shape("count", maps.Kind.PERCPU_ARRAY, 4, 8, 1)),
-                "turn": maps.create(maps.Shape("turn", maps.Kind.ARRAY, 4, 8, 1)),
-            }
-            self.sink = self._load(self._sink())
+            self._state = maps.create(maps.Shape("state", maps.Kind.ARRAY, 4, STATE.size, 1))
+            self._program = self._load(self._returning())
             self._links = [
-                programs.attach(self.sink, socket.if_nametoindex(name), Mode.NATIVE)
+                programs.attach(self._program, socket.if_nametoindex(name), Mode.NATIVE)
                 for name in ("c0", "c1")
             ]
 
@@ -122,27 +154,39 @@ class Rig:
             with contextlib.suppress(subprocess.CalledProcessError):
                 ip("netns", "delete", name)
 
-    def measure(self, way: Way, packets: int) -> float:
-        """Return how many packets per second arrive."""
+    def measure(self, way: Way, window_s: float) -> float:
+        """Return how many packets a second the director carries; raises RuntimeError if none.
+
+        The frames go round on the last processor; who counts waits on another one.
+        """
         _, director = self._names()
         with self.inside(director):
             way.prepare()
-        frame, generator = self._generator(way.target)
+        frame = self._frame(way.target)
+        self._state.put(bytes(4), STATE.pack(0, 0, 0, frame[30:34], frame[24:26]))
+        processors = sorted(os.sched_getaffinity(0))
         try:
-            self._send(generator, frame, 2000)
+            os.sched_setaffinity(0, {processors[-1]})
+            self._send(frame)
+            os.sched_setaffinity(0, {processors[0]})
             time.sleep(SETTLE_S)
-            self._maps["count"].clear(bytes(4))
-            began = time.perf_counter()
-            self._send(generator, frame, packets)
-            took = time.perf_counter() - began
+            before, began = self._counted(TURN), time.perf_counter()
+            time.sleep(window_s)
+            arrived, took = self._counted(TURN) - before, time.perf_counter() - began
+            self._state.put(bytes(4), STATE.pack(0, 1, 0, frame[30:34], frame[24:26]))
             time.sleep(SETTLE_S)
-            counted = self._maps["count"].get(bytes(4)) or b""
         finally:
-            programs.close(generator)
+            os.sched_setaffinity(0, processors)
             with self.inside(director):
                 way.clear()
-        arrived: int = sum(one for (one,) in struct.iter_unpack("=Q", counted))
+        left = self._counted(DROPPED)
+        if left != self.frames:
+            raise RuntimeError(f"{way.name}: {left} of {self.frames} frames went round to the end")
         return arrived / took
+
+    def _counted(self, place: int) -> int:
+        value = self._state.get(bytes(4)) or b""
+        return int(struct.unpack_from("=Q", value, place)[0])
 
     @contextlib.contextmanager
     def inside(self, name: str) -> Iterator[None]:
@@ -166,65 +210,83 @@ class Rig:
         return f"{self.tag}-g", f"{self.tag}-d"
 
     def _load(self, code: Assembler) -> int:
-        descriptors = {name: one.descriptor for name, one in self._maps.items()}
-        return programs.load(code.assemble().link(descriptors), "sf_bench")
+        return programs.load(code.assemble().link({"state": self._state.descriptor}), "sf_bench")
 
-    def _sink(self) -> Assembler:
-        """Count and drop."""
+    def _returning(self) -> Assembler:
+        """Make of what has arrived the packet of the next client port, and send it out of c0."""
         code = Assembler()
+        code.move(R6, R1)
+        code.load(WORD, R7, R6, CONTEXT_DATA)
+        code.load(WORD, R8, R6, CONTEXT_END)
+        require(code, HEADERS_BYTES, "pass")  # forwarding takes the padding off
+        code.load(HALF, R1, R7, 12)
+        code.jump_if(R1, UNEQUAL, network16(0x0800), "pass")
+        code.load(BYTE, R1, R7, 23)
+        code.jump_if(R1, UNEQUAL, 4, "bare")
+        code.move(R1, R6)
+        code.move(R2, 20)
+        code.call(HELPER_ADJUST_HEAD)
+        reload(code, HEADERS_BYTES, "pass")
+        code.label("bare")
         code.store(WORD, R10, -4, 0)
-        lookup(code, "count", -4, "end")
-        code.load(DOUBLE, R1, R0, 0)
+        lookup(code, "state", -4, "pass")
+        code.load(DOUBLE, R1, R0, STOPPED)
+        code.jump_if(R1, UNEQUAL, 0, "drop")
+        code.load(DOUBLE, R1, R0, TURN)
         code.add(R1, 1)
-        code.store(DOUBLE, R0, 0, R1)
-        code.label("end")
+        code.store(DOUBLE, R0, TURN, R1)
+        frame = self._frame("0.0.0.0")
+        for at in range(0, 12, 4):
+            code.store(WORD, R7, at, struct.unpack_from("=i", frame, at)[0])
+        code.store(HALF, R7, 12, network16(0x0800))
+        code.store(BYTE, R7, 22, TTL)
+        code.load(HALF, R2, R0, SUM)
+        code.store(HALF, R7, 24, R2)
+        code.load(WORD, R2, R0, TARGET)
+        code.store(WORD, R7, 30, R2)
+        code.bit_and(R1, self.flows - 1)
+        code.store(HALF, R7, 34, R1)
+        code.shift_right(R1, 16)
+        code.store(HALF, R7, 28, R1)
+        code.bit_xor(R1, 0xFFFF)  # so the header's sum stays as it is
+        code.store(HALF, R7, 18, R1)
+        # Not Verdict.TX: a veth wakes a peer without a program only when frames are redirected.
+        code.move(R1, self.source)
+        code.move(R2, 0)
+        code.call(HELPER_REDIRECT)
+        code.exit()
+        code.label("drop")
+        code.load(DOUBLE, R1, R0, DROPPED)
+        code.add(R1, 1)
+        code.store(DOUBLE, R0, DROPPED, R1)
         code.move(R0, Verdict.DROP.value)
+        code.exit()
+        code.label("pass")
+        code.move(R0, Verdict.PASS.value)
         code.exit()
         return code
 
-    def _generator(self, target: str) -> tuple[bytes, int]:
-        """Return a frame and the program that writes it anew each time, from the next client port.
-
-        Frames are used again and come back as the director has left them.
-        """
+    def _frame(self, target: str) -> bytes:
+        """Return the first frame."""
         header = encode_header(
-            source=CLIENT.packed, destination=IPv4Address(target).packed, ttl=64, tos=0,
-            identification=1, protocol=6, payload_bytes=FRAME_BYTES - 14 - 20 - 6,
+            source=CLIENT.packed, destination=IPv4Address(target).packed, ttl=TTL, tos=0,
+            identification=0xFFFF, protocol=6, payload_bytes=FRAME_BYTES - 14 - 20 - 6,
         )  # fmt: skip
         segment = struct.pack(">HHIIBBHHH", 0, 80, 0, 0, 0x50, 0x10, 1000, 0, 0)
         frame = DIRECTOR_MAC + GENERATOR_MAC + b"\x08\x00" + header + segment
-        frame = frame.ljust(FRAME_BYTES, b"\0")
-        code = Assembler()
-        code.move(R6, R1)
-        code.load(WORD, R7, R6, 0)
-        code.load(WORD, R8, R6, 4)
-        require(code, FRAME_BYTES, "end")
-        for at in range(0, 56, 4):
-            code.store(WORD, R7, at, struct.unpack_from("=i", frame, at)[0])
-        code.store(WORD, R10, -4, 0)
-        lookup(code, "turn", -4, "end")
-        code.load(DOUBLE, R1, R0, 0)
-        code.add(R1, 1)
-        code.store(DOUBLE, R0, 0, R1)
-        code.bit_and(R1, self.flows - 1)
-        code.store(HALF, R7, 34, R1)
-        code.move(R0, Verdict.TX.value)
-        code.exit()
-        code.label("end")
-        code.move(R0, Verdict.DROP.value)
-        code.exit()
-        return frame, self._load(code)
+        return frame.ljust(FRAME_BYTES, b"\0")
 
-    def _send(self, generator: int, frame: bytes, count: int) -> None:
-        """Send frames out of c0 as if they had come in there."""
+    def _send(self, frame: bytes) -> None:
+        """Let the frames come in by c0 for the first time."""
         with self.inside(self._names()[0]):
             data = ctypes.create_string_buffer(frame, len(frame))
             context = ctypes.create_string_buffer(
                 struct.pack("=IIIIII", 0, len(frame), 0, self.source, 0, 0)
             )
             asked = struct.pack(
-                "=IIIIQQIIIIQQIII", generator, 0, len(frame), 0, address(data), 0, count, 0, 24, 0,
-                address(context), 0, programs.LIVE_FRAMES, 0, programs.LIVE_BATCH,
+                "=IIIIQQIIIIQQIII", self._program, 0, len(frame), 0, address(data), 0,
+                self.frames, 0, 24, 0, address(context), 0, programs.LIVE_FRAMES, 0,
+                programs.LIVE_BATCH,
             )  # fmt: skip
             call(programs.TEST_RUN, asked)
 
@@ -247,17 +309,28 @@ def service(vip: str, network: int, forwarding: Forwarding) -> list[Change]:
     return changes
 
 
-def ways(rig: Rig, directory: Path) -> list[Way]:
-    """Return the ways that are compared."""
+def reflecting() -> Way:
+    """Return the way on which the director's driver sends all back: the generator's own share."""
     links: list[int] = []
-    backends: list[XdpBackend] = []
 
-    def drop() -> None:
-        links.append(programs.attach(rig.sink, socket.if_nametoindex("eth0"), Mode.NATIVE))
+    def start() -> None:
+        code = Assembler()
+        code.move(R0, Verdict.TX.value)
+        code.exit()
+        program = programs.load(code.assemble().instructions, "sf_bench")
+        links.append(programs.attach(program, socket.if_nametoindex("eth0"), Mode.NATIVE))
+        programs.close(program)
 
-    def pick_up() -> None:
+    def stop() -> None:
         programs.detach(links[-1])
         programs.close(links.pop())
+
+    return Way("driver reflects (the generator alone)", "10.7.0.9", start, stop)
+
+
+def ways(directory: Path) -> list[Way]:
+    """Return the ways that are compared."""
+    backends: list[XdpBackend] = []
 
     def balance(mode: Mode) -> Callable[[], None]:
         def start() -> None:
@@ -291,13 +364,13 @@ def ways(rig: Rig, directory: Path) -> list[Way]:
         set_gro("eth0", 0)
 
     return [
-        Way("driver drops (the generator alone)", "10.7.0.9", drop, pick_up),
+        reflecting(),
         Way("plain forwarding", "10.7.0.9", stack(1), stack(0)),
-        Way("plain forwarding, other interface", "10.6.0.9", stack(1), stack(0)),
+        Way("plain forwarding" + OTHER, "10.6.0.9", stack(1), stack(0)),
         Way("xdp DR", "10.9.0.100", native, stop),
-        Way("xdp DR, other interface", "10.9.0.101", native, stop),
+        Way("xdp DR" + OTHER, "10.9.0.101", native, stop),
         Way("xdp TUN", "10.9.0.102", native, stop),
-        Way("xdp TUN, other interface", "10.9.0.103", native, stop),
+        Way("xdp TUN" + OTHER, "10.9.0.103", native, stop),
         Way("xdp DR, generic mode", "10.9.0.100", generic_start, generic_stop),
         Way("plain forwarding under xdp", "10.7.0.9", native, stop),
     ]
@@ -306,7 +379,8 @@ def ways(rig: Rig, directory: Path) -> list[Way]:
 def show(found: dict[str, list[float]]) -> None:
     """Print the table: rates, their ratio to plain forwarding's, and what the director spends.
 
-    Of each round the generator's own time for a packet is taken off; medians of those.
+    Of each round the generator's own time for a packet is taken off; medians of those. Ways out by
+    the other interface are compared with plain forwarding out by it.
     """
     first, plain, *_ = found
 
@@ -317,9 +391,8 @@ def show(found: dict[str, list[float]]) -> None:
     print("| way | kpps, median (min to max) | times plain | ns a packet | plain costs |")
     print("|---|---|---|---|---|")
     for name, rates in found.items():
-        ratio = statistics.median(
-            rate / base for rate, base in zip(rates, found[plain], strict=True)
-        )
+        like = found[f"{plain}{OTHER}"] if name.endswith(OTHER) else found[plain]
+        ratio = statistics.median(rate / base for rate, base in zip(rates, like, strict=True))
         span = f"{statistics.median(rates) / 1e3:.0f} ({min(rates) / 1e3:.0f} to "
         cost = spent(name)
         less = f"{spent(plain) / cost:.1f}" if cost > 0 else "-"
@@ -366,22 +439,22 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--packets", type=int, default=200_000)
-    parser.add_argument("--flows", type=int, default=256, help="a power of two up to 65536")
+    parser.add_argument("--window", type=int, default=40, help="milliseconds that are counted")
+    parser.add_argument("--flows", type=int, default=256, help="a power of two up to 2^31")
+    parser.add_argument("--frames", type=int, default=64, help="that go round, up to 200")
     arguments = parser.parse_args()
     if os.geteuid() != 0:
         print("bench: needs root (namespaces, bpf(2))", file=sys.stderr)
         return 1
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    rig = Rig(arguments.flows)
+    rig = Rig(arguments.flows, arguments.frames)
     with tempfile.TemporaryDirectory(prefix="standfest-bench-") as path:
         directory = Path(path) / "bpf"
         try:
             rig.build()
             found: dict[str, list[float]] = {}
             for _ in range(arguments.rounds):
-                for way in ways(rig, directory):
-                    found.setdefault(way.name, []).append(rig.measure(way, arguments.packets))
+                for way in ways(directory):
+                    found.setdefault(way.name, []).append(rig.measure(way, arguments.window / 1e3))
             show(found)
             with rig.director():
                 control(directory)
