@@ -22,12 +22,12 @@ from tests.netns.xdp_bench import (
 )
 
 from standfest.adapters.linux.xdp.backend import XdpBackend
+from standfest.adapters.linux.xdp.flows import XdpFlows
 from standfest.adapters.linux.xdp.programs import Verdict
 from standfest.core.balancer.slots import slots
 from standfest.model.balancing import Protocol
 from standfest.model.flows import Flow, FlowKey, FlowTuple
 from standfest.model.forwarding import DeleteDestination, DeleteService, ServiceOptions
-from standfest.ports.flows import FlowTable
 from standfest.wire import xdp
 
 pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(bench.why_not()), reason=bench.why_not())]
@@ -73,9 +73,10 @@ def opened(director: Director, ports: range = PORTS) -> dict[int, int]:
     return found
 
 
-def told(director: Director) -> tuple[FlowTable, list[Flow]]:
+def told(director: Director) -> tuple[XdpFlows, list[Flow]]:
     """Return the director's table, which notes changes from now on, and what it tells at first."""
     table = director.backend.flow_table()
+    assert isinstance(table, XdpFlows)
     return table, [*table.begin(), *table.changes().changed]
 
 
@@ -171,6 +172,10 @@ def test_what_has_ended_is_told_after_a_while(xdp_director: Director, partner: P
     ended = [one for _ in range(100) for one in table.changes().ended]
     # Ports 40001 and 40003 had the server that is gone, 40000 has been silent for too long.
     assert {one.original.source_port for one in ended} == {40000, 40001, 40003}
+    grow_older(xdp_director, 40002, 3354)
+    table._swept_at -= 75  # 20 s, which is many fewer looks when there are many connections
+    (last,) = table.changes().ended
+    assert last.original.source_port == 40002
 
 
 # --- what the partner makes of it ---------------------------------------------------------------
@@ -198,6 +203,7 @@ def test_what_is_taken_over_has_its_whole_time(xdp_director: Director, partner: 
     opened(xdp_director, range(40000, 40001))
     _, flows = told(xdp_director)
     table = partner.backend.flow_table()
+    table.put(flows, LEASE_S)
     table.put(flows, LEASE_S)
     assert entry(partner, 40000)[4] == 224 + 19 + 1  # the lease, and 5 s that it is older
     table.put(flows, None)
@@ -232,6 +238,23 @@ def test_what_passes_here_now_counts_for_more_than_what_is_told(
     grow_older(partner, 40000, 25)  # 5 s are 19 steps
     table.put(flows, LEASE_S)
     assert more(partner, 40000) == 1
+
+
+def test_a_copy_whose_packets_pass_here_is_ours(xdp_director: Director, partner: Partner) -> None:
+    """Each of two directors may be the active one of some services, and one tells the other."""
+    for director in (xdp_director, partner):
+        service(director, 1)
+    opened(xdp_director, range(40000, 40001))
+    _, flows = told(xdp_director)
+    table = partner.backend.flow_table()
+    table.put(flows, LEASE_S)
+    more(partner, 40000)
+    grow_older(partner, 40000, 100)  # 27 s: it is no packet of now any more
+    before = entry(partner, 40000)
+    table.put(flows, LEASE_S)
+    assert entry(partner, 40000) == (*before[:4], 3353)
+    table.delete([flows[0].key])
+    assert entry(partner, 40000) == (*before[:4], 3353)
 
 
 def test_a_copy_is_forgotten_when_the_partner_says_that_it_has_ended(

@@ -20,11 +20,13 @@ from standfest.wire import conntrack, xdp
 
 MAX_CHANGED = 20_000
 """Connections that one look tells of; the next one finds the others."""
-LOOKS_A_SWEEP = 100
+LOOKS_A_SWEEP, TICKS_A_SWEEP = 100, xdp.ticks(20)
 MAX_GROWTH = 100_000
-"""After so many looks, or told connections more, those that have ended are looked for."""
+"""After so many looks, so long, or told connections more, those that have ended are looked for."""
 FRESH = xdp.ticks(5)
-"""What a packet has passed here within so long is ours, whatever the partner tells of it."""
+"""A connection whose packets passed here within so long has the server that we say."""
+MAX_COPIES = 400_000
+"""As many as the tables have room for."""
 _SEEN = xdp.FLOW_SEEN // 4
 _STATES = {
     xdp.OPENING: conntrack.SYN_SENT,
@@ -45,7 +47,8 @@ class XdpFlows:
     def __init__(self, tables: Tables, limits: Callable[[], Limits]) -> None:
         self._tables, self._limits = tables, limits
         self._told: dict[bytes, Name] = {}
-        self._since = self._looks = self._swept = 0
+        self._copies: dict[bytes, int] = {}
+        self._since = self._looks = self._swept = self._swept_at = 0
 
     # --- telling --------------------------------------------------------------------------------
 
@@ -53,6 +56,7 @@ class XdpFlows:
         """Begin anew; what is there is told with the changes."""
         self._told = {}
         self._since = self._looks = self._swept = 0
+        self._swept_at = _tick()
         return ()
 
     def fileno(self) -> int | None:
@@ -63,10 +67,9 @@ class XdpFlows:
         """Return connections that are new or in another state, and at times those that ended."""
         self._looks += 1
         now = _tick()
-        if self._looks % LOOKS_A_SWEEP == 0 or len(self._told) > self._swept + MAX_GROWTH:
-            ended = self._sweep(now)
-        else:
-            ended = []
+        due = self._looks >= LOOKS_A_SWEEP or now - self._swept_at >= TICKS_A_SWEEP
+        due = due or len(self._told) > self._swept + MAX_GROWTH
+        ended = self._sweep(now) if due else []
         changed: list[Flow] = []
         for map_, key, name, limit in self._seen_since(self._since):
             flow = self._flow(key, name)
@@ -76,8 +79,9 @@ class XdpFlows:
                 return Changes(changed, ended)
             self._told[key] = name
             changed.append(flow)
-            if limit < xdp.limit(self._limits().of(name[2])):
-                self._have_own_limit(map_, key, name)
+            value = map_.get(key) if limit < xdp.limit(self._limits().of(name[2])) else None
+            if value is not None:
+                self._have_whole_time(map_, key, value)
         self._since = now - 2  # a clock of the kernel's is behind ours, by less than a step
         return Changes(changed, ended)
 
@@ -114,7 +118,7 @@ class XdpFlows:
         gone = [key for key in self._told if key not in live]
         for key in gone:
             del self._told[key]
-        self._swept = len(self._told)
+        self._swept, self._swept_at, self._looks = len(self._told), now, 0
         return [xdp.decode_flow_key(key) for key in gone]
 
     def _flow(self, data: bytes, name: Name) -> Flow | None:
@@ -129,16 +133,6 @@ class XdpFlows:
         reply = FlowTuple(server.key.address.packed, original.source, port, original.source_port)
         return Flow(key, reply, number, self._limits().of(state), _STATES[state])
 
-    def _have_own_limit(self, map_: Map, key: bytes, name: Name) -> None:
-        """Give a connection its whole time that came as a copy and that nobody has taken over."""
-        value = map_.get(key)
-        if value is None:
-            return
-        number, generation, seen, state, _ = xdp.FLOW.unpack(value)
-        if (number, generation, state) == name:
-            own = xdp.limit(self._limits().of(state))
-            map_.put(key, xdp.FLOW.pack(number, generation, seen, state, own))
-
     # --- taking in ------------------------------------------------------------------------------
 
     def mark_of(self, flow: Flow) -> int:
@@ -147,17 +141,18 @@ class XdpFlows:
         return found[1] if found else 0
 
     def put(self, flows: Sequence[Flow], lease_s: int | None) -> int:
-        """Take connections in; those that packets pass here now stay as they are."""
+        """Take connections in, but for those whose packets pass here now."""
         now = _tick()
+        if len(self._copies) > MAX_COPIES:
+            self._copies.clear()
         return sum(not self._put(flow, lease_s, now) for flow in flows)
 
     def delete(self, keys: Sequence[FlowKey]) -> None:
-        """Forget copies."""
-        now = _tick()
+        """Forget copies that no packet has passed by since."""
         for key in keys:
             map_, data = self._map(key), xdp.encode_flow_key(key)
-            there = map_.get(data)
-            if there is not None and not self._is_fresh(there, now):
+            copied, there = self._copies.pop(data, None), map_.get(data)
+            if there is not None and xdp.FLOW.unpack(there)[2] == copied:
                 map_.delete(data)
 
     def close(self) -> None:
@@ -177,17 +172,31 @@ class XdpFlows:
             number, self._tables.generation(number), seen, state, min(limit, xdp.MAX_LIMIT)
         )
         map_, data = self._map(flow.key), xdp.encode_flow_key(flow.key)
-        if not map_.add(data, value):
-            there = map_.get(data)
-            if there is None or not self._is_fresh(there, now):
+        there = None if map_.add(data, value) else map_.get(data)
+        if there is not None and self._is_ours(data, there, number, now):
+            self._have_whole_time(map_, data, there)
+        else:
+            if there is not None:
                 map_.put(data, value)
+            self._copies[data] = seen
         if lease_s is None:
+            self._copies.pop(data, None)
             self._tables.remember_client(key, flow.key.original.source, value)
         return True
 
-    def _is_fresh(self, value: bytes, now: int) -> bool:
-        number, generation, seen, _, _ = (int(one) for one in xdp.FLOW.unpack(value))
-        return now - seen <= FRESH and self._tables.generation(number) == generation
+    def _is_ours(self, data: bytes, value: bytes, told: int, now: int) -> bool:
+        """Return whether a packet has passed here that we know better by: lately, or as told."""
+        number, generation, seen, _, limit = (int(one) for one in xdp.FLOW.unpack(value))
+        if now - seen > limit or self._tables.generation(number) != generation:
+            return False
+        return self._copies.get(data) != seen and (number == told or now - seen <= FRESH)
+
+    def _have_whole_time(self, map_: Map, data: bytes, value: bytes) -> None:
+        """Let a connection that came as a copy, and has become ours, live as long as any."""
+        number, generation, seen, state, limit = xdp.FLOW.unpack(value)
+        own = xdp.limit(self._limits().of(state))
+        if limit < own:
+            map_.put(data, xdp.FLOW.pack(number, generation, seen, state, own))
 
     def _find(self, flow: Flow) -> tuple[ServiceKey, int] | None:
         """Return the service here and its server's number."""
