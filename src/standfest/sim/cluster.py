@@ -72,6 +72,7 @@ class SimCluster:
         self.nodes = {name: SimNode(name, MemoryStore()) for name in settings.nodes}
         self.doubles: list[tuple[Instant, str]] = []
         self._doubled: set[str] = set()
+        self._dues: dict[str, Instant | None] = {}  # of nodes to which nothing happened since
 
     # --- faults ---------------------------------------------------------------------------------
 
@@ -97,12 +98,14 @@ class SimCluster:
         """Cut a node's power; its disk stays."""
         node = self.nodes[name]
         node.pulse = node.member = node.runner = None
+        self._touch(node)
         self.world.crash(name)
 
     def kill_cluster_daemon(self, name: str) -> None:
         """End the cluster daemon alone; what runs goes on, `pulse` tells the others."""
         node = self.nodes[name]
         node.member = node.runner = None
+        self._touch(node)
         if node.pulse is not None:
             self._pulse(node, node.pulse.submit(self.now, self.wall, GONE, None))
 
@@ -192,13 +195,20 @@ class SimCluster:
         for _ in range(MAX_STEPS):
             if condition():
                 return
-            due = earliest(self.network.next_arrival(), *map(self._due, self.nodes.values()))
+            due = earliest(self.network.next_arrival(), *self._node_dues())
             if due is None or due > end:
                 self.now = max(self.now, end)
                 return
             self.now = max(self.now, due)
             self._step()
         raise AssertionError("more steps than a simulation may take")
+
+    def _node_dues(self) -> Iterable[Instant | None]:
+        """Return when each node wants to be called: a node is asked again after it was touched."""
+        for name, node in self.nodes.items():
+            if name not in self._dues:
+                self._dues[name] = self._due(node)
+        return self._dues.values()
 
     def _due(self, node: SimNode) -> Instant | None:
         return earliest(
@@ -215,8 +225,10 @@ class SimCluster:
                     node,
                     node.pulse.on_message(self.now, self.wall, arrival.link, arrival.message),
                 )
-        for node in self.nodes.values():
-            self._serve(node)
+        for name, node in self.nodes.items():
+            if name not in self._dues or _is_due(self._dues[name], self.now):
+                self._touch(node)
+                self._serve(node)
         doubles = set(self.world.doubles())
         self.doubles += [(self.now, resource) for resource in sorted(doubles - self._doubled)]
         self._doubled = doubles
@@ -231,9 +243,13 @@ class SimCluster:
         if node.member is not None and _is_due(node.member.deadline(), self.now):
             self._member(node, node.member.on_timer(self.now, self.wall))
 
+    def _touch(self, node: SimNode) -> None:
+        self._dues.pop(node.name, None)
+
     # --- effects --------------------------------------------------------------------------------
 
     def _pulse(self, node: SimNode, wanted: list[membership.MembershipEffect]) -> None:
+        self._touch(node)
         for effect in wanted:
             match effect:
                 case membership.Transmit(message):
@@ -271,6 +287,7 @@ class SimCluster:
                 self._member(node, node.member.appear(self.now, self.wall, change.node))
 
     def _member(self, node: SimNode, wanted: list[effects.MemberEffect]) -> None:
+        self._touch(node)
         for effect in wanted:
             match effect:
                 case effects.Send(destination, message):
@@ -309,6 +326,7 @@ class SimCluster:
         cib = Cib(Version(), self._configuration, Status())
         node.member = ClusterMember(settings, self._source.getrandbits(62), cib)
         node.runner = MemoryAgentRunner(node.name, self.world, self._source, lambda: self.now)
+        self._touch(node)
         self._report_carrier(node.name)
 
     def _report_carrier(self, name: str) -> None:
