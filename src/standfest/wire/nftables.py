@@ -207,11 +207,15 @@ class Table:
 
     def add(self, name: str, elements: Iterable[Element]) -> list[Message]:
         """Add elements, in as many messages as they need; one that is there is refused."""
+        return self.add_encoded(name, map(encode_element, elements))
+
+    def add_encoded(self, name: str, elements: Iterable[bytes]) -> list[Message]:
+        """Add elements that have been encoded: bytes are the smaller ones to collect."""
         return [
             self._message(
                 NEW_ELEMENTS, CREATE | EXCLUSIVE, body, f"add elements to {name} of {self}"
             )
-            for body in self._lists(name, map(_encode_element, elements))
+            for body in self._lists(name, elements)
         ]
 
     def remove(self, name: str, keys: Iterable[bytes]) -> list[Message]:
@@ -326,7 +330,8 @@ _COUNTER = nl.nested(_EXPRESSION, _bare_expression("counter"))
 """Each server has three of them."""
 
 
-def _encode_element(element: Element) -> bytes:
+def encode_element(element: Element) -> bytes:
+    """Return an element as one of a list."""
     parts = nl.nested(_KEY, value(element.key))
     if element.chain:
         parts += nl.nested(_DATA, verdict(GOTO, element.chain))

@@ -4,7 +4,6 @@ Source: Eisenbud et al., "Maglev: A Fast and Reliable Software Network Load Bala
 section 3.4, with integer weights as turns per round (facts/DATAPLANE.md section 6).
 """
 
-import hashlib
 from collections.abc import Mapping
 
 SIZES = (251, 1021, 4093, 16381, 65537)
@@ -53,5 +52,7 @@ def table(weights: Mapping[str, int], size: int) -> list[str]:
 
 
 def _hash(name: str, purpose: bytes) -> int:
+    import hashlib  # noqa: PLC0415  3 MB that only services with such a table pay
+
     digest = hashlib.blake2b(name.encode(), digest_size=8, key=purpose).digest()
     return int.from_bytes(digest, "little")

@@ -37,7 +37,7 @@ from standfest.model.forwarding import (
 )
 from standfest.model.slots import Slots
 from standfest.ports.balancer import Scheduling
-from standfest.wire.nftables import Element, Message, number
+from standfest.wire.nftables import Element, Message, encode_element, number
 
 
 class Surroundings(Protocol):
@@ -59,21 +59,21 @@ class _Steps:
 
     made: list[Message] = field(default_factory=list)
     removed: dict[str, list[bytes]] = field(default_factory=dict)
-    added: dict[str, list[Element]] = field(default_factory=dict)
+    added: dict[str, list[bytes]] = field(default_factory=dict)
     dropped: list[Message] = field(default_factory=list)
 
     def remove(self, name: str, key: bytes) -> None:
         self.removed.setdefault(name, []).append(key)
 
     def add(self, name: str, element: Element) -> None:
-        self.added.setdefault(name, []).append(element)
+        self.added.setdefault(name, []).append(encode_element(element))
 
     def messages(self, plane: Plane) -> list[Message]:
         found = list(self.made)
         for name, keys in self.removed.items():
             found += plane.table.remove(name, keys)
         for name, elements in self.added.items():
-            found += plane.table.add(name, elements)
+            found += plane.table.add_encoded(name, elements)
         return found + self.dropped
 
 
