@@ -105,7 +105,9 @@ def test_connections_stay_or_are_reset_when_their_bucket_goes(pair: Lab) -> None
     assert (old.server, other.server) == ("node1", "node1")
     rest = every(0, 2, BUCKETS) - {bucket(given), bucket(lost)}
     first.answer(Answering(rest, former=frozenset({bucket(given)})))
-    second.answer(Answering(every(1, 2, BUCKETS) | {bucket(given)}, frozenset({bucket(lost)})))
+    second.answer(
+        Answering(every(1, 2, BUCKETS) | {bucket(given), bucket(lost)}, frozenset({bucket(lost)}))
+    )
     assert pair.connect(client=given).server == "node2"
     assert old.is_alive()
     assert other.is_reset()
@@ -115,7 +117,7 @@ def test_connections_stay_or_are_reset_when_their_bucket_goes(pair: Lab) -> None
 def test_it_is_adopted_and_nothing_is_left_behind(two: Lab) -> None:
     node = two.nodes[0]
     before = node.state()
-    answering = Answering(frozenset({1, 31}), frozenset({3}), frozenset({4, 5}))
+    answering = Answering(frozenset({1, 3, 31}), frozenset({3}), frozenset({4, 5}))
     node.open(OURS, Target.XT_CLUSTER)
     node.answer(answering)
     node.close(keep=True)

@@ -88,7 +88,8 @@ class XtClusterFilter:
         """Put all chains in place of those that there are, by one replacement of the table."""
         stays = self._shared.established is Established.STAY
         chains = dict(self._judges(stays=stays))
-        kinds = {_MINE: answering.mine, _ORPHANED: answering.orphaned}
+        # An inherited bucket is ours as well: its own verdict comes first.
+        kinds = {_ORPHANED: answering.orphaned, _MINE: answering.mine - answering.orphaned}
         kinds |= {_FORMER: answering.former} if stays else {}
         chains[_ALL] = [
             f'-i lo -m comment --comment "{fingerprint(self._shared)}" -j RETURN',
@@ -123,7 +124,8 @@ class XtClusterFilter:
             if _MASK in words:
                 mask = int(words[words.index(_MASK) + 1], 16)
                 found[words[-1].removeprefix(self._chain)].add(mask.bit_length() - 1)
-        return Answering(*map(frozenset, found.values()))
+        orphaned = frozenset(found[_ORPHANED])
+        return Answering(orphaned | found[_MINE], orphaned, frozenset(found[_FORMER]))
 
     def _remove_rules(self) -> None:
         for words in programs.rules(_TABLE, _ENTRANCE):
