@@ -77,7 +77,8 @@ def died(lab: Lab, victim: Member) -> None:
 @pytest.mark.parametrize(
     ("installation", "fault"),
     [
-        pytest.param(TWO, died, id="two-died"),
+        pytest.param(TWO, killed, id="two-killed"),
+        pytest.param(TWO, died, marks=HUNT, id="two-died"),
         pytest.param(THREE, killed, id="three-killed"),
         pytest.param(THREE, died, id="three-died"),
         pytest.param(FIVE, killed, marks=HUNT, id="five-killed"),

@@ -149,6 +149,25 @@ def test_of_two_the_other_stops_unless_told_to_ignore_it() -> None:
     assert goes_on.violations == []
 
 
+@pytest.mark.parametrize("loses", [Segment.kill, Segment.crash])
+def test_with_ignore_a_return_takes_nothing_from_who_went_on(
+    loses: Callable[[Segment, str], None],
+) -> None:
+    found = segment(2, no_quorum=NoQuorum.IGNORE)
+    mine = found.answering("n0").mine
+    loses(found, "n1")
+    found.run(seconds(2))
+    assert shares(found)[0] == 16
+    found.start("n1")
+    for _ in range(2000):
+        found.run(milliseconds(1))
+        answering = found.answering("n0")
+        assert answering.mine >= mine  # its own are answered all the time
+        assert len(answering.mine | answering.former) == 16  # and connections of all others
+    assert shares(found) == [8, 8]
+    assert found.violations == []
+
+
 def test_with_ignore_a_segment_that_was_cut_has_two_owners_for_a_beat_after_it_heals() -> None:
     found = segment(2, no_quorum=NoQuorum.IGNORE)
     found.nodes["n1"].unplugged = True  # from the other member, and from all clients here

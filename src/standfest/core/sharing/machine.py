@@ -436,12 +436,14 @@ class Sharing:
     def _counts(self, peer: Peer) -> bool:
         """Return whether `ignore` has to ask for this one's vote.
 
-        Whoever has just started and has not heard us yet answers nothing; whoever may be there,
-        and has not been heard since we have started, may answer.
+        Whoever has just started and has not heard us yet answers nothing, or what it has adopted:
+        for more it asks us. So it takes nothing from us if we may answer already. Whoever may be
+        there, and has not been heard since we have started, may answer.
         """
         if not peer.alive:
             return peer.is_waited_for
-        return self._shares(peer) and (self._hears_us(peer) or not peer.beat.abstains)
+        answers = not peer.beat.abstains and (peer.beat.holds != 0 or not self._quorum)
+        return self._shares(peer) and (self._hears_us(peer) or answers)
 
     def _lasting(self, now: Instant, peer: Peer) -> Support:
         """Return a vote that lasts while its voter is silent, if it heard us well until then.
