@@ -20,7 +20,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, ip_address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +35,9 @@ from standfest.runtime.frames import Command, Query, Reply
 from standfest.wire.checksum import internet_checksum
 
 SERVER = Path(__file__).with_name("share_web_server.py")
-VIP = ip_address("10.8.0.100")
+VIP, VIP6 = IPv4Address("10.8.0.100"), IPv6Address("fd08::100")
 MAC = bytes.fromhex("01005e080064")  # of 10.8.0.100: 01:00:5e, then its low 23 bits
-ROUTER = "10.8.0.200"
+ROUTER, ROUTER6 = "10.8.0.200", "fd08::c8"
 PORT = 80
 PATIENCE_S = 5.0
 KEEPALIVE_S, DEADTIME_S = 0.1, 1.0
@@ -150,8 +150,16 @@ class Member(Machine):
 class Lab:
     """The members, the client and the switch between them."""
 
-    def __init__(self, directory: Path, weights: Sequence[int], **keys: object) -> None:
-        """keys: more lines of the file."""
+    def __init__(
+        self,
+        directory: Path,
+        weights: Sequence[int],
+        *,
+        heartbeats: bool = False,
+        **keys: object,
+    ) -> None:
+        """heartbeats: to each member's address, not to all; keys: more lines of the file."""
+        self.heartbeats = heartbeats
         tag = f"sfl{os.getpid()}"
         self.directory, self.weights = directory, weights
         self.switch, self.client = Machine(f"{tag}-switch"), Machine(f"{tag}-client")
@@ -180,23 +188,30 @@ class Lab:
             self.switch.ip("link", "set", port, "master", "br0", "up")
             machine.ip("link", "set", "eth0", "up")
         self.client.ip("address", "add", f"{ROUTER}/24", "dev", "eth0")
+        self.client.ip("address", "add", f"{ROUTER6}/64", "dev", "eth0", "nodad")
         for number, member in enumerate(self.members, 1):
             member.ip("address", "add", f"10.8.0.{number}/24", "dev", "eth0")
+            member.ip("address", "add", f"fd08::{number}/64", "dev", "eth0", "nodad")
             # Flows come from 10.9.0.0/16; only what an opening is answered with comes back there.
             member.ip("route", "add", "10.9.0.0/16", "via", ROUTER)
             member.sysctl(net__ipv4__tcp_synack_retries=0)
             member.serve()
         self.write()
-        self.wire = Wire(self.client, {member.mac(): member.member for member in self.members})
+        names = {member.mac(): member.member for member in self.members}
+        mac = str(self._keys.get("mac", MAC.hex(":")))
+        self.wire = Wire(self.client, bytes.fromhex(mac.replace(":", "")), names)
 
     def write(self, **keys: object) -> None:
         """Write the file that all members have."""
         self._keys = {**self._keys, **keys}
-        lines = [f'address = "{VIP}/24"', 'interface = "eth0"', f"buckets = {self.buckets}"]
+        lines = [f'address = ["{VIP}/24", "{VIP6}/64"]', 'interface = "eth0"']
+        lines += [f"buckets = {self.buckets}"]
         lines += [f"keepalive = {KEEPALIVE_S}", f"deadtime = {DEADTIME_S}", 'authkeys = "keys"']
         lines += [f"{key} = {json.dumps(value)}" for key, value in self._keys.items()]
         for member, weight in zip(self.members, self.weights, strict=True):
             lines += ["[[members]]", f'name = "{member.member}"', f"weight = {weight}"]
+            if self.heartbeats:
+                lines += [f'address = "10.8.0.{member.member.removeprefix("web")}"']
         self.file.write_text("\n".join(lines), encoding="ascii")
         keys_file = self.directory / "keys"
         keys_file.write_text("auth 1\n1 sha1 RatherSecret\n", encoding="ascii")
@@ -243,9 +258,10 @@ class Lab:
             with contextlib.suppress(subprocess.CalledProcessError):
                 run("ip", "netns", "delete", machine.name)
 
-    def connect(self, count: int, first_port: int = 30_000) -> "list[Browser]":
+    def connect(self, count: int, first_port: int = 30_000, version: int = 4) -> "list[Browser]":
         """Return as many HTTP connections from ports in a row."""
-        made = [Browser(self.client, first_port + number) for number in range(count)]
+        ports = range(first_port, first_port + count)
+        made = [Browser(self.client, port, version) for port in ports]
         self._browsers += made
         return made
 
@@ -253,18 +269,19 @@ class Lab:
 class Browser:
     """A client with one HTTP connection that stays open; server: who answered its first request."""
 
-    def __init__(self, client: Machine, port: int) -> None:
+    def __init__(self, client: Machine, port: int, version: int = 4) -> None:
+        own, shared = (ROUTER, VIP) if version == 4 else (ROUTER6, VIP6)
         with client.inside():
-            made = socket.socket()
+            made = socket.socket(socket.AF_INET if version == 4 else socket.AF_INET6)
         made.settimeout(PATIENCE_S)
         try:
-            made.bind((ROUTER, port))
-            made.connect((str(VIP), PORT))
+            made.bind((own, port))
+            made.connect((str(shared), PORT))
         except OSError:
             made.close()
             raise
         self.port = port
-        self._connection = http.client.HTTPConnection(str(VIP), PORT, timeout=PATIENCE_S)
+        self._connection = http.client.HTTPConnection(str(shared), PORT, timeout=PATIENCE_S)
         self._connection.sock = made
         try:
             self.server = self.ask()
@@ -293,9 +310,9 @@ class Browser:
 class Wire:
     """Bare frames of the client's: openings out, and who answers each."""
 
-    def __init__(self, client: Machine, names: dict[bytes, str]) -> None:
-        """names: hardware address -> member."""
-        self._names = names
+    def __init__(self, client: Machine, mac: bytes, names: dict[bytes, str]) -> None:
+        """mac: the shared one; names: hardware address -> member."""
+        self._shared_mac, self._names = mac, names
         with client.inside():
             self._out = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
             self._in = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_IP))
@@ -333,7 +350,7 @@ class Wire:
         tcp = tcp[:16] + struct.pack("!H", internet_checksum(pseudo + tcp)) + tcp[18:]
         header = struct.pack("!BBHHHBBH", 0x45, 0, 40, 0, 0x4000, 64, 6, 0) + addresses
         header = header[:10] + struct.pack("!H", internet_checksum(header)) + header[12:]
-        return MAC + self._mac + struct.pack("!H", ETH_P_IP) + header + tcp
+        return self._shared_mac + self._mac + struct.pack("!H", ETH_P_IP) + header + tcp
 
     def collect(self) -> None:
         """Note the answers that have arrived: who has accepted which flow."""
@@ -428,9 +445,11 @@ def gap_after(
 
 
 @contextmanager
-def lab(directory: Path, weights: Sequence[int], **keys: object) -> Iterator[Lab]:
+def lab(
+    directory: Path, weights: Sequence[int], *, heartbeats: bool = False, **keys: object
+) -> Iterator[Lab]:
     """Give a lab for as long as it is needed."""
-    made = Lab(directory, weights, **keys)
+    made = Lab(directory, weights, heartbeats=heartbeats, **keys)
     try:
         made.build()
         yield made

@@ -54,7 +54,7 @@ def test_status_shows_members_and_who_serves_a_client(lab: Lab) -> None:
     status, text = run(lab.members[0], "status")
     assert status == 0
     lines = text.splitlines()
-    assert lines[0] == f"web: 10.8.0.100/24 on eth0 at {MAC}"
+    assert lines[0] == f"web: 10.8.0.100/24, fd08::100/64 on eth0 at {MAC}"
     assert lines[1] == "sourceip-sourceport, 192 buckets, seed 0"
     assert [line.split()[0] for line in lines[4:]] == ["web1", "web2", "web3"]
     assert "96   50.0 %     50.0 %" in lines[5]  # weight 2 of 4: 96 of 192 buckets
@@ -151,7 +151,8 @@ def test_check_finds_what_connection_tracking_and_services_lack(lab: Lab) -> Non
     lines = text.splitlines()
     assert lines[0].startswith("nf_conntrack_tcp_loose is on")
     assert lines[1] == "nothing listens at 10.8.0.100 port 81 (clients are refused)"
-    assert lines[3] == "the network: 2 errors, 0 warnings: not right"
+    assert lines[2] == "nothing listens at fd08::100 port 81 (clients are refused)"
+    assert lines[4] == "the network: 3 errors, 0 warnings: not right"
 
 
 def test_check_finds_members_with_other_seeds_and_they_do_not_share(lab: Lab) -> None:
@@ -199,6 +200,7 @@ def test_weights_change_at_sighup_and_a_mistake_changes_nothing(lab: Lab) -> Non
 def test_a_member_that_dies_is_started_again_and_goes_on_with_its_buckets(lab: Lab) -> None:
     member = lab.members[1]
     before = member.holds()
+    browsers = lab.connect(40)
     pid = next(
         pid
         for pid in member.ip_pids()
@@ -210,4 +212,5 @@ def test_a_member_that_dies_is_started_again_and_goes_on_with_its_buckets(lab: L
     assert "the member ended with SIGKILL: starting it again" in member.log()
     assert "adopting 96 buckets" in member.log()
     assert member.holds() == before
+    assert all(browser.is_alive() for browser in browsers)
     assert "web2 has been silent" not in lab.members[0].log()

@@ -5,6 +5,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.netns import share_lab
@@ -21,9 +22,9 @@ TAKEOVER_S = DEADTIME_S + 0.3
 """So soon after a member's death all its buckets must be answered again."""
 
 # Weights, and what the file says besides: of two members neither is a majority alone.
-TWO: tuple[Sequence[int], dict[str, object]] = ((1, 1), {"no_quorum": "ignore"})
-THREE: tuple[Sequence[int], dict[str, object]] = ((1, 2, 1), {})
-FIVE: tuple[Sequence[int], dict[str, object]] = ((1, 1, 1, 1, 2), {})
+TWO: tuple[Sequence[int], dict[str, Any]] = ((1, 1), {"no_quorum": "ignore"})
+THREE: tuple[Sequence[int], dict[str, Any]] = ((1, 2, 1), {})
+FIVE: tuple[Sequence[int], dict[str, Any]] = ((1, 1, 1, 1, 2), {})
 
 
 def broken(browsers: Sequence[Browser]) -> Counter[str]:
@@ -37,7 +38,7 @@ def broken(browsers: Sequence[Browser]) -> Counter[str]:
 
 @pytest.mark.parametrize("installation", [TWO, THREE, FIVE], ids=["two", "three", "five"])
 def test_20_000_flows_are_answered_once_each_by_the_weights(
-    tmp_path: Path, installation: tuple[Sequence[int], dict[str, object]]
+    tmp_path: Path, installation: tuple[Sequence[int], dict[str, Any]]
 ) -> None:
     weights, keys = installation
     with share_lab.lab(tmp_path, weights, **keys) as lab:
@@ -63,6 +64,30 @@ def test_20_000_flows_are_answered_once_each_by_the_weights(
         assert sum(browser.is_alive() for browser in browsers) == 30
 
 
+def test_both_versions_by_a_mac_of_nobody_and_beats_to_each_address(tmp_path: Path) -> None:
+    # The bridge floods a MAC that it has not learned; no member ever sends from it.
+    with share_lab.lab(tmp_path, (1, 1, 1), heartbeats=True, mac="02:00:00:00:01:00") as lab:
+        lab.start()
+        wanted = flows(1_000)
+        lab.wire.open_all(wanted)
+        by, unanswered, doubled = lab.wire.counted(wanted)
+        assert (unanswered, doubled, len(by)) == (0, 0, 3)
+        six = lab.connect(40, version=6)
+        assert {browser.server for browser in six} == {"web1", "web2", "web3"}
+        assert lab.members[0].command("drain").accepted
+        assert until(lambda: lab.members[0].holds() == 0, 5)
+        assert broken(six) == Counter()
+
+
+def test_members_need_no_address_of_their_own(tmp_path: Path) -> None:
+    with share_lab.lab(tmp_path, (1, 1, 1)) as lab:
+        for member in lab.members:
+            member.ip("address", "flush", "dev", "eth0", "scope", "global")
+        lab.start()
+        browsers = lab.connect(30)
+        assert {browser.server for browser in browsers} == {"web1", "web2", "web3"}
+
+
 def killed(lab: Lab, victim: Member) -> None:
     """Kill a member's daemon only: its machine and its web server go on."""
     victim.stop(signal.SIGKILL)  # the member itself dies with its supervisor
@@ -79,7 +104,7 @@ def died(lab: Lab, victim: Member) -> None:
     [
         pytest.param(TWO, killed, id="two-killed"),
         pytest.param(TWO, died, marks=HUNT, id="two-died"),
-        pytest.param(THREE, killed, id="three-killed"),
+        pytest.param(THREE, killed, marks=HUNT, id="three-killed"),
         pytest.param(THREE, died, id="three-died"),
         pytest.param(FIVE, killed, marks=HUNT, id="five-killed"),
         pytest.param(FIVE, died, marks=HUNT, id="five-died"),
@@ -87,7 +112,7 @@ def died(lab: Lab, victim: Member) -> None:
 )
 def test_a_death_breaks_its_own_flows_only_and_its_return_none(
     tmp_path: Path,
-    installation: tuple[Sequence[int], dict[str, object]],
+    installation: tuple[Sequence[int], dict[str, Any]],
     fault: Callable[[Lab, Member], None],
 ) -> None:
     weights, keys = installation
@@ -100,7 +125,9 @@ def test_a_death_breaks_its_own_flows_only_and_its_return_none(
 
         gap = gap_after(lab, held, lambda: fault(lab, victim), TAKEOVER_S + 0.7)
         assert gap.doubled == 0
-        assert 0 < gap.longest_s < TAKEOVER_S, gap
+        assert gap.longest_s < TAKEOVER_S, gap
+        # Where only the daemon dies the kernel answers for the rest of the lease: hardly a gap.
+        assert fault is killed or gap.longest_s > 0
         assert set(broken(_of_others(before, victim))) == set()
         assert broken(_of(before, victim))[victim.member] == len(_of(before, victim))
         lab.settle(*others)
@@ -130,7 +157,7 @@ def _of_others(browsers: Sequence[Browser], member: Member) -> list[Browser]:
     ids=["two", "three", "five"],
 )
 def test_a_drain_breaks_no_flow(
-    tmp_path: Path, installation: tuple[Sequence[int], dict[str, object]]
+    tmp_path: Path, installation: tuple[Sequence[int], dict[str, Any]]
 ) -> None:
     weights, keys = installation
     with share_lab.lab(tmp_path, weights, **keys) as lab:

@@ -1,6 +1,7 @@
 """The file of `standfest share`: its defaults, and every mistake in one exact line."""
 
 from ipaddress import ip_interface
+from pathlib import Path
 
 import pytest
 
@@ -92,6 +93,13 @@ def test_everything_can_be_said_and_what_may_surprise_is_warned_of() -> None:
         'f.toml:9: warning: no_quorum = "ignore": where beats are lost but clients still reach '
         "both sides, both answer",
     ]
+
+
+def test_the_example_can_be_used() -> None:
+    path = Path(__file__).parents[2] / "examples" / "load-sharing" / "web.toml"
+    file, warnings = share.parse(path.read_text(), str(path))
+    assert [member.weight for member in file.settings.members] == [1, 1, 2]
+    assert warnings == ()
 
 
 def test_the_mac_address_of_a_high_address_loses_its_24th_bit() -> None:
