@@ -1,4 +1,4 @@
-"""Whether the operator's files can be used: each by its kind, directors with each other.
+"""Whether the operator's files can be used: each by its kind; directors, members with each other.
 
 Files that are sections of a CIB are one cluster's and read together, as the cluster does.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import PurePath
 
-from standfest.config import authkeys, cib, hacf, halogd
+from standfest.config import authkeys, cib, hacf, halogd, share, sharecompare
 from standfest.config.keepalived.directors import compare
 from standfest.config.keepalived.load import read
 from standfest.config.keepalived.parse import Parsed
@@ -25,6 +25,7 @@ class Kind(Enum):
     KEYS = "authkeys"
     LOG = "ha_logd.cf"
     CIB = "CIB"
+    SHARE = "standfest share"
 
 
 _BLOCK = re.compile(r"^\s*(global_defs|vrrp_\w+|virtual_server\w*|bfd_instance|static_\w+)\b", re.M)
@@ -59,6 +60,8 @@ def kind_of(path: str, text: str) -> Kind:
     named = _NAMES.get(PurePath(path).name)
     if named is not None:
         return named
+    if path.endswith(".toml"):
+        return Kind.SHARE
     if text.lstrip().startswith("<"):
         return Kind.CIB
     if _BLOCK.search(text):
@@ -85,6 +88,7 @@ def check(texts: Sequence[tuple[str, str]], setting: Setting, files: Files) -> C
         except ConfigError as error:
             findings += error.findings
     findings += clusters.findings()
+    findings += sharecompare.compare(clusters.shared)
     if len(directors) > 1:
         report = Report()
         compare(directors, report)
@@ -93,10 +97,14 @@ def check(texts: Sequence[tuple[str, str]], setting: Setting, files: Files) -> C
 
 
 class _Clusters:
-    """The files of clusters; CIBs come last: how many nodes there are may stand in an ha.cf."""
+    """The files of clusters and of shared addresses.
+
+    CIBs come last: how many nodes there are may stand in an ha.cf.
+    """
 
     def __init__(self) -> None:
         self._nodes = 0
+        self.shared: list[sharecompare.Named] = []
         self._whole: list[tuple[str, str]] = []
         self._sections: list[tuple[str, str]] = []
 
@@ -111,6 +119,10 @@ class _Clusters:
                 return halogd.parse(text, path)[1]
             case Kind.KEYS:
                 authkeys.parse(text, path)
+            case Kind.SHARE:
+                file, findings = share.parse(text, path)
+                self.shared.append((path, file))
+                return findings
             case Kind.CIB | Kind.KEEPALIVED:
                 whole = _root(text) in ("cib", "configuration")
                 (self._whole if whole else self._sections).append((path, text))
