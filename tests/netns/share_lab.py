@@ -142,6 +142,13 @@ class Member(Machine):
         self.process = self.daemon = None
         shutil.rmtree(self.directory / "run", ignore_errors=True)
 
+    def member_pid(self) -> int:
+        """Return the process that is the member, below its supervisor."""
+        for pid in self.ip_pids():
+            if Path(f"/proc/{pid}/comm").read_text(encoding="ascii") == "sf-share\n":
+                return pid
+        raise AssertionError(self.log())
+
     def ip_pids(self) -> list[int]:
         """Return all processes of the node."""
         return [int(word) for word in run("ip", "netns", "pids", self.name).split()]

@@ -201,11 +201,7 @@ def test_a_member_that_dies_is_started_again_and_goes_on_with_its_buckets(lab: L
     member = lab.members[1]
     before = member.holds()
     browsers = lab.connect(40)
-    pid = next(
-        pid
-        for pid in member.ip_pids()
-        if Path(f"/proc/{pid}/comm").read_text(encoding="ascii") == "sf-share\n"
-    )
+    pid = member.member_pid()
     gap = share_lab.gap_after(lab, before, lambda: os.kill(pid, signal.SIGKILL), 1.0)
     # The kernel has gone on, and nobody else has taken over.
     assert (gap.lost, gap.doubled) == (0, 0), (gap, member.log())

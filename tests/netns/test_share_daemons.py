@@ -99,6 +99,27 @@ def died(lab: Lab, victim: Member) -> None:
     victim.die()
 
 
+@pytest.mark.parametrize("weights", [(1, 2, 1), pytest.param((1, 1, 1, 1, 2), marks=HUNT)])
+def test_a_daemon_that_hangs_stops_answering_by_itself(
+    tmp_path: Path, weights: Sequence[int]
+) -> None:
+    with share_lab.lab(tmp_path, weights) as lab:
+        lab.start()
+        victim, *others = reversed(lab.members)
+        held, pid = victim.holds(), victim.member_pid()
+        gap = gap_after(lab, held, lambda: os.kill(pid, signal.SIGSTOP), TAKEOVER_S + 0.7)
+        assert gap.longest_s < TAKEOVER_S, gap
+        assert gap.doubled == 0
+        lab.settle(*others)
+        # When it goes on it finds that its time is over, and gets its buckets in good order.
+        browsers = lab.connect(40)
+        gap = gap_after(lab, held, lambda: os.kill(pid, signal.SIGCONT), 2.0)
+        assert gap.doubled == 0
+        lab.settle()
+        assert victim.holds() == held
+        assert broken(browsers) == Counter()
+
+
 @pytest.mark.parametrize(
     ("installation", "fault"),
     [

@@ -94,8 +94,8 @@ class Daemon:
             settings=task.file.settings,
             established=shared.established,
         )
-        self._errands = Errands(task.name, self._machine, self._beats)
-        self._probes = Probes(task.name, self._machine, self._beats)
+        self._errands = Errands(task.name, self._machine, self._beats.send)
+        self._probes = Probes(task.name, self._machine, self._beats.send, self._beats.send_to_mac)
         self._refused: Counter[str] = Counter()
         self._leave_at: Instant | None = None
 

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from standfest.core.sharing.machine import Sharing
-from standfest.daemons.sharing.beats import Beats
 from standfest.model.sharing import Beat
 from standfest.model.time import Instant
 from standfest.wire.sharing import Errand, Verb
@@ -31,8 +30,8 @@ class _Open:
 class Errands:
     """Those that we send, and which of those that we hear are fresh."""
 
-    def __init__(self, name: str, machine: Sharing, beats: Beats) -> None:
-        self._name, self._machine, self._beats = name, machine, beats
+    def __init__(self, name: str, machine: Sharing, send: Callable[[Errand], object]) -> None:
+        self._name, self._machine, self._send = name, machine, send
         self._open: list[_Open] = []
         self._again_at: Instant | None = None
         self._said: deque[tuple[Instant, int, int]] = deque()
@@ -93,5 +92,5 @@ class Errands:
             peer = self._machine.peers.get(errand.target)
             if peer is not None:
                 newest = (peer.beat.generation, peer.beat.number)
-                self._beats.send(Errand(self._name, errand.target, *newest, errand.verb))
+                self._send(Errand(self._name, errand.target, *newest, errand.verb))
         self._again_at = now + self._machine.settings.keepalive

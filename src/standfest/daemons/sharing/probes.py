@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from standfest.core.sharing.machine import Sharing
-from standfest.daemons.sharing.beats import Beats
 from standfest.model.time import Duration, Instant, milliseconds
 from standfest.wire.sharing import Errand, Verb
 
@@ -16,6 +15,7 @@ ROUNDS = 3
 ROUND: Duration = milliseconds(250)
 MAX_OPEN = 16
 Answered = Callable[[bool, str], None]
+Send = Callable[[Errand], object]
 
 
 @dataclass(slots=True)
@@ -29,8 +29,9 @@ class _Probe:
 class Probes:
     """Those that are under way."""
 
-    def __init__(self, name: str, machine: Sharing, beats: Beats) -> None:
-        self._name, self._machine, self._beats = name, machine, beats
+    def __init__(self, name: str, machine: Sharing, send: Send, send_to_mac: Send) -> None:
+        self._name, self._machine = name, machine
+        self._send, self._send_to_mac = send, send_to_mac
         self._open: list[_Probe] = []
         self._at: Instant | None = None
 
@@ -45,7 +46,7 @@ class Probes:
 
     def on_probe(self, errand: Errand) -> None:
         """A member asks by the shared MAC: say that we hear it."""
-        self._errand(Verb.HEARD, errand.source, self._beats.send)
+        self._errand(Verb.HEARD, errand.source, self._send)
 
     def on_heard(self, errand: Errand) -> None:
         """A member says that it hears us."""
@@ -68,10 +69,10 @@ class Probes:
                 continue
             probe.rounds += 1
             for name in missing:
-                self._errand(Verb.PROBE, name, self._beats.send_to_mac)
+                self._errand(Verb.PROBE, name, self._send_to_mac)
         self._at = now + ROUND if self._open else None
 
-    def _errand(self, verb: Verb, target: str, send: Callable[[Errand], object]) -> None:
+    def _errand(self, verb: Verb, target: str, send: Send) -> None:
         peer = self._machine.peers.get(target)
         if peer is not None and peer.alive:
             newest = (peer.beat.generation, peer.beat.number)
