@@ -55,7 +55,7 @@ def test_status_shows_members_and_who_serves_a_client(lab: Lab) -> None:
     assert status == 0
     lines = text.splitlines()
     assert lines[0] == f"web: 10.8.0.100/24, fd08::100/64 on eth0 at {MAC}"
-    assert lines[1] == "sourceip-sourceport, 192 buckets, seed 0"
+    assert lines[1] == "sourceip-sourceport, 192 buckets, seed 0, by nftables"
     assert [line.split()[0] for line in lines[4:]] == ["web1", "web2", "web3"]
     assert "96   50.0 %     50.0 %" in lines[5]  # weight 2 of 4: 96 of 192 buckets
     # 10.9.0.7 port 5555: jhash of 0a090007 15b30000 with seed 0, x 192 >> 32.

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from standfest.adapters.linux.sharing.selection import limits
 from standfest.config import share
 from standfest.model.errors import ConfigError
 from standfest.model.sharefile import ShareFile
@@ -93,6 +94,28 @@ def test_everything_can_be_said_and_what_may_surprise_is_warned_of() -> None:
         'f.toml:9: warning: no_quorum = "ignore": where beats are lost but clients still reach '
         "both sides, both answer",
     ]
+
+
+@pytest.mark.parametrize("target", Target)
+def test_defaults_suit_what_each_target_can(target: Target) -> None:
+    can = limits(target)
+    text = f'target = "{target.value}"\n{SHORT}'
+    file, warnings = share.parse(text, "f.toml")
+    assert file.shared.layout.buckets == min(192, can.buckets)
+    assert file.shared.layout.mode in can.modes
+    assert [warning.line for warning in warnings] == ([] if can.leases else [1])
+    with pytest.raises(ConfigError) as caught:
+        share.parse(f"buckets = {can.buckets + 1}\n{text}", "f.toml")
+    assert str(caught.value) == (
+        f"f.toml:1: buckets is {can.buckets + 1}; expected a number from 1 to {can.buckets}"
+    )
+
+
+def test_xt_cluster_hashes_the_source_address_only() -> None:
+    text = f'target = "xt_cluster"\nmode = "sourceip-sourceport"\n{SHORT}'
+    with pytest.raises(ConfigError) as caught:
+        share.parse(text, "f.toml")
+    assert str(caught.value) == 'f.toml:2: mode is "sourceip-sourceport"; expected sourceip'
 
 
 def test_the_example_can_be_used() -> None:

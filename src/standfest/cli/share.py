@@ -17,14 +17,14 @@ from standfest.cli import share_answer, share_table
 from standfest.cli.places import run_dir_option
 from standfest.config import share
 from standfest.core.setup.advice import Advice, summary
-from standfest.core.sharing.hashing import bucket_of
+from standfest.core.sharing.hashing import bucket_of, clusterip_bucket_of
 from standfest.daemons.places import DEFAULT_STATE_DIR
 from standfest.daemons.reading import text_of
 from standfest.daemons.sharing import checking
 from standfest.daemons.sharing.reading import Task, load
 from standfest.model.errors import ConfigError, Finding, OperationError
 from standfest.model.sharefile import ShareFile
-from standfest.model.sharing import Flow, HashMode, Layout
+from standfest.model.sharing import Flow, HashMode, Layout, Target
 from standfest.runtime import channel
 from standfest.runtime.frames import Command, Query, Reply, Value
 
@@ -278,7 +278,8 @@ def _serving(found: dict[str, Any], client: str, port: int) -> dict[str, Any]:
         raise click.UsageError(f"mode {layout.mode.value} asks for --client ADDR:PORT")
     if layout.mode is HashMode.SOURCE_IP_PORTS and not flow.destination_port:
         raise click.UsageError(f"mode {layout.mode.value} asks for --port")
-    bucket = bucket_of(layout, flow)
+    by_clusterip = found["target"] == Target.CLUSTERIP.value
+    bucket = clusterip_bucket_of(layout, flow) if by_clusterip else bucket_of(layout, flow)
     servers = [one["name"] for one in found["members"] if int(one["holds"], 16) >> bucket & 1]
     return {
         "address": str(flow.source),

@@ -10,7 +10,8 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
         f"{found['name']}: {', '.join(found['addresses'])} on {found['interface']} at "
         f"{found['mac']}"
     )
-    yield f"{found['mode']}, {found['buckets']} buckets, seed {found['seed']}"
+    layout = f"{found['mode']}, {found['buckets']} buckets, seed {found['seed']}"
+    yield f"{layout}, by {found['target']}"
     yield _state(found)
     width = max(len("MEMBER"), *(len(member["name"]) for member in found["members"])) + 2
     yield f"  {'MEMBER':<{width}}{'STATE':<20}{'BUCKETS':>8}{'SHARE':>9}{'BY WEIGHT':>11}"

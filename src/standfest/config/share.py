@@ -52,6 +52,8 @@ _MAC: Final = re.compile(r"[0-9A-Fa-f]{2}([:-][0-9A-Fa-f]{2}){5}")
 _TABLE_NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 _TIME: Final = 'seconds as a number, or "200ms"'
 _ADDRESS: Final = 'an address with its prefix length as "192.0.2.1/24", or a list of them'
+_OLD_BUCKETS: Final = {Target.XT_CLUSTER: 32, Target.CLUSTERIP: 16}
+"""So many do the old ones know; adapters/linux/sharing has the whole of what they cannot."""
 _TWO: Final = (
     'no_quorum = "ignore", or a third member (weight 0 will do): of two neither is a majority '
     "when the other is lost, so both would stop"
@@ -74,12 +76,13 @@ def parse(text: str, path: str) -> tuple[ShareFile, tuple[Finding, ...]]:
     report.raise_errors()
     root.unknown(KEYS)
     members, heartbeats = _members(root, entries)
-    settings = _settings(root, members, len(entries or ()))
+    target = Target(root.read("target", one_of(t.value for t in Target), Target.AUTO.value))
+    settings = _settings(root, members, len(entries or ()), target)
     shared = _shared(root, path, settings.layout)
     file = ShareFile(
         shared,
         settings,
-        Target(root.read("target", one_of(t.value for t in Target), Target.AUTO.value)),
+        target,
         root.read("port", whole(1, 65_535), DEFAULT_PORT),
         root.read("authkeys", _path, DEFAULT_AUTHKEYS),
         heartbeats,
@@ -105,11 +108,16 @@ def _shared(root: Table, path: str, layout: Layout) -> SharedAddress:
     )
 
 
-def _settings(root: Table, members: tuple[Member, ...], count: int) -> SharingSettings:
+def _settings(
+    root: Table, members: tuple[Member, ...], count: int, target: Target
+) -> SharingSettings:
     """Return how the members agree; count: of all that are written, also of those with mistakes."""
-    default = min(MAX_BUCKETS, BUCKETS_PER_MEMBER * max(1, count))
-    mode = root.read("mode", one_of(m.value for m in HashMode), HashMode.SOURCE_IP_PORT.value)
-    buckets = root.read("buckets", whole(1, MAX_BUCKETS), default)
+    most = _OLD_BUCKETS.get(target, MAX_BUCKETS)
+    modes = [HashMode.SOURCE_IP] if target is Target.XT_CLUSTER else list(HashMode)
+    usual = HashMode.SOURCE_IP_PORT if HashMode.SOURCE_IP_PORT in modes else modes[0]
+    mode = root.read("mode", one_of(m.value for m in modes), usual.value)
+    default = min(most, BUCKETS_PER_MEMBER * max(1, count))
+    buckets = root.read("buckets", whole(1, most), default)
     if buckets < count:
         root.error("buckets", f"buckets is {buckets}", f"at least one a member: {count}")
     keepalive = root.read("keepalive", _time, DEFAULT_KEEPALIVE)
@@ -270,6 +278,13 @@ def _time(value: object) -> Duration:
 
 def _warn(root: Table, file: ShareFile) -> None:
     """Say what works, and may surprise."""
+    if file.target in _OLD_BUCKETS:
+        root.report.warn(
+            root.line_of("target"),
+            f"target {file.target.value}: the kernel goes on answering for a daemon that hangs or "
+            "is killed",
+            "nftables, whose leases end",
+        )
     if file.settings.no_quorum is NoQuorum.IGNORE:
         root.report.warn(
             root.line_of("no_quorum"),

@@ -162,7 +162,9 @@ def one_of(words: Iterable[str]) -> Callable[[object], str]:
     def read(value: object) -> str:
         if not isinstance(value, str) or value not in known:
             hint = did_you_mean(value, known) if isinstance(value, str) else ""
-            raise BadValueError(" or ".join((", ".join(known[:-1]), known[-1])) + hint)
+            raise BadValueError(
+                ", ".join(known[:-1]) + " or " * (len(known) > 1) + known[-1] + hint
+            )
         return value
 
     return read

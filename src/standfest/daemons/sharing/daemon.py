@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from standfest.adapters.linux.sharing.selection import open_filter
+from standfest.adapters.linux.sharing.selection import choose, limits, open_filter
 from standfest.core.sharing.effects import (
     Answer,
     MemberChanged,
@@ -86,7 +86,8 @@ class Daemon:
         self._ledger = Ledger(rooms.run_dir / f"share-{shared.name}.votes")
         self._loop = Loop(self._deadline, self._on_timer)
         self._beats = Beats(task)
-        self._filter: BucketFilter = open_filter(shared, task.file.target)
+        self._target = choose(shared, task.file.target)
+        self._filter: BucketFilter = open_filter(shared, self._target)
         self._machine = Sharing(
             name=task.name,
             generation=rooms.generation,
@@ -134,8 +135,13 @@ class Daemon:
         shared = self._task.file.shared
         addresses = ", ".join(str(address) for address in shared.addresses)
         self._words.say(
-            f"{self._task.name} shares {addresses} on {shared.interface} as {shared.mac.hex(':')}"
+            f"{self._task.name} shares {addresses} on {shared.interface} as {shared.mac.hex(':')} "
+            f"by {self._target.value}"
         )
+        if not limits(self._target).leases:
+            self._words.warn(
+                f"{self._target.value} ends no lease: whatever kills us leaves our buckets answered"
+            )
         if left > 0:
             self._words.say(
                 f"adopting {len(answering.mine)} buckets for {in_milliseconds(left)} ms"
@@ -271,7 +277,7 @@ class Daemon:
         match value:
             case frames.Query("status"):
                 found = report(self._loop.now(), self._task, self._machine)
-                found["beats"] = self._counters()
+                found |= {"target": self._target.value, "beats": self._counters()}
                 channel.send(frames.Reply(True, json.dumps(found)))
             case frames.Command(Verb.PROBE.value):
                 self._probes.begin(self._loop.now(), partial(_reply, channel.send))

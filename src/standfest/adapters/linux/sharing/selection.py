@@ -39,15 +39,19 @@ def limits(target: Target) -> Limits:
             return Limits(clusterip.MAX_BUCKETS, tuple(HashMode), leases=False, stays=False)
 
 
-def open_filter(shared: SharedAddress, target: Target) -> BucketFilter:
-    """Return a filter that has not been opened yet; raises OperationError if there cannot be one.
+def choose(shared: SharedAddress, target: Target) -> Target:
+    """Return what AUTO comes to: nftables, or xt_cluster where this kernel takes no such rules.
 
-    AUTO: nftables, and where this kernel does not take our rules, xt_cluster; CLUSTERIP only when
-    it is named, because its buckets are others.
+    CLUSTERIP is taken only when it is named, because its buckets are others.
     """
-    if target is Target.AUTO:
-        target = Target.NFTABLES if _takes_rules(shared) else Target.XT_CLUSTER
-    match target:
+    if target is not Target.AUTO:
+        return target
+    return Target.NFTABLES if _takes_rules(shared) else Target.XT_CLUSTER
+
+
+def open_filter(shared: SharedAddress, target: Target) -> BucketFilter:
+    """Return a filter that is not opened yet; raises OperationError if there cannot be one."""
+    match choose(shared, target):
         case Target.AUTO | Target.NFTABLES:
             return NftablesFilter(shared)
         case Target.XT_CLUSTER:
