@@ -1,13 +1,16 @@
 """`./dev bench balancer`: what a packet costs by the packet filter's ways, in turn in one set-up.
 
-    ./dev bench balancer [--rounds N] [--window MS] [--flows N] [--services N] [--starts N]
+    ./dev bench balancer [--rounds N] [--pairs N] [--window MS] [--flows N] [--services N]
+                         [--starts N]
 
 The rig is that of `./dev bench packets`: frames that go round, everything on one processor.
 Compared are plain forwarding, forwarding with connections tracked, NAT by iptables and by us, DR by
 us (nftables and xdp), with `--flows` connections: 256 are all known, of 2^20 each packet is a new
-one. Then what changes cost: services with four servers, one weight, adopting them. First the whole
-daemon's start with them and a reload, beside keepalived (`--starts`, `--rounds 0` for nothing
-else). Needs root, nft, iptables, keepalived and a C compiler.
+one. A machine is not equally fast from one second to the next, so NAT by iptables and by us are
+measured in `--pairs`, too: one right after the other, each first in turn. Then what changes cost:
+services with four servers, one weight, adopting them. First the whole daemon's start with them and
+a reload, beside keepalived (`--starts`; `--rounds 0 --pairs 0` for nothing else). Needs root, nft,
+iptables, keepalived and a C compiler.
 """
 
 import argparse
@@ -137,6 +140,49 @@ def flush_iptables() -> None:
     table.close()
 
 
+def iptables_way() -> Way:
+    """Return the way by NAT of iptables."""
+    return stack_way("NAT by iptables", translate_by_iptables, flush_iptables, VIRTUAL)
+
+
+def nat_way(more: int = 0) -> Way:
+    """Return the way by our NAT, with so many other services."""
+    name = f"nftables NAT, {more:,} other services" if more else "nftables NAT"
+    return backend_way(name, lambda: NftablesBackend(slots), Forwarding.NAT, more)
+
+
+def counted_way() -> Way:
+    """Return the way by our NAT while somebody asks for packets."""
+    way = nat_way()
+
+    def prepare() -> None:
+        way.prepare()
+        asking = NftablesBackend(slots)
+        asking.count_packets()
+        asking.close(keep=True)
+
+    return Way("nftables NAT, packets counted", way.target, prepare, way.clear)
+
+
+def show_pairs(rig: Rig, count: int, window_s: float) -> None:
+    """Measure NAT by iptables and by nftables next to each other; print the pairs' ratios."""
+    print("\n| NAT in pairs | kpps | nftables / iptables, median (half of the pairs) |")
+    print("|---|---|---|")
+    for make in (nat_way, counted_way):
+        name = make().name
+        found: dict[str, list[float]] = {"NAT by iptables": [], name: []}
+        for number in range(count):
+            order = (iptables_way(), make()) if number % 2 else (make(), iptables_way())
+            for way in order:
+                found[way.name].append(rig.measure(way, window_s))
+        pairs = zip(found[name], found["NAT by iptables"], strict=True)
+        ratios = sorted(ours / theirs for ours, theirs in pairs)
+        theirs, ours = (statistics.median(rates) / 1e3 for rates in found.values())
+        least, most = ratios[len(ratios) // 4], ratios[-1 - len(ratios) // 4]
+        ratio = f"{statistics.median(ratios):.3f} ({least:.2f} to {most:.2f})"
+        print(f"| iptables and {name} | {theirs:.0f}, {ours:.0f} | {ratio} |")
+
+
 def ways(directory: Path, more: int) -> list[Way]:
     """Return the ways that are compared; plain forwarding second, as `show` expects."""
 
@@ -146,18 +192,19 @@ def ways(directory: Path, more: int) -> list[Way]:
     def nftables() -> BalancerBackend:
         return NftablesBackend(slots)
 
-    nat, direct = Forwarding.NAT, Forwarding.DIRECT
+    direct = Forwarding.DIRECT
     found = [
         reflecting(),
         stack_way("plain forwarding", nothing, nothing, "10.7.0.9"),
         stack_way("forwarding, connections tracked", track, flush_iptables, "10.7.0.9"),
-        stack_way("NAT by iptables", translate_by_iptables, flush_iptables, VIRTUAL),
-        backend_way("nftables NAT", nftables, nat, 0),
+        iptables_way(),
+        nat_way(),
+        counted_way(),
         backend_way("nftables DR", nftables, direct, 0),
     ]
     if more:
         found += [
-            backend_way(f"nftables NAT, {more:,} other services", nftables, nat, more),
+            nat_way(more),
             backend_way(f"nftables DR, {more:,} other services", nftables, direct, more),
         ]
     return [*found, backend_way("xdp DR", xdp, direct, 0)]
@@ -209,6 +256,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--pairs", type=int, default=25)
     parser.add_argument("--window", type=int, default=40, help="milliseconds that are counted")
     parser.add_argument("--flows", type=int, default=256, help="a power of two up to 2^31")
     parser.add_argument("--services", type=int, default=1000)
@@ -221,7 +269,7 @@ def main() -> int:
         return 1
     if arguments.starts:
         startup(arguments.starts, arguments.services)
-    if not arguments.rounds:
+    if not arguments.rounds and not arguments.pairs:
         return 0
     rig = Rig(arguments.flows)
     with tempfile.TemporaryDirectory(prefix="standfest-bench-") as path:
@@ -233,7 +281,10 @@ def main() -> int:
             for _ in range(arguments.rounds):
                 for way in ways(directory, arguments.services):
                     found.setdefault(way.name, []).append(rig.measure(way, arguments.window / 1e3))
-            show(found)
+            if found:
+                show(found)
+            if arguments.pairs:
+                show_pairs(rig, arguments.pairs, arguments.window / 1e3)
             if arguments.services:
                 with rig.director():
                     control(arguments.services)

@@ -215,6 +215,7 @@ def datagrams_are_balanced(lab: Lab) -> None:
 
 def each_server_is_counted(lab: Lab) -> None:
     key = lab.serve(1, 1)
+    lab.ask_for_packets()
     connections = opened(lab, 6)
     assert all(connection.is_alive() for connection in connections)
     counted = lab.counters()
@@ -228,6 +229,7 @@ def each_server_is_counted(lab: Lab) -> None:
 
 def packets_are_counted(lab: Lab) -> None:
     key = lab.serve(1)
+    lab.ask_for_packets()
     connections = opened(lab, 3)
     assert all(connection.is_alive() for connection in connections)
     assert lab.counters()[key, lab.server(1)].packets_in >= 9  # SYN, ACK, data; three times

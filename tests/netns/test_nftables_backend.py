@@ -30,6 +30,7 @@ from standfest.model.forwarding import (
     SetDestination,
     service_key,
 )
+from standfest.model.time import seconds
 from standfest.ports.balancer import BalancerBackend
 
 SKIP = balancing_lab.why_not("nft")
@@ -178,6 +179,31 @@ def test_connections_of_others_stay_tracked(lab: Lab) -> None:
     assert left == [7]
     for connection in connections:
         connection.close()
+
+
+def test_packets_by_nat_are_counted_while_somebody_asks(lab: Lab) -> None:
+    now = 0
+    with lab.director.inside():
+        lab.backend.close(keep=False)
+        lab.backend = backend = NftablesBackend(slots, lambda: now)
+    key = lab.serve(1)
+    seen = []
+    # 599 s after the last question they are counted still, 601 s after it no more.
+    for after_s, asks in ((0, False), (0, True), (599, False), (601, False), (601, True)):
+        now = seconds(after_s)
+        with lab.director.inside():
+            backend.follow()
+            if asks:
+                backend.count_packets()
+        before = lab.counters()[key, lab.server(1)]
+        with lab.connect() as conversation:
+            assert conversation.is_alive()
+        after = lab.counters()[key, lab.server(1)]
+        assert after.connections == before.connections + 1
+        seen.append((after.packets_in > before.packets_in, after.packets_out > before.packets_out))
+    assert seen == [(False,) * 2, (True,) * 2, (True,) * 2, (False,) * 2, (True,) * 2]
+    lab.restart()  # who asked the daemon before is served by the next one
+    assert "chain count-prerouting" in listed(lab)
 
 
 def test_clients_on_the_director_are_served_by_nat(lab: Lab) -> None:

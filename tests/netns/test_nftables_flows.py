@@ -22,7 +22,7 @@ from standfest.model.flows import Flow, FlowKey, FlowTuple
 from standfest.model.forwarding import DeleteDestination, ServiceOptions, SetDestination
 from standfest.model.vrrp import Family
 from standfest.ports.flows import Changes, FlowTable
-from standfest.wire.nftables import Learned
+from standfest.wire.nftables import Element, Learned
 
 SKIP = balancing_lab.why_not("nft")
 pytestmark = [pytest.mark.root, pytest.mark.skipif(bool(SKIP), reason=SKIP)]
@@ -264,6 +264,32 @@ def test_what_passes_here_now_counts_for_more_than_what_is_told(both: tuple[Lab,
     assert learned(lab.director)[port][2] == 60_500
     table.delete([flows[0].key])
     assert port not in learned(lab.director)
+    connection.close()
+    table.close()
+
+
+def test_what_has_become_ours_has_its_whole_time_and_stays(both: tuple[Lab, Partner]) -> None:
+    """A packet has passed here, ten seconds ago: it counts, unless there is another server now."""
+    lab, _ = both
+    lab.serve(1, 1)
+    (connection,) = open_at_the_director(lab, 1)
+    table, flows = told(lab)
+    port = connection.address()[1]
+    key, data, _, _ = learned(lab.director)[port]
+    with lab.director.inside():
+        netlink = NetfilterNetlink()
+        older = [
+            *FOUR.table.remove(pl.FLOWS, [key]),
+            *FOUR.table.add(pl.FLOWS, [Element(key, data, timeout_ms=890_000)]),
+        ]
+        netlink.commit(netlink.generation(), older)
+        netlink.close()
+    table.put(flows, LEASE_S)
+    table.delete([flows[0].key])
+    assert learned(lab.director)[port][2] == 890_000
+    other = next(mark for mark in marks_of(lab, 2) if mark != flows[0].mark)
+    table.put([replace(flows[0], mark=other)], LEASE_S)
+    assert learned(lab.director)[port][2] == 60_500
     connection.close()
     table.close()
 

@@ -108,7 +108,9 @@ class Daemon:
 
     def status(self) -> report.Status:
         """Return everything that there is to know."""
+        count_packets = getattr(self.backend, "count_packets", lambda: None)
         try:
+            count_packets()  # where they are counted for those only who ask
             readings = self.backend.counters()
         except OperationError as error:
             self.words.warn(str(error))

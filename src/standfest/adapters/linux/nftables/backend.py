@@ -5,6 +5,7 @@ gives a server that has enough weight 0. Source: docs/adr/0022; facts/DATAPLANE.
 """
 
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -14,6 +15,7 @@ from standfest.adapters.linux.conntrack import Conntrack
 from standfest.adapters.linux.nftables import image as im
 from standfest.adapters.linux.nftables import ingress
 from standfest.adapters.linux.nftables import plane as pl
+from standfest.adapters.linux.nftables.counting import PacketCounting
 from standfest.adapters.linux.nftables.flows import BalancedFlows
 from standfest.adapters.linux.nftables.image import Image
 from standfest.adapters.linux.nftables.kernel import ChangedError, NetfilterNetlink
@@ -36,6 +38,7 @@ from standfest.model.forwarding import (
     Shares,
 )
 from standfest.model.slots import Choice
+from standfest.model.time import Instant
 from standfest.model.vrrp import Family
 from standfest.ports.balancer import Capabilities, Scheduling
 from standfest.ports.flows import FlowTable
@@ -56,12 +59,15 @@ class NftablesBackend:
 
     name = "nftables"
 
-    def __init__(self, scheduling: Scheduling) -> None:
+    def __init__(
+        self, scheduling: Scheduling, clock: Callable[[], Instant] = time.monotonic_ns
+    ) -> None:
         """Open the kernel; raises OperationError. scheduling: how a scheduler becomes slots."""
-        self._scheduling = scheduling
+        self._scheduling, self._clock = scheduling, clock
         # By chance: no server gets the number of one that another daemon has removed lately.
         self._last_number = int.from_bytes(os.urandom(3))
         self._netlink = NetfilterNetlink()
+        self._packets = PacketCounting(self._netlink, self._known_planes, self._passed)
         self._image: Image | None = None
         try:
             self._try([_probe(Plane(Family.IPV4))])
@@ -98,7 +104,11 @@ class NftablesBackend:
         self._commit(lambda transaction: transaction.share(shares))
 
     def follow(self) -> None:
-        """Follow interfaces that come and go, and ways to servers; to be called every second."""
+        """Follow interfaces and ways to servers; to be called every second.
+
+        Packets that nobody asks for are counted no more.
+        """
+        self._packets.on_time(self._clock())
         if self._network is None:
             return
         self._is_behind |= self._network.has_changed()
@@ -174,12 +184,19 @@ class NftablesBackend:
         if self._network is not None:
             self._network.close()
 
+    def count_packets(self) -> None:
+        """Count packets by NAT, too, from now on and while this is called from time to time."""
+        self._packets.ask(self._clock())
+
     def flow_table(self) -> FlowTable:
         """Return all connections but those by a mark, for a director that has a partner."""
         servers = Servers(self._known)
         return BalancedFlows(
             TrackedFlows(_is_ours, servers.mark_of), LearnedFlows(servers, self._passed), servers
         )
+
+    def _known_planes(self) -> frozenset[Plane]:
+        return self._known().planes
 
     def _known(self) -> Image:
         image = self._image = self._image or self._read()

@@ -202,11 +202,11 @@ class LearnedFlows:
         self, plane: Plane, wanted: Mapping[bytes, Flow], lease_s: int | None
     ) -> list[Message]:
         there = {name: self._there(plane, name, wanted) for name in MAPS}
-        stale = self._stale(there)
+        stale = self._stale(there, {data: flow.mark for data, flow in wanted.items()})
         added: dict[str, list[Element]] = {name: [] for name in MAPS}
         for data, flow in wanted.items():
             if any(data in there[name] and data not in stale[name] for name in MAPS):
-                continue  # packets have passed here just now
+                continue  # packets have passed here since
             closes = flow.key.protocol == pl.TCP and flow.tcp_state != conntrack.ESTABLISHED
             name = pl.CLOSING if closes else pl.FLOWS
             added[name].append(Element(data, number(flow.mark), timeout_ms=_time(name, lease_s)))
@@ -217,19 +217,25 @@ class LearnedFlows:
 
     def _delete_steps(self, plane: Plane, wanted: Mapping[bytes, FlowKey]) -> list[Message]:
         there = {name: self._there(plane, name, wanted) for name in MAPS}
-        return _removed(plane, self._stale(there))
+        return _removed(plane, self._stale(there, {}))
 
-    def _stale(self, there: Mapping[str, Mapping[bytes, Learned]]) -> dict[str, list[bytes]]:
-        """Return those elements that may go, by map: what no packet has renewed just now."""
-        return {
-            name: [
-                key
-                for key, (_, data, timeout_ms, left_ms) in some.items()
-                if self._servers.of(read_number(data)) is None
-                or not _is_fresh(name, timeout_ms, left_ms)
-            ]
-            for name, some in there.items()
-        }
+    def _stale(
+        self, there: Mapping[str, Mapping[bytes, Learned]], told: Mapping[bytes, int]
+    ) -> dict[str, list[bytes]]:
+        """Return those elements that may go, by map; told: the servers that connections have.
+
+        Copies may, and what has no server any more. What a packet has renewed here is ours, unless
+        the partner has said another server since.
+        """
+        stale: dict[str, list[bytes]] = {name: [] for name in there}
+        for name, some in there.items():
+            for key, (_, data, timeout_ms, left_ms) in some.items():
+                mark = read_number(data)
+                differs = told.get(key, mark) != mark and not _is_fresh(name, timeout_ms, left_ms)
+                gone = self._servers.of(mark) is None
+                if gone or differs or _is_copy(timeout_ms, left_ms):
+                    stale[name].append(key)
+        return stale
 
     def _clients(self, plane: Plane, flows: Mapping[bytes, Flow]) -> list[Message]:
         """Return what lets clients persist with the servers of connections that are taken over."""

@@ -1,6 +1,7 @@
 """What every packet comes through: a table's chains before any service is in it."""
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from standfest.adapters.linux.nftables import ingress
 from standfest.adapters.linux.nftables.plane import (
@@ -30,6 +31,8 @@ from standfest.wire.nftables import Message
 
 _RAW, _AFTER_MANGLE, _DNAT, _AFTER_DNAT = -300, -149, -100, -90
 _ICMP_PORT, _ICMP6_PORT = 3, 4
+HOOKS: Final = {"prerouting": nft.PREROUTING, "output": nft.OUTPUT}
+COUNTS: Final = tuple(f"count-{name}" for name in HOOKS)
 
 
 def skeleton(plane: Plane) -> list[Message]:
@@ -57,6 +60,7 @@ def trial(plane: Plane, services: Sequence[tuple[Rules, Rules]]) -> list[Message
     tried = Plane(plane.family, plane.path, "standfest-trial")
     table = tried.table
     made = skeleton(tried)
+    made += [] if tried.direct else counting(tried)
     for number, pair in enumerate(services, 1):
         for described in service_sets(tried, number, persistent=True):
             made.append(table.set(described, len(made)))
@@ -75,20 +79,24 @@ def _refuse(plane: Plane) -> Iterator[Message]:
 
 
 def _translating(plane: Plane) -> Iterator[Message]:
-    """Yield the chains of translation: whoever connects, this machine's own clients, counting."""
+    """Yield the chains of translation: whoever connects, this machine's own clients."""
     table = plane.table
     yield table.chain(DELIVER)
     for expressions in _deliver(plane):
         yield table.rule(DELIVER, expressions)
-    for name, hook in (("prerouting", nft.PREROUTING), ("output", nft.OUTPUT)):
+    for name, hook in HOOKS.items():
         yield table.base_chain(name, "nat", hook, _DNAT)
         yield table.rule(name, _by_mark())
         yield table.rule(name, by_port(plane))
         yield table.rule(name, by_address(plane))
-        # Behind translation, where the first packet's connection has its mark, too.
-        yield table.base_chain(f"count-{name}", "filter", hook, _AFTER_DNAT)
+
+
+def counting(plane: Plane) -> Iterator[Message]:
+    """Yield the chains that count, behind translation: a first packet's connection has its mark."""
+    for hook, chain in zip(HOOKS.values(), COUNTS, strict=True):
+        yield plane.table.base_chain(chain, "filter", hook, _AFTER_DNAT)
         for expressions in _count():
-            yield table.rule(f"count-{name}", expressions)
+            yield plane.table.rule(chain, expressions)
 
 
 def _count() -> Iterator[list[bytes]]:
