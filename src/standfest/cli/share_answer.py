@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 import click
 
 from standfest.adapters.linux.shares import Shares
-from standfest.adapters.linux.sharing.selection import open_filter
+from standfest.adapters.linux.sharing.selection import choose, open_filter
 from standfest.model.errors import OperationError
 from standfest.model.sharing import Answering, Established
 
@@ -52,7 +52,7 @@ def _changed(change: str, address: IPv4Address | IPv6Address, *, in_order: bool)
     if found is None:
         raise click.UsageError(f"{change}; expected +N or -N, N from 1")
     taken, number = found[1] == "+", int(found[2])
-    with Shares(open_filter).made(address) as (made, buckets):
+    with Shares(choose, open_filter).made(address) as (made, buckets):
         most, stay = made.shared.layout.buckets, made.shared.established is Established.STAY
         if not 1 <= number <= most:
             raise OperationError(f"{address} has no bucket {number}; expected 1..{most}")

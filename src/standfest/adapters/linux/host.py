@@ -11,7 +11,7 @@ from standfest.adapters.linux import announce
 from standfest.adapters.linux.capture import Capture
 from standfest.adapters.linux.rtnetlink import RouteNetlink
 from standfest.adapters.linux.shares import Shares
-from standfest.adapters.linux.sharing.selection import open_filter
+from standfest.adapters.linux.sharing.selection import choose, open_filter
 from standfest.model.errors import OperationError
 from standfest.model.sharing import SharedAddress, Target
 from standfest.ports.host import Address, Link, Mount
@@ -28,7 +28,7 @@ class LinuxHost:
 
     def __init__(self) -> None:
         self._netlink = RouteNetlink()
-        self._shares = Shares(open_filter)
+        self._shares = Shares(choose, open_filter)
 
     def link(self, device: str) -> Link | None:
         """See Host."""

@@ -30,6 +30,7 @@ from standfest.model.time import Duration
 from standfest.ports.sharing import BucketFilter
 
 DIRECTORY = Path("/run/standfest/clusterip")
+Choose = Callable[[SharedAddress, Target], Target]
 OpenFilter = Callable[[SharedAddress, Target], BucketFilter]
 
 
@@ -42,9 +43,15 @@ class Made:
 
 
 class Shares:
-    """The filters of this machine; open_filter makes what speaks to the kernel."""
+    """The filters of this machine.
 
-    def __init__(self, open_filter: OpenFilter, directory: Path = DIRECTORY) -> None:
+    choose: what AUTO stands for here; open_filter: what speaks to the kernel.
+    """
+
+    def __init__(
+        self, choose: Choose, open_filter: OpenFilter, directory: Path = DIRECTORY
+    ) -> None:
+        self._choose = choose
         self._open_filter = open_filter
         self._directory = directory
 
@@ -52,7 +59,9 @@ class Shares:
     def sharing(self, shared: SharedAddress, target: Target) -> Iterator[BucketFilter]:
         """See ports.host.Host."""
         with self._locked(shared.name):
-            kept = _Kept(self._open_filter, self._path(shared.name), Made(shared, target))
+            kept = _Kept(
+                self._choose, self._open_filter, self._path(shared.name), Made(shared, target)
+            )
             try:
                 yield kept
             finally:
@@ -95,44 +104,63 @@ class Shares:
 
 
 class _Kept:
-    """A filter that is let go before it is made with other parameters."""
+    """A filter that is let go before it is made with other parameters; AUTO is decided once."""
 
-    def __init__(self, open_filter: OpenFilter, path: Path, wanted: Made) -> None:
+    def __init__(self, choose: Choose, open_filter: OpenFilter, path: Path, wanted: Made) -> None:
+        self._choose = choose
         self._open_filter = open_filter
         self._path = path
         self._wanted = wanted
         self._made = _read(path)
-        self._filter = open_filter(wanted.shared, wanted.target)
+        self._buckets: BucketFilter | None = None
 
     def look(self) -> Answering | None:
         """See BucketFilter; None also for one with other parameters."""
-        return self._filter.look() if self._made == self._wanted else None
+        return self._filter().look() if self._is_as_wanted() else None
 
     def open(self) -> tuple[Answering, Duration]:
         """See BucketFilter."""
-        if self._made != self._wanted:
-            self.close(keep=False)
-            _write(self._path, self._wanted)
-            self._made = self._wanted
-        return self._filter.open()
+        if not self._is_as_wanted():
+            if self._made is not None:
+                self.close(keep=False)
+            shared = self._wanted.shared
+            self._made = Made(shared, self._choose(shared, self._wanted.target))
+            self._filter()  # refused, there is nothing to remember
+            _write(self._path, self._made)
+        return self._filter().open()
 
     def answer(self, answering: Answering, duration: Duration | None) -> None:
         """See BucketFilter."""
-        self._filter.answer(answering, duration)
+        self._filter().answer(answering, duration)
 
     def renew(self, duration: Duration) -> None:
         """See BucketFilter."""
-        self._filter.renew(duration)
+        self._filter().renew(duration)
 
     def close(self, *, keep: bool) -> None:
         """See BucketFilter; what is taken away is what was made."""
-        if keep:
-            self._filter.close(keep=True)
-            return
-        made = self._made or self._wanted
-        self._open_filter(made.shared, made.target).close(keep=False)
-        self._path.unlink(missing_ok=True)
-        self._made = None
+        if not keep:
+            with contextlib.ExitStack() as stack:
+                if self._made is None:
+                    # What cannot be made is not here, unless somebody has removed our file.
+                    stack.enter_context(contextlib.suppress(OperationError))
+                self._filter().close(keep=False)
+            self._path.unlink(missing_ok=True)
+            self._made, self._buckets = None, None
+        elif self._buckets is not None:
+            self._buckets.close(keep=True)
+
+    def _is_as_wanted(self) -> bool:
+        made, wanted = self._made, self._wanted
+        targets = (Target.AUTO, made.target if made is not None else None)
+        return made is not None and made.shared == wanted.shared and wanted.target in targets
+
+    def _filter(self) -> BucketFilter:
+        """Return the filter as it was made, or else as it is wanted."""
+        if self._buckets is None:
+            made = self._made or self._wanted
+            self._buckets = self._open_filter(made.shared, made.target)
+        return self._buckets
 
 
 def _write(path: Path, made: Made) -> None:
