@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, ip_address
 
 import pytest
@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from standfest.adapters.linux.nftables import image as im
 from standfest.adapters.linux.nftables import plane as pl
 from standfest.adapters.linux.nftables.image import Image
-from standfest.adapters.linux.nftables.plane import Plane
+from standfest.adapters.linux.nftables.ingress import Hop, Interface
+from standfest.adapters.linux.nftables.plane import Path, Plane
 from standfest.adapters.linux.nftables.rules import Shape, choice, known
 from standfest.adapters.linux.nftables.transaction import Transaction
 from standfest.core.balancer.slots import slots
@@ -26,6 +27,7 @@ from standfest.model.forwarding import (
     DeleteService,
     Destination,
     DestinationKey,
+    IPAddress,
     ServiceKey,
     ServiceOptions,
     SetDestination,
@@ -153,6 +155,75 @@ def test_another_method_moves_a_service_to_the_other_table() -> None:
     after = changed(before, [change]).image()
     assert after.services[WEB].plane.direct
     assert after.table()[WEB].destinations == {server(1): Destination(DIRECT, 1)}
+
+
+@dataclass
+class Net:
+    """A network as a test wants it."""
+
+    names: frozenset[str] = frozenset({"eth0"})
+    index: int = 2
+
+    def interfaces(self) -> frozenset[Interface]:
+        return frozenset(Interface(name, ethernet=True) for name in self.names)
+
+    def hop(self, address: IPAddress) -> Hop:
+        return Hop(self.index, address)
+
+
+def at_ingress(image: Image, net: Net, *changes: Change) -> Transaction:
+    transaction = Transaction(image, slots, net)
+    transaction.apply(list(changes))
+    return transaction
+
+
+DIRECTLY: list[Change] = [
+    AddService(WEB, ServiceOptions("rr")),
+    *(AddDestination(WEB, server(n), Destination(DIRECT, 1)) for n in (1, 2)),
+]
+
+
+def test_direct_routing_is_at_ingress_unless_a_mark_decides_or_the_kernel_cannot() -> None:
+    assert at_ingress(EMPTY, Net(), *DIRECTLY).image().services[WEB].plane.path is Path.INGRESS
+    before = having(*DIRECTLY)
+    assert before.services[WEB].plane.path is Path.COPIED
+    mark = service_key(Protocol.NONE, None, mark=7, family=Family.IPV4)
+    one = AddDestination(mark, server(1), Destination(DIRECT, 1))
+    by_mark: list[Change] = [AddService(mark, ServiceOptions()), one]
+    assert at_ingress(EMPTY, Net(), *by_mark).image().services[mark].plane.path is Path.COPIED
+    # Whoever is connected stays where it is.
+    change = SetDestination(WEB, server(1), Destination(DIRECT, 2))
+    assert at_ingress(before, Net(), change).image().services[WEB].plane.path is Path.COPIED
+
+
+def test_a_changed_weight_at_ingress_leaves_the_servers_address_and_its_counter() -> None:
+    before = at_ingress(EMPTY, Net(), *DIRECTLY).image()
+    change = SetDestination(WEB, server(1), Destination(DIRECT, 0))
+    found = touched(at_ingress(before, Net(), change))
+    assert found["add", "devices"] == found["remove", "devices"] == found["remove", "taking"] == 1
+    assert found["add", "hosts"] == found["remove", "hosts"] == 0
+
+
+def test_what_the_network_changes_is_followed_and_nothing_else() -> None:
+    made = at_ingress(EMPTY, Net(), *DIRECTLY)
+    assert made.messages()
+    before = made.image()
+    assert before.chains == {before.services[WEB].plane: frozenset({"from-eth0"})}
+    same = Transaction(before, slots, Net())
+    same.surround()
+    assert same.messages() == []
+    other = Transaction(before, slots, Net(frozenset({"eth1"}), 3))
+    other.surround()
+    found = touched(other)
+    # Both servers are behind another interface; one chain goes, one with two rules comes.
+    assert found == {
+        ("remove", "devices"): 2,
+        ("add", "devices"): 2,
+        ("message", str(nft.DELETE_CHAIN)): 1,
+        ("message", str(nft.NEW_CHAIN)): 1,
+        ("message", str(nft.NEW_RULE)): 2,
+    }
+    assert other.image().services[WEB].hops[server(1)].interface == 3
 
 
 def test_a_table_of_another_layout_is_replaced() -> None:
