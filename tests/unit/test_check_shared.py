@@ -52,6 +52,8 @@ def test_the_report_s_files_have_one_trap_the_missing_fencing() -> None:
             'stickiness" value="9"',
             "resource-stickiness of clusterip_clone",
         ),
+        ('provider="standfest"', 'provider="heartbeat"', "cluster_ip is resource-agents' script"),
+        (' provider="standfest"', "", "cluster_ip is resource-agents' script"),
         ('"01:02:03:04:05:06"', '"02:02:03:04:05:06"', "mac of cluster_ip is 02:02:03:04:05:06"),
     ],
 )

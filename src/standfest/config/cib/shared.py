@@ -21,6 +21,7 @@ class _Shared:
 
     clone: Element
     address: Element
+    provider: str
     meta: Mapping[str, str]
     parameters: Mapping[str, str]
     instances: int
@@ -67,7 +68,8 @@ def _all(configuration: Element, defaults: Mapping[str, str], nodes: int) -> Ite
             unique = _truth(parameters.get("unique_clone_address"), fallback=False)
             if instances > 1 and not unique:
                 most = _count(meta.get("clone-node-max"), 1)
-                yield _Shared(clone, inner, own, parameters, instances, most)
+                provider = primitive.get("provider") or "heartbeat"
+                yield _Shared(clone, inner, provider, own, parameters, instances, most)
 
 
 def _instances(shared: _Shared, findings: Findings, nodes: int) -> None:
@@ -108,6 +110,13 @@ def _instances(shared: _Shared, findings: Findings, nodes: int) -> None:
 
 
 def _address(shared: _Shared, findings: Findings) -> None:
+    if shared.provider == "heartbeat":
+        findings.warn(
+            shared.address,
+            f"{shared.address.id} is resource-agents' script where that is installed: it needs the "
+            "target CLUSTERIP, which Linux has no more",
+            'provider="standfest"',
+        )
     mac = shared.parameters.get("mac", "")
     try:
         first = int(mac.partition(":")[0], 16)
