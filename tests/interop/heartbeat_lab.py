@@ -24,6 +24,24 @@ OURS, THEIRS = "standfest", "heartbeat"
 FLAGS = ("--net", "--mount", "--pid", "--uts", "--ipc", "--fork", "--kill-child")
 HARESOURCES = "# nothing: the nodes only watch each other\n"
 
+RECORDER = """import socket, time
+packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0x0300)
+packets.bind(("br0", 0x0003))
+end = time.monotonic() + {seconds}
+while (left := end - time.monotonic()) > 0:
+    packets.settimeout(left)
+    try:
+        print(packets.recv(2048).hex())
+    except TimeoutError:
+        break
+"""
+PLAYER = """import socket, sys, time
+packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+packets.bind(("{device}", 0x0800))
+for line in sys.stdin:
+    packets.send(bytes.fromhex(line))
+    time.sleep({pause})
+"""
 LOOK_S = 0.1
 
 
@@ -153,6 +171,15 @@ class Machine:
         else:
             self.run(HEARTBEAT, "-k")
 
+    def give_keys(self, authkeys: str) -> None:
+        """Replace authkeys, and let whoever runs here read it."""
+        path = self.directory / "ha.d" / "authkeys"
+        path.write_text(authkeys, encoding="utf-8")
+        if self.product == OURS:
+            self.run("kill", "-HUP", self.run("cat", "/run/standfest/supervisor.pid").strip())
+        else:
+            self.run(HEARTBEAT, "-r")
+
     def links(self) -> dict[str, dict[str, str]]:
         """Return `standfest status --links`; nothing when nobody answers."""
         printed = self.ask("status", "--links", "--json")
@@ -178,6 +205,20 @@ class Lab:
         self.directory = directory
         self.switch = f"sfh{os.getpid()}-{directory.name}"
         self.machines = tuple(Machine(self, n, product) for n, product in enumerate(products, 1))
+
+    def record(self, seconds: float) -> list[bytes]:
+        """Return the frames that cross the switch for a while."""
+        program = RECORDER.format(seconds=seconds)
+        words = ("ip", "netns", "exec", self.switch, sys.executable, "-I", "-c", program)
+        done = subprocess.run(words, check=True, capture_output=True, text=True)
+        return [bytes.fromhex(line) for line in done.stdout.split()]
+
+    def replay(self, frames: list[bytes], machine: Machine, pause_s: float) -> None:
+        """Put frames on a machine's cable, one after the other."""
+        program = PLAYER.format(device=machine.name, pause=pause_s)
+        words = ("ip", "netns", "exec", self.switch, sys.executable, "-I", "-c", program)
+        lines = "".join(frame.hex() + "\n" for frame in frames)
+        subprocess.run(words, check=True, input=lines, text=True)
 
     def destroy(self) -> None:
         """Remove everything, whatever state it is in."""

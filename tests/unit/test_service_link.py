@@ -1,13 +1,6 @@
-"""Service links: broadcast packets without an address of our own, sealed."""
-
-import pytest
+"""Service links: broadcast packets without an address of our own."""
 
 from standfest.adapters.linux.media import broadcast_packets
-from standfest.adapters.linux.seal import Seal
-from standfest.model.errors import WireError
-from standfest.model.keys import Key, SignatureMethod
-
-KEY = Key(1, SignatureMethod.SHA1, b"secret")
 
 
 def test_a_small_datagram_is_one_packet_from_nobody_to_all() -> None:
@@ -29,16 +22,3 @@ def test_a_large_datagram_is_fragmented_at_1480_bytes() -> None:
     assert [len(packet) for packet in packets] == [1500, 1500, 1068]
     assert [packet[6:8].hex() for packet in packets] == ["2000", "20b9", "0172"]
     assert len({packet[4:6] for packet in packets}) == 1
-
-
-def test_what_is_sealed_opens_only_with_the_key_and_undamaged() -> None:
-    sealed = Seal(KEY).close(b"status of node-1")
-    assert b"node-1" not in sealed
-    assert Seal(KEY).open(sealed) == b"status of node-1"
-    assert Seal(KEY).close(b"x") != Seal(KEY).close(b"x")
-    with pytest.raises(WireError, match="bad-seal"):
-        Seal(Key(1, SignatureMethod.SHA1, b"other")).open(sealed)
-    with pytest.raises(WireError, match="bad-seal"):
-        Seal(KEY).open(sealed[:-1] + bytes([sealed[-1] ^ 1]))
-    with pytest.raises(WireError, match="unsealed"):
-        Seal(KEY).open(b"###\n")

@@ -18,6 +18,8 @@ from standfest.wire.heartbeat import (
     Form,
     decode,
     encode,
+    read_inner,
+    write_inner,
 )
 from standfest.wire.signature import heartbeat_crc
 
@@ -92,6 +94,46 @@ def test_the_other_methods_sign_and_verify(
         assert datagram.endswith(hmac.new(b"secret", body, hashlib.md5).hexdigest().encode() + b",")
     damaged = datagram.replace(b"st=up", b"st=uq")
     assert reason_of(damaged, ring) == "bad-signature"
+
+
+def test_sha256_signs_with_hmac_sha256() -> None:
+    ring = Keyring(15, (Key(15, SignatureMethod.SHA256, b"secret"),))
+    datagram = encode(STATUS, ring)
+    body = datagram[: datagram.rindex(b"%%%\n") + 4]
+    # The longest signature: `15 ` and 64 digits are 67 bytes.
+    wanted = b"67:15 " + hmac.new(b"secret", body, hashlib.sha256).hexdigest().encode() + b","
+    assert datagram == body + wanted
+    assert decode(datagram, ring) == STATUS
+    assert decode(encode(STATUS, ring, form=Form.CLASSIC), ring) == STATUS
+    assert reason_of(datagram.replace(b"st=up", b"st=uq"), ring) == "bad-signature"
+
+
+def test_our_own_methods_take_no_part_in_heartbeats_bug() -> None:
+    """Only heartbeat 3.0.6 signs by one key's method with another's secret."""
+    both = (Key(1, SignatureMethod.SHA256, b"one"), Key(2, SignatureMethod.SHA1, b"two"))
+    assert reason_of(sealed(STATUS_FIELDS, b"2", b"one"), Keyring(1, both)) == "bad-signature"
+    body = encode(STATUS, Keyring(1, (Key(1, SignatureMethod.SHA256, b"two"),)))
+    assert reason_of(body, Keyring(2, both)) == "bad-signature"
+
+
+def test_a_ring_that_encrypts_refuses_plain_messages_unless_it_is_mixed() -> None:
+    aes = Key(1, SignatureMethod.AES256_GCM, b"secret")
+    assert reason_of(sealed(STATUS_FIELDS, b"1"), Keyring(1, (aes,))) == "plain"
+    signs = Key(2, SignatureMethod.SHA1, b"secret")
+    mixed = Keyring(1, (aes, signs), mixed=True)
+    assert decode(sealed(STATUS_FIELDS, b"2"), mixed) == STATUS
+    # A key that encrypts signs nothing, whatever is claimed.
+    assert reason_of(sealed(STATUS_FIELDS, b"1"), mixed) == "unknown-key"
+
+
+def test_what_is_inside_an_encrypted_message_has_no_signature() -> None:
+    inner = write_inner(Message((("t", "status"), ("st", "up"))))
+    assert inner == b"###\n11:(0)t=status,8:(0)st=up,%%%\n"
+    assert read_inner(inner) == Message((("t", "status"), ("st", "up")))
+    for broken in (b"", b"###\n%%", b"###\n%%%", inner[1:], inner[:-1], inner + b"x"):
+        with pytest.raises(WireError) as raised:
+            read_inner(broken)
+        assert raised.value.reason == "framing"
 
 
 def test_a_key_longer_than_a_block_is_hashed_first() -> None:
@@ -217,7 +259,8 @@ def test_a_bad_datagram_is_dropped_for_its_reason(reason: str, datagram: bytes) 
 
 
 def test_every_reason_has_a_datagram() -> None:
-    assert sorted({reason for reason, _ in DROPPED}) == sorted(REASONS)
+    # `plain` is a matter of the keys, not of the datagram, and has a test of its own.
+    assert sorted({reason for reason, _ in DROPPED} | {"plain"}) == sorted(REASONS)
 
 
 def test_what_just_fits_the_limits_is_accepted() -> None:

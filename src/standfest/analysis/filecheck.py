@@ -118,7 +118,7 @@ class _Clusters:
             case Kind.LOG:
                 return halogd.parse(text, path)[1]
             case Kind.KEYS:
-                authkeys.parse(text, path)
+                return authkeys.parse(text, path)[1]
             case Kind.SHARE:
                 file, findings = share.parse(text, path)
                 self.shared.append((path, file))

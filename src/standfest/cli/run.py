@@ -57,7 +57,7 @@ def command(
 ) -> None:
     """Run this node's daemons in the foreground, until SIGTERM; services are handed over then.
 
-    SIGHUP opens log files anew and lets a director read its file again.
+    SIGHUP opens log files anew, reads authkeys again, and lets a director read its file again.
     """
     if keepalived is not None and not _has_cluster(context, ha_dir):
         _run_director(keepalived, check=check)
@@ -116,7 +116,7 @@ def examine(where: places.Places, node: str) -> tuple[Finding, ...]:
     except ConfigError as error:
         errors += error.findings
     try:
-        reading.keyring(where.ha_dir)
+        warnings += reading.keyring(where.ha_dir)[1]
     except ConfigError as error:
         errors += error.findings
     try:

@@ -13,6 +13,7 @@ import sys
 from collections import Counter
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from standfest.adapters.linux.media import Media
 from standfest.adapters.linux.rtnetlink import LinkEvents, RouteNetlink
@@ -31,8 +32,9 @@ from standfest.core.membership.effects import (
 from standfest.core.membership.machine import Membership
 from standfest.daemons import identity, places, reading
 from standfest.daemons.process import become_realtime, die_with_parent, settle_memory
-from standfest.model.errors import OperationError, WireError
+from standfest.model.errors import ConfigError, OperationError, WireError
 from standfest.model.keys import Keyring
+from standfest.model.message import Message
 from standfest.model.settings import HeartbeatSettings
 from standfest.model.time import Instant, in_milliseconds
 from standfest.runtime import frames
@@ -40,6 +42,10 @@ from standfest.runtime.channel import Channel, Listener
 from standfest.runtime.journal import Journal
 from standfest.runtime.loop import Loop
 from standfest.wire import heartbeat
+from standfest.wire.sealed import is_sealed
+
+if TYPE_CHECKING:
+    from standfest.daemons.sealing import Sealing
 
 GONE_PAYLOAD = b'["Gone",{}]'
 """What a cluster daemon says to the others when it can no longer speak: protocol.Gone, written out
@@ -53,11 +59,11 @@ class Pulse:
         self, where: places.Places, name: str, settings: HeartbeatSettings, keyring: Keyring
     ) -> None:
         self._settings = settings
-        self._keyring = keyring
         self._journal = Journal(where.run_dir, name, "pulse")
         self._loop = Loop(self._deadline, self._on_timer)
         self._media = Media(settings)
-        self._seal: object | None = None
+        self._sealing: Sealing | None = None
+        self._use_keys(keyring)
         self._membership = Membership(
             name=name,
             uuid=identity.node_uuid(where.state_dir),
@@ -85,6 +91,7 @@ class Pulse:
         self._loop.watch(self._links.fileno(), lambda _events: self._on_link_events())
         Listener(self._loop, self._where.pulse_socket, self._on_value, self._on_close)
         self._loop.on_signal(signal.SIGTERM, self._loop.stop)
+        self._loop.on_signal(signal.SIGHUP, self._on_reload)
         self._loop.on_signal(signal.SIGINT, lambda: None)
         self._read_carriers()
         self._perform(self._membership.start(self._loop.now(), self._loop.wall()))
@@ -102,37 +109,54 @@ class Pulse:
             return
         self._received[link] += 1
         try:
-            message = heartbeat.decode(self._opened(datagram), self._keyring)
+            message = self._decode(datagram)
         except WireError as error:
             self._refused[error.reason] += 1
+            return
+        if message is None:
             return
         now, wall = self._loop.now(), self._loop.wall()
         self._perform(self._membership.on_message(now, wall, link, message))
 
-    def _opened(self, datagram: bytes) -> bytes:
-        """Return what a sealed datagram holds; others as they are."""
-        if not datagram.startswith(b"SFs1"):
-            return datagram
-        if self._seal is None:
-            raise WireError("unexpected-seal")
-        opened: bytes = self._seal.open(datagram)  # type: ignore[attr-defined]
-        return opened
+    def _decode(self, datagram: bytes) -> Message | None:
+        """Return an authentic message, or None for an echo of our own; raises WireError."""
+        if not is_sealed(datagram):
+            return heartbeat.decode(datagram, self._keyring)
+        if self._sealing is None:
+            raise WireError("seal-unexpected")
+        opened = self._sealing.open(datagram)
+        if opened is None:
+            return None
+        key, content = opened
+        if key.encrypts:
+            return heartbeat.read_inner(content)
+        return heartbeat.decode(content, self._keyring)
 
-    def _transmit(self, datagram: bytes) -> None:
-        sealed: bytes | None = None
+    def _transmit(self, message: Message) -> None:
+        secret, encrypts = self._keyring.signing.secret, self._keyring.signing.encrypts
+        content = heartbeat.write_inner(message) if encrypts else self._signed(message)
         for outlet in self._media.outlets():
+            if outlet.sealed and not secret:
+                outlet.failed += 1  # the key is a crc by now: nothing could hide what we say
+                continue
             try:
-                if outlet.sealed:
-                    if sealed is None:
-                        assert self._seal is not None
-                        sealed = self._seal.close(datagram)  # type: ignore[attr-defined]
-                    outlet.transmit(sealed)
+                if outlet.sealed or encrypts:
+                    assert self._sealing is not None
+                    # Sealed for each way out: a counter that comes twice is a replay.
+                    outlet.transmit(self._sealing.close(content))
                 else:
-                    outlet.transmit(datagram)
+                    outlet.transmit(content)
             except OSError:
                 outlet.failed += 1
             else:
                 outlet.sent += 1
+
+    def _signed(self, message: Message) -> bytes:
+        # heartbeat 3.0.6 checks netstring form with its own active key, whatever key was used: only
+        # classic form lets it follow a change of keys (facts/HEARTBEAT-WIRE.md, section 4).
+        form = heartbeat.Form.CLASSIC if self._keyring.changing else heartbeat.Form.NETSTRING
+        inner = self._settings.classic_auth_field
+        return heartbeat.encode(message, self._keyring, form=form, inner=inner)
 
     def _deadline(self) -> Instant | None:
         return self._membership.deadline()
@@ -147,8 +171,7 @@ class Pulse:
         for effect in effects:
             match effect:
                 case Transmit(message):
-                    inner = self._settings.classic_auth_field
-                    self._transmit(heartbeat.encode(message, self._keyring, inner=inner))
+                    self._transmit(message)
                 case Deliver(sender=sender, payload=payload):
                     self._tell(frames.Payload(sender, payload))
                 case NodeChanged():
@@ -214,10 +237,7 @@ class Pulse:
             if not self._keyring.signing.secret:
                 self._note("warning", "no-service-link", device=device, why="crc has no secret")
                 continue
-            if self._seal is None:
-                from standfest.adapters.linux.seal import Seal  # noqa: PLC0415  9 MB, only if used
-
-                self._seal = Seal(self._keyring.signing)
+            self._need_sealing()
             try:
                 self._netlink.link_up(device)
             except OperationError as error:
@@ -228,6 +248,36 @@ class Pulse:
                 descriptor = dict(self._media.descriptors())[device]
                 self._loop.watch(descriptor, partial(self._on_datagrams, device))
         self._read_carriers()
+
+    # --- keys -----------------------------------------------------------------------------------
+
+    def _need_sealing(self) -> None:
+        if self._sealing is None:
+            from standfest.daemons.sealing import Sealing  # noqa: PLC0415  9 MB, only if used
+
+            self._sealing = Sealing(self._keyring, os.urandom)
+
+    def _on_reload(self) -> None:
+        """SIGHUP: read authkeys again; a file that cannot be used changes nothing."""
+        try:
+            keyring, _ = reading.keyring(self._where.ha_dir)
+        except ConfigError as error:
+            for finding in error.findings:
+                self._note("error", "keys-refused", why=str(finding))
+            return
+        if keyring == self._keyring:
+            return
+        self._use_keys(keyring)
+        accepted = ",".join(str(key.number) for key in keyring.keys)
+        method = keyring.signing.method.value
+        self._note("info", "keys-changed", active=keyring.active, method=method, keys=accepted)
+
+    def _use_keys(self, keyring: Keyring) -> None:
+        self._keyring = keyring
+        if any(key.encrypts for key in keyring.keys):
+            self._need_sealing()
+        if self._sealing is not None:
+            self._sealing.change(keyring)
 
     # --- the cluster daemon and commands --------------------------------------------------------
 
@@ -277,6 +327,12 @@ class Pulse:
             "node": self._name,
             "nodes": {self._name: "active", **self._heard},
             "carrier": self._carrier,
+            "keys": {
+                "active": self._keyring.active,
+                "method": self._keyring.signing.method.value,
+                "accepted": [key.number for key in self._keyring.keys],
+                "mixed": self._keyring.mixed,
+            },
             "received": dict(self._received),
             "refused": dict(self._refused),
             "sent": [
@@ -302,7 +358,7 @@ def main() -> None:
     die_with_parent()
     where = places.from_arguments(sys.argv[1:])
     settings, _ = reading.heartbeat_settings(where.ha_dir)
-    keys = reading.keyring(where.ha_dir)
+    keys, _ = reading.keyring(where.ha_dir)
     Pulse(where, identity.node_name(), settings, keys).run()
 
 

@@ -33,8 +33,8 @@ def heartbeat_settings(ha_dir: Path) -> tuple[HeartbeatSettings, tuple[Finding, 
     return hacf.parse(text_of(path, "the cluster's ha.cf"), str(path))
 
 
-def keyring(ha_dir: Path) -> Keyring:
-    """Return authkeys, which nobody but its owner may read."""
+def keyring(ha_dir: Path) -> tuple[Keyring, tuple[Finding, ...]]:
+    """Return authkeys, which nobody but its owner may read, and what is weak about it."""
     path = ha_dir / "authkeys"
     text = text_of(path, "the cluster's keys")
     authkeys.check_mode(path.stat().st_mode, str(path))

@@ -139,8 +139,9 @@ class Supervisor:
         self._loop.stop()
 
     def _reload(self) -> None:
-        """SIGHUP: the log's files are opened anew, and a director reads its file."""
+        """SIGHUP: log files are opened anew, authkeys and a director's file are read again."""
         self._forward("log", signal.SIGHUP)
+        self._forward("pulse", signal.SIGHUP)
         self._forward(DIRECTOR, signal.SIGHUP)
 
     def _forward(self, name: str, number: int) -> None:

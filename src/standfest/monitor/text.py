@@ -102,6 +102,11 @@ def render_links(report: Report) -> str:
         lines.append(
             f"  {link:<12} {kind:<15} {state}, sent {sent}, not sent {failed}, received {received}"
         )
+    keys = report["keys"]
+    others = [str(number) for number in keys["accepted"] if number != keys["active"]]
+    also = f", accepted too: {' '.join(others)}" if others else ""
+    mixed = ", unencrypted messages as well" if keys["mixed"] else ""
+    lines += ["", f"Keys: {keys['active']} ({keys['method']}) sends{also}{mixed}"]
     lines += ["", "Datagrams refused:"]
     refused = sorted(report["refused"].items())
     lines += [f"  {reason:<20} {count}" for reason, count in refused] or ["  none"]

@@ -34,13 +34,15 @@ __all__ = [
     "Reason",
     "decode",
     "encode",
+    "read_inner",
+    "write_inner",
 ]
 
 _CLASSIC_START: Final = classic.START.encode()
 _CLASSIC_END: Final = classic.END.encode() + b"\0"
 _CLASSIC_SIGNATURE: Final = b"\nauth="
-_MAX_SIGNATURE: Final = 64
-"""Bytes after a message; `42:15 ` + 40 hex digits + `,` are 47."""
+_MAX_SIGNATURE: Final = 80
+"""Bytes after a message; `67:15 ` + the 64 hex digits of sha256 + `,` are 71."""
 
 
 def encode(
@@ -67,6 +69,26 @@ def encode(
     if len(datagram) > MAX_DATAGRAM:
         raise WireError(Reason.OVERSIZED, f"{len(datagram)} bytes; at most {MAX_DATAGRAM}")
     return datagram
+
+
+def write_inner(message: Message) -> bytes:
+    """Return a message without a signature, in netstring form, for somebody who encrypts it."""
+    return netstring.START + b"".join(netstring.write_fields(message)) + netstring.END
+
+
+def read_inner(data: bytes) -> Message:
+    """Return the message that write_inner() wrote; whoever calls has authenticated it.
+
+    Raises WireError with one of REASONS, and nothing else, for whatever bytes.
+    """
+    start, end = len(netstring.START), len(data) - len(netstring.END)
+    whole = data.startswith(netstring.START) and data.endswith(netstring.END)
+    if end < start or not whole:
+        raise WireError(Reason.FRAMING, "no start or end marker")
+    try:
+        return _message(netstring.read_fields(data, start, end))
+    except UnicodeDecodeError:
+        raise WireError(Reason.ENCODING, "a string is not UTF-8") from None
 
 
 def _encode_netstring(message: Message, keyring: Keyring, inner: bool) -> bytes:
@@ -97,6 +119,8 @@ def decode(datagram: bytes, keyring: Keyring) -> Message:
     """
     if len(datagram) > MAX_DATAGRAM:
         raise WireError(Reason.OVERSIZED, f"{len(datagram)} bytes; at most {MAX_DATAGRAM}")
+    if keyring.only_encrypted:
+        raise WireError(Reason.PLAIN, "all our keys encrypt")
     try:
         if datagram.startswith(netstring.START):
             return _decode_netstring(datagram, keyring)

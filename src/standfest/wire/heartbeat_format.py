@@ -40,6 +40,7 @@ class Reason(StrEnum):
     OVERSIZED = "oversized"  # more than MAX_DATAGRAM bytes
     FRAMING = "framing"  # start or end marker, or a separator, is not where it must be
     UNSIGNED = "unsigned"  # no signature, or one that is not `number token`
+    PLAIN = "plain"  # anybody could read it, and all our keys encrypt
     UNKNOWN_KEY = "unknown-key"  # signed with a number that authkeys does not have
     BAD_SIGNATURE = "bad-signature"  # damaged, forged, or another key
     LENGTH = "length"  # a length is no canonical decimal, or points outside

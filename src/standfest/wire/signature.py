@@ -1,6 +1,7 @@
-"""Signatures of heartbeat messages: HMAC-SHA1, HMAC-MD5, and heartbeat's CRC (no protection).
+"""Signatures of heartbeat messages: HMAC-SHA1, -MD5, heartbeat's CRC (no protection), HMAC-SHA256.
 
-Source: facts/HEARTBEAT-WIRE.md section 4. Never shows a secret or a token in an error.
+Source: facts/HEARTBEAT-WIRE.md section 4; `sha256` is ours (RFC 2104, FIPS 180-4).
+Never shows a secret or a token in an error.
 """
 
 import hmac
@@ -8,7 +9,7 @@ import zlib
 from typing import Final
 
 from standfest.model.errors import WireError
-from standfest.model.keys import Key, Keyring, SignatureMethod
+from standfest.model.keys import HEARTBEAT_METHODS, Key, Keyring, SignatureMethod
 from standfest.wire.heartbeat_format import Reason
 
 _MIRRORED_BYTES: Final = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
@@ -34,6 +35,10 @@ def token(method: SignatureMethod, secret: bytes, data: bytes) -> bytes:
             return hmac.digest(secret, data, "md5").hex().encode()
         case SignatureMethod.CRC:
             return b"%x" % heartbeat_crc(data)
+        case SignatureMethod.SHA256:
+            return hmac.digest(secret, data, "sha256").hex().encode()
+        case SignatureMethod.AES256_GCM:
+            raise AssertionError("a key that encrypts signs nothing")
 
 
 def sign(key: Key, data: bytes) -> bytes:
@@ -54,14 +59,15 @@ def verify(signature: bytes, data: bytes, keyring: Keyring, *, also_active: bool
     if not separator or not number.isdigit() or len(number) > 2 or b"%d" % int(number) != number:
         raise WireError(Reason.UNSIGNED, "the signature is not `number token`")
     key = keyring.key(int(number))
-    if key is None:
-        raise WireError(Reason.UNKNOWN_KEY, f"key {int(number)} is not in authkeys")
+    if key is None or key.encrypts:
+        raise WireError(Reason.UNKNOWN_KEY, f"key {int(number)} signs nothing in authkeys")
     if hmac.compare_digest(token(key.method, key.secret, data), given):
         return
     active = keyring.signing
     # An empty secret (an active `crc` key) must never become the key of an HMAC.
     if (
         also_active
+        and {key.method, active.method} <= HEARTBEAT_METHODS
         and key.secret
         and active.secret
         and hmac.compare_digest(token(key.method, active.secret, data), given)

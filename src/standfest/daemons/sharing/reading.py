@@ -82,7 +82,12 @@ def keys(path: Path) -> Keyring:
     authkeys.check_mode(found.st_mode, str(path))
     if found.st_uid not in (0, os.geteuid()):
         raise ConfigError(Finding(str(path), 0, f"user {found.st_uid} owns it", "root"))
-    return authkeys.parse(text, str(path))
+    keyring, _ = authkeys.parse(text, str(path))
+    hidden = [key for key in keyring.keys if key.encrypts]
+    if hidden:
+        problem = f"key {hidden[0].number} is {hidden[0].method.value}: beats are signed only"
+        raise ConfigError(Finding(str(path), 0, problem, "a file of its own, with sha256"))
+    return keyring
 
 
 def unfit(before: Task, after: Task) -> str:
