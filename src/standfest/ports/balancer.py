@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from standfest.model.forwarding import (
     Change,
@@ -71,3 +71,27 @@ class BalancerBackend(Protocol):
 
     def close(self, *, keep: bool) -> None:
         """Let go; keep: what is forwarded goes on (an upgrade), else it is removed."""
+
+
+@runtime_checkable
+class Follower(Protocol):
+    """A backend that has to follow interfaces and ways to servers itself."""
+
+    def follow(self) -> None:
+        """Do so; called every second."""
+
+
+@runtime_checkable
+class CountingOnDemand(Protocol):
+    """A backend that counts some packets only while somebody looks."""
+
+    def count_packets(self) -> None:
+        """Count them from now on, and while this is called from time to time."""
+
+
+@runtime_checkable
+class Forgetful(Protocol):
+    """A backend that remembers silent connections for a time that can be set."""
+
+    def set_timeouts(self, tcp_s: int, tcp_fin_s: int, udp_s: int) -> None:
+        """Set how long, in seconds; 0: as it is."""

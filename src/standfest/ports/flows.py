@@ -6,7 +6,7 @@ told. A backend that can do this has a method `flow_table()` that returns it.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from standfest.model.flows import Flow, FlowKey
 from standfest.model.time import Duration
@@ -59,3 +59,11 @@ class FlowTable(Protocol):
 
     def close(self) -> None:
         """Let go of the kernel; what was taken in stays."""
+
+
+@runtime_checkable
+class Shower(Protocol):
+    """A backend that shows its connections."""
+
+    def flow_table(self) -> FlowTable:
+        """Return them, open until it is closed."""

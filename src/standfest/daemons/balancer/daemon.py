@@ -25,7 +25,7 @@ from standfest.model.balancing import AUTO
 from standfest.model.errors import OperationError
 from standfest.model.forwarding import Table
 from standfest.model.time import Duration, Instant, earliest, in_milliseconds, seconds
-from standfest.ports.balancer import BalancerBackend
+from standfest.ports.balancer import BalancerBackend, CountingOnDemand, Follower, Forgetful
 from standfest.ports.probes import Outcome
 from standfest.runtime.balancer import presence, report, suitability
 from standfest.runtime.balancer.adoption import Ledger
@@ -108,9 +108,9 @@ class Daemon:
 
     def status(self) -> report.Status:
         """Return everything that there is to know."""
-        count_packets = getattr(self.backend, "count_packets", lambda: None)
         try:
-            count_packets()  # where they are counted for those only who ask
+            if isinstance(self.backend, CountingOnDemand):
+                self.backend.count_packets()
             readings = self.backend.counters()
         except OperationError as error:
             self.words.warn(str(error))
@@ -168,11 +168,10 @@ class Daemon:
 
     def _follow(self) -> None:
         """Let a backend follow the network, if it has to."""
-        follow = getattr(self.backend, "follow", None)
-        if follow is None:
+        if not isinstance(self.backend, Follower):
             return
         try:
-            follow()
+            self.backend.follow()
         except OperationError as error:
             self.words.warn(str(error))
         self._follow_at = self._loop.now() + FOLLOW
@@ -333,10 +332,9 @@ class Daemon:
             (value or 0) // seconds(1)
             for value in (settings.tcp_timeout, settings.tcp_fin_timeout, settings.udp_timeout)
         ]
-        setter = getattr(self.backend, "set_timeouts", None)
-        if any(wanted) and setter is not None:
+        if any(wanted) and isinstance(self.backend, Forgetful):
             try:
-                setter(*wanted)
+                self.backend.set_timeouts(*wanted)
             except OperationError as error:
                 self.words.warn(str(error))
 

@@ -7,7 +7,7 @@ from standfest.daemons.director.words import Words
 from standfest.model.balancing import SyncDaemon
 from standfest.model.errors import OperationError
 from standfest.model.time import Instant
-from standfest.ports.flows import FlowTable
+from standfest.ports.flows import Shower
 from standfest.runtime.balancer.effects import Synchronise
 from standfest.runtime.loop import Loop
 
@@ -30,20 +30,13 @@ class Synchroniser(Protocol):
         """Do what is due."""
 
 
-class Shower(Protocol):
-    """A backend that shows its connections."""
-
-    def flow_table(self) -> FlowTable:
-        """Return them, open until it is closed."""
-
-
 def make(backend: object, loop: Loop, words: Words) -> Synchroniser:
     """Return what copies connections for a backend."""
     if hasattr(backend, "start_sync"):
         from standfest.daemons.balancer.kernelsync import KernelDaemons  # noqa: PLC0415  IPVS only
 
         return KernelDaemons(backend, words)  # type: ignore[arg-type]
-    if hasattr(backend, "flow_table"):
+    if isinstance(backend, Shower):
         return FlowCopies(backend, loop, words)
     return Nobody(words)
 

@@ -8,6 +8,7 @@ import socket
 import struct
 from typing import Final
 
+from standfest.adapters.linux.nexthop import Ways
 from standfest.adapters.linux.nftables.ingress import Hop, Interface
 from standfest.adapters.linux.rtnetlink import (
     F_DUMP,
@@ -16,7 +17,6 @@ from standfest.adapters.linux.rtnetlink import (
     RouteNetlink,
     attributes,
 )
-from standfest.adapters.linux.xdp.nexthop import Ways
 from standfest.model.forwarding import IPAddress
 
 ARPHRD_ETHER, ARPHRD_LOOPBACK = 1, 772

@@ -11,11 +11,11 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from standfest.adapters.linux.nexthop import Way, Ways
 from standfest.adapters.linux.xdp import programs
 from standfest.adapters.linux.xdp.attachments import Attachments
 from standfest.adapters.linux.xdp.choosing import Limits
 from standfest.adapters.linux.xdp.flows import XdpFlows
-from standfest.adapters.linux.xdp.nexthop import Way, Ways
 from standfest.adapters.linux.xdp.plan import plan
 from standfest.adapters.linux.xdp.program import CONNECTIONS, balancer, shapes
 from standfest.adapters.linux.xdp.programs import Mode
