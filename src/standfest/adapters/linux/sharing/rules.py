@@ -168,10 +168,13 @@ class RuleSet:
         yield "out", tells + [self._ours(one, one.source, "out") for one in self._versions]
 
     def _ours(self, version: _Version, offset: int, chain: str) -> Rule:
+        """Return the rule that all packets of the machine pay for: one address is compared."""
+        addresses = self._addresses(version)
+        among = ex.member(version.addresses, 0)
         return [
             *_is_version(version),
             version.load(offset, 0),
-            ex.member(version.addresses, 0),
+            among if len(addresses) > 1 else ex.equal(0, addresses[0].key),
             ex.decided(nft.GOTO, version.chain(chain)),
         ]
 
@@ -180,8 +183,8 @@ class RuleSet:
         yield _FORMER, [[*_is(_TCP), _accept()], [_drop()]]
         yield _OPENING, self._opening()
         for version in self._versions:
-            judged = [self._judged(version, EARLY), [_drop()]]
-            yield version.chain("ported"), judged
+            yield version.chain("shut"), self._shut(version)
+            yield version.chain("ported"), [self._judged(version, EARLY), _from_here(), [_drop()]]
             yield version.chain("early"), self._early(version)
             yield version.chain("tcp"), self._late_tcp(version)
             yield version.chain("late"), self._late(version)
@@ -189,33 +192,37 @@ class RuleSet:
             yield version.chain("out"), _out(version)
 
     def _early(self, version: _Version) -> list[Rule]:
-        rules = [[ex.incoming_type(0), ex.equal(0, _HERE), _accept()]]
-        if self._shared.is_multicast:
-            rules.append([ex.taken_as_ours(0)])
-        icmp = [*_is(version.icmp), ex.load(ex.TRANSPORT, 0, 1, 0)]
-        if version is _SIX:
-            rules.append([*icmp, ex.member(_NEIGHBOURS, 0), _accept()])
-        rules.append(self._shut())
+        """Judge by the bucket; what this machine sends itself is looked for where it matters."""
         by_port = self._shared.layout.mode is not HashMode.SOURCE_IP
         ported = _decision(version.chain("ported"))
         often, rarely = (
             [[*_is(one), ported] for one in protocols] if by_port else []
             for protocols in ((_TCP, _UDP), _RARER_WITH_PORTS)
         )
-        error = [*icmp, ex.member(version.chain("errors"), 0), _accept()]
         by_address = self._judged(version, EARLY, portless=True)
-        return [*rules, *often, error, *rarely, by_address, [_drop()]]
+        return [
+            [ex.constant(GATE_KEY, 0), ex.stranger(GATE, 0), _decision(version.chain("shut"))],
+            *often,
+            *_neighbours(version),
+            [*_icmp(version), ex.member(version.chain("errors"), 0), _accept()],
+            *rarely,
+            by_address,
+            _from_here(),
+            [_drop()],
+        ]
+
+    def _shut(self, version: _Version) -> list[Rule]:
+        return [_from_here(), *_neighbours(version), [_drop()]]
 
     def _late(self, version: _Version) -> list[Rule]:
-        error = [
-            *_is(version.icmp),
-            ex.load(ex.TRANSPORT, 0, 1, 0),
-            ex.member(version.chain("errors"), 0),
-        ]
+        error = [*_icmp(version), ex.member(version.chain("errors"), 0)]
+        # TCP drops what has come to a group's MAC.
+        taken = [[ex.taken_as_ours(0)]] if self._shared.is_multicast else []
         return [
-            [ex.incoming_type(0), ex.equal(0, _HERE), _accept()],
+            *taken,
             [*_is(_TCP), _decision(version.chain("tcp"))],
             [*error, *_known(ex.RELATED), _accept()],
+            _from_here(),
             [*error, _drop()],
         ]
 
@@ -227,7 +234,7 @@ class RuleSet:
             *_known(ex.ESTABLISHED | ex.RELATED),
             _accept(),
         ]
-        return [known, self._judged(version, LATE), [_drop()]]
+        return [known, _from_here(), self._judged(version, LATE), [_drop()]]
 
     def _opening(self) -> list[Rule]:
         """Judge what belongs to no connection of this machine, in a bucket of its own.
@@ -245,10 +252,8 @@ class RuleSet:
 
     def _answer(self, version: _Version) -> list[Rule]:
         """Keep a SYN-ACK back, sent again after its bucket was given away: another node answers."""
-        return [self._shut(), self._judged(version, LATE, answer=True), [_drop()]]
-
-    def _shut(self) -> Rule:
-        return [ex.constant(GATE_KEY, 0), ex.stranger(GATE, 0), _drop()]
+        shut = [ex.constant(GATE_KEY, 0), ex.stranger(GATE, 0), _drop()]
+        return [shut, self._judged(version, LATE, answer=True), [_drop()]]
 
     def _judged(
         self, version: _Version, verdicts: str, *, portless: bool = False, answer: bool = False
@@ -320,6 +325,22 @@ def _out(version: _Version) -> list[Rule]:
         [ex.outgoing_type(0), ex.equal(0, _HERE), _accept()],
         [*_is(_TCP), *_flags(_SYN | _ACK), ex.equal(0, both), _decision(version.chain("answer"))],
     ]
+
+
+def _from_here() -> Rule:
+    """Let in what this machine sends to itself."""
+    return [ex.incoming_type(0), ex.equal(0, _HERE), _accept()]
+
+
+def _icmp(version: _Version) -> Rule:
+    return [*_is(version.icmp), ex.load(ex.TRANSPORT, 0, 1, 0)]
+
+
+def _neighbours(version: _Version) -> list[Rule]:
+    """Let in neighbour discovery, which all nodes answer alike, as they answer ARP."""
+    if version is not _SIX:
+        return []
+    return [[*_icmp(version), ex.member(_NEIGHBOURS, 0), _accept()]]
 
 
 def _is_version(version: _Version) -> Rule:
