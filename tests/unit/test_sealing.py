@@ -123,6 +123,21 @@ def test_a_recording_from_before_our_start_proves_nothing() -> None:
     assert reason(restarted, recorded[-1]) == "seal-replayed"
 
 
+def test_a_new_session_is_news_once_and_a_recording_makes_nobody_talk_again() -> None:
+    sender, receiver = acquainted()
+    assert receiver.newcomer()  # who was heard for the first time
+    assert not receiver.newcomer()
+    recorded = [sender.close(b"hello") for _ in range(3)]
+    assert receiver.open(recorded[0]) is not None
+    assert not receiver.newcomer()
+    restarted = node(9)
+    assert reason(restarted, recorded[1]) == "seal-unproved"
+    assert restarted.newcomer()
+    assert reason(restarted, recorded[2]) == "seal-unproved"
+    assert reason(restarted, recorded[2]) == "seal-replayed"
+    assert not restarted.newcomer()
+
+
 def test_a_restart_with_the_same_generation_and_state_uses_another_key() -> None:
     """What is on disk plays no part: the session is drawn at each start, and it is the salt."""
     first, again = node(1), node(2)

@@ -36,7 +36,7 @@ from standfest.model.errors import ConfigError, OperationError, WireError
 from standfest.model.keys import Keyring
 from standfest.model.message import Message
 from standfest.model.settings import HeartbeatSettings
-from standfest.model.time import Instant, in_milliseconds
+from standfest.model.time import Duration, Instant, in_milliseconds, milliseconds
 from standfest.runtime import frames
 from standfest.runtime.channel import Channel, Listener
 from standfest.runtime.journal import Journal
@@ -51,6 +51,9 @@ GONE_PAYLOAD = b'["Gone",{}]'
 """What a cluster daemon says to the others when it can no longer speak: protocol.Gone, written out
 here because importing the cluster's protocol would double this process's memory."""
 
+GREET_EVERY: Duration = milliseconds(20)
+"""Between heartbeats that let somebody believe at once that we are alive."""
+
 
 class Pulse:
     """Carries datagrams to the membership machine and its effects to sockets."""
@@ -63,6 +66,7 @@ class Pulse:
         self._loop = Loop(self._deadline, self._on_timer)
         self._media = Media(settings)
         self._sealing: Sealing | None = None
+        self._greet_at: Instant = 0
         self._use_keys(keyring)
         self._membership = Membership(
             name=name,
@@ -112,11 +116,15 @@ class Pulse:
             message = self._decode(datagram)
         except WireError as error:
             self._refused[error.reason] += 1
-            return
-        if message is None:
-            return
+            message = None
         now, wall = self._loop.now(), self._loop.wall()
-        self._perform(self._membership.on_message(now, wall, link, message))
+        if message is not None:
+            self._perform(self._membership.on_message(now, wall, link, message))
+        # A recording of many starts must not make us talk: not more often than this.
+        waits = self._sealing is not None and self._sealing.newcomer()
+        if waits and now >= self._greet_at:
+            self._greet_at = now + GREET_EVERY
+            self._perform(self._membership.greet(now, wall))
 
     def _decode(self, datagram: bytes) -> Message | None:
         """Return an authentic message, or None for an echo of our own; raises WireError."""

@@ -30,6 +30,10 @@ class Sealing:
         self._ciphers.forget()
         self._sessions.prove = keyring.only_encrypted
 
+    def newcomer(self) -> bool:
+        """Return, once, whether somebody new waits for a word of ours to believe us."""
+        return self._sessions.prove and self._sessions.newcomer()
+
     def close(self, message: bytes) -> bytes:
         """Return a datagram that has never been before."""
         if self._sessions.full:

@@ -7,8 +7,9 @@ afterwards (`accept`). A session is one start of one daemon. Two rules:
 * a session is believed once it has repeated the name of ours, which it can only know from us: what
   was recorded before we started proves nothing, so a restart forgets nothing that matters.
 
-Both sides learn each other's names from their first heartbeats, so a start takes one heartbeat of
-each side more. While `mixed` keys are accepted, the second rule is left out: those who send plain
+Both sides learn each other's names from their first heartbeats. So that a restart does not take two
+heartbeats more, whoever hears a new session should say something at once: `newcomer`.
+While `mixed` keys are accepted, the second rule is left out: those who send plain
 messages cannot repeat anything, and could be replayed anyway.
 """
 
@@ -81,6 +82,7 @@ class Sessions:
         self._believed: OrderedDict[bytes, _Heard] = OrderedDict()
         self._own = own
         self._next = 0
+        self._newcomer = False
 
     @property
     def full(self) -> bool:
@@ -108,6 +110,14 @@ class Sessions:
         """Return whether a datagram is our own: a broadcast, or somebody's echo of one."""
         return session == self._own
 
+    def newcomer(self) -> bool:
+        """Return, once, whether a session has been heard for the first time.
+
+        Its owner waits for our word: the proof in it is what lets us be believed there.
+        """
+        newcomer, self._newcomer = self._newcomer, False
+        return newcomer
+
     def check(self, session: bytes, counter: int) -> None:
         """Raise WireError when this datagram cannot be new; before the costly part of opening it.
 
@@ -126,7 +136,9 @@ class Sessions:
         """
         heard = self._believed.get(session)
         if heard is None:
-            heard = self._candidates.pop(session, None) or _Heard()
+            heard = self._candidates.pop(session, None)
+            self._newcomer |= heard is None
+            heard = heard or _Heard()
             if any(self._own.startswith(proof) for proof in proofs):
                 self._believed[session] = heard
             else:
