@@ -79,6 +79,7 @@ def heartbeat_and_ours(tmp_path: Path) -> None:
         assert see_each_other(lab)
         assert [deaths(machine) for machine in lab.machines] == [[], []]
         assert ours.log().count("keys-changed") == 5
+        assert re.search(r"n1 +active, sends with key 3\n", ours.ask("status", "--links"))
         assert "active=3 method=sha1 keys=3" in ours.log()
 
 
@@ -110,6 +111,7 @@ def two_of_ours(tmp_path: Path) -> None:
             shown += (machine.directory / "log" / "console").read_text(encoding="utf-8")
             shown += machine.ask("status", "--links") + machine.ask("status", "--links", "--json")
             assert "Keys: 2 (aes256-gcm) sends\n" in shown
+            assert "active, sends with key 2\n" in shown
             assert not [secret for secret in SECRETS if secret in shown]
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 from standfest.model.errors import WireError
 from standfest.model.keys import Key, Keyring, SignatureMethod
 from standfest.model.message import Message
-from standfest.wire.heartbeat import REASONS, Form, decode, encode
+from standfest.wire.heartbeat import REASONS, Form, decode, encode, read_inner, write_inner
 from standfest.wire.signature import sign
 
 SHA1 = Keyring(1, (Key(1, SignatureMethod.SHA1, b"secret"), Key(2, SignatureMethod.MD5, b"two")))
@@ -101,4 +101,19 @@ def test_damage_under_a_good_signature_never_breaks_the_decoder() -> None:
         seen["message" if isinstance(result, Message) else result] += 1
     assert set(seen) <= {*REASONS, "message"}
     assert seen["message"] > 1_000
+    assert len(seen) >= 5
+
+
+def test_damage_under_a_good_seal_never_breaks_the_decoder() -> None:
+    """Who encrypts may be broken, too: what is inside has no signature of its own."""
+    rng = random.Random(20_084)
+    seen: Counter[str] = Counter()
+    for _ in range(20_000):
+        try:
+            read_inner(mutated(rng, write_inner(rng.choice((STATUS, RICH)))))
+            seen["message"] += 1
+        except WireError as error:
+            seen[error.reason] += 1
+    assert set(seen) <= {*REASONS, "message"}
+    assert seen["message"] > 300
     assert len(seen) >= 5

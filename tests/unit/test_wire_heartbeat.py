@@ -17,6 +17,7 @@ from standfest.wire.heartbeat import (
     REASONS,
     Form,
     decode,
+    decode_signed,
     encode,
     read_inner,
     write_inner,
@@ -172,6 +173,7 @@ def test_a_key_change_accepts_the_named_key_and_heartbeats_own_bug() -> None:
     assert decode(sealed(STATUS_FIELDS, b"2", b"two"), receiver) == STATUS
     # Heartbeat checks number 2 with the receiver's active key 1.
     assert decode(sealed(STATUS_FIELDS, b"2", b"one"), receiver) == STATUS
+    assert decode_signed(sealed(STATUS_FIELDS, b"2", b"one"), receiver) == (STATUS, TWO_KEYS[1])
     assert reason_of(sealed(STATUS_FIELDS, b"1", b"two"), receiver) == "bad-signature"
     classic = lined(STATUS_LINES).replace(b"auth=1 " + sha1(STATUS_LINES), b"auth=2 ")
     for key, accepted in ((b"two", True), (b"one", False)):

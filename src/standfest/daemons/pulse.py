@@ -33,7 +33,7 @@ from standfest.core.membership.machine import Membership
 from standfest.daemons import identity, places, reading
 from standfest.daemons.process import become_realtime, die_with_parent, settle_memory
 from standfest.model.errors import ConfigError, OperationError, WireError
-from standfest.model.keys import Keyring
+from standfest.model.keys import Key, Keyring
 from standfest.model.message import Message
 from standfest.model.settings import HeartbeatSettings
 from standfest.model.time import Duration, Instant, in_milliseconds, milliseconds
@@ -78,6 +78,7 @@ class Pulse:
         )
         self._cluster: Channel | None = None
         self._heard: dict[str, str] = {}
+        self._heard_with: dict[str, int] = {}
         self._settled = False
         self._carrier: dict[str, bool] = {}
         self._refused: Counter[str] = Counter()
@@ -113,23 +114,27 @@ class Pulse:
             return
         self._received[link] += 1
         try:
-            message = self._decode(datagram)
+            decoded = self._decode(datagram)
         except WireError as error:
             self._refused[error.reason] += 1
-            message = None
+            decoded = None
         now, wall = self._loop.now(), self._loop.wall()
-        if message is not None:
+        if decoded is not None:
+            message, key = decoded
             self._perform(self._membership.on_message(now, wall, link, message))
+            source = message.text("src") or ""
+            if source in self._heard:
+                self._heard_with[source] = key.number
         # A recording of many starts must not make us talk: not more often than this.
         waits = self._sealing is not None and self._sealing.newcomer()
         if waits and now >= self._greet_at:
             self._greet_at = now + GREET_EVERY
             self._perform(self._membership.greet(now, wall))
 
-    def _decode(self, datagram: bytes) -> Message | None:
-        """Return an authentic message, or None for an echo of our own; raises WireError."""
+    def _decode(self, datagram: bytes) -> tuple[Message, Key] | None:
+        """Return an authentic message and its key, or None for our own; raises WireError."""
         if not is_sealed(datagram):
-            return heartbeat.decode(datagram, self._keyring)
+            return heartbeat.decode_signed(datagram, self._keyring)
         if self._sealing is None:
             raise WireError("seal-unexpected")
         opened = self._sealing.open(datagram)
@@ -137,8 +142,8 @@ class Pulse:
             return None
         key, content = opened
         if key.encrypts:
-            return heartbeat.read_inner(content)
-        return heartbeat.decode(content, self._keyring)
+            return heartbeat.read_inner(content), key
+        return heartbeat.decode_signed(content, self._keyring)
 
     def _transmit(self, message: Message) -> None:
         secret, encrypts = self._keyring.signing.secret, self._keyring.signing.encrypts
@@ -212,6 +217,7 @@ class Pulse:
         )
         if after in (NodeStatus.DEAD, NodeStatus.LEFT):
             self._heard.pop(change.node, None)
+            self._heard_with.pop(change.node, None)
             if before is not None:
                 self._tell(frames.Lost(change.node, left=after is NodeStatus.LEFT))
             return
@@ -340,6 +346,7 @@ class Pulse:
                 "method": self._keyring.signing.method.value,
                 "accepted": [key.number for key in self._keyring.keys],
                 "mixed": self._keyring.mixed,
+                "heard": dict(self._heard_with),
             },
             "received": dict(self._received),
             "refused": dict(self._refused),

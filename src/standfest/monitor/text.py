@@ -90,7 +90,10 @@ def _flags(resource: Report) -> list[str]:
 def render_links(report: Report) -> str:
     """Return what `pulse` says of its links as lines."""
     lines = ["Nodes heard:"]
-    lines += [f"  {node:<20} {status}" for node, status in sorted(report["nodes"].items())]
+    sends_with = report["keys"]["heard"]
+    for node, status in sorted(report["nodes"].items()):
+        key = f", sends with key {sends_with[node]}" if node in sends_with else ""
+        lines.append(f"  {node:<20} {status}{key}")
     lines += ["", "Links:"]
     for link, carrier in sorted(report["carrier"].items()):
         outlets = [outlet for outlet in report["sent"] if outlet["link"] == link]

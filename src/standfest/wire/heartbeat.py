@@ -8,7 +8,7 @@ Source: facts/HEARTBEAT-WIRE.md sections 2 to 4.
 from typing import Final
 
 from standfest.model.errors import WireError
-from standfest.model.keys import Keyring
+from standfest.model.keys import Key, Keyring
 from standfest.model.message import FieldValue, Message
 from standfest.wire import heartbeat_classic as classic
 from standfest.wire import heartbeat_netstring as netstring
@@ -33,6 +33,7 @@ __all__ = [
     "Form",
     "Reason",
     "decode",
+    "decode_signed",
     "encode",
     "read_inner",
     "write_inner",
@@ -110,7 +111,14 @@ def _encode_classic(message: Message, keyring: Keyring) -> bytes:
 
 
 def decode(datagram: bytes, keyring: Keyring) -> Message:
-    """Return the message of a datagram in either form; its signature was valid and is left out.
+    """Return the message of a datagram in either form: see decode_signed()."""
+    return decode_signed(datagram, keyring)[0]
+
+
+def decode_signed(datagram: bytes, keyring: Keyring) -> tuple[Message, Key]:
+    """Return the message of a datagram in either form, and the key that its signature names.
+
+    The signature was valid and is left out of the message.
 
     The key is the one whose number is in the datagram. In netstring form the active key with that
     number's method will do as well: see signature.verify(). Fields keep their order, also those
@@ -131,7 +139,7 @@ def decode(datagram: bytes, keyring: Keyring) -> Message:
     raise WireError(Reason.FRAMING, "neither form of a heartbeat message")
 
 
-def _decode_netstring(data: bytes, keyring: Keyring) -> Message:
+def _decode_netstring(data: bytes, keyring: Keyring) -> tuple[Message, Key]:
     # A signature cannot contain the marker, so the last one is the one that ends the message.
     end = data.rfind(netstring.END, -_MAX_SIGNATURE)
     if end < len(netstring.START):
@@ -142,14 +150,14 @@ def _decode_netstring(data: bytes, keyring: Keyring) -> Message:
     first, last = netstring.netstring(data, tail, len(data))
     if last + 1 != len(data):
         raise WireError(Reason.FRAMING, "bytes after the signature")
-    verify(data[first:last], data[:tail], keyring, also_active=True)
+    key = verify(data[first:last], data[:tail], keyring, also_active=True)
     fields = netstring.read_fields(data, len(netstring.START), end)
     if fields and fields[-1][0] == SIGNATURE_FIELD:
         fields.pop()  # the signature of the classic text; the outer one covers more
-    return _message(fields)
+    return _message(fields), key
 
 
-def _decode_classic(data: bytes, keyring: Keyring) -> Message:
+def _decode_classic(data: bytes, keyring: Keyring) -> tuple[Message, Key]:
     # The start marker's own newline precedes the first line.
     before = data.rfind(_CLASSIC_SIGNATURE, len(_CLASSIC_START) - 1)
     if before < 0:
@@ -158,8 +166,8 @@ def _decode_classic(data: bytes, keyring: Keyring) -> Message:
     if not signature.endswith(b"\n"):
         raise WireError(Reason.FRAMING, "the last line has no newline")
     signed = data[len(_CLASSIC_START) : before + 1]
-    verify(signature[:-1], signed, keyring, also_active=False)
-    return _message(classic.read_lines(signed.decode()))
+    key = verify(signature[:-1], signed, keyring, also_active=False)
+    return _message(classic.read_lines(signed.decode())), key
 
 
 def _message(fields: list[tuple[str, FieldValue]]) -> Message:

@@ -46,8 +46,10 @@ def sign(key: Key, data: bytes) -> bytes:
     return b"%d %b" % (key.number, token(key.method, key.secret, data))
 
 
-def verify(signature: bytes, data: bytes, keyring: Keyring, *, also_active: bool) -> None:
-    """Return when `signature`, `NUMBER TOKEN`, is one of ours for `data`; compare in constant time.
+def verify(signature: bytes, data: bytes, keyring: Keyring, *, also_active: bool) -> Key:
+    """Return the key that `signature`, `NUMBER TOKEN`, names if it is good for `data`.
+
+    Compares in constant time.
 
     also_active: accept the packet key's method with our active key's secret as well. That is what
     heartbeat 3.0.6 itself demands in netstring form (a bug), so it is how a peer in the middle of a
@@ -62,7 +64,7 @@ def verify(signature: bytes, data: bytes, keyring: Keyring, *, also_active: bool
     if key is None or key.encrypts:
         raise WireError(Reason.UNKNOWN_KEY, f"key {int(number)} signs nothing in authkeys")
     if hmac.compare_digest(token(key.method, key.secret, data), given):
-        return
+        return key
     active = keyring.signing
     # An empty secret (an active `crc` key) must never become the key of an HMAC.
     if (
@@ -72,5 +74,5 @@ def verify(signature: bytes, data: bytes, keyring: Keyring, *, also_active: bool
         and active.secret
         and hmac.compare_digest(token(key.method, active.secret, data), given)
     ):
-        return
+        return key
     raise WireError(Reason.BAD_SIGNATURE, f"signature by key {key.number} does not match")
