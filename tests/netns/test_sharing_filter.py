@@ -1,6 +1,7 @@
 """Sharing an address by nftables on real kernels: who answers, and that nobody else does."""
 
 import random
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,8 @@ from tests.netns.sharing_lab import (
     GROUP_MAC,
     ICMP,
     LONG,
+    PATIENCE_S,
+    PORT,
     RST,
     SHARED,
     SINGLE_MAC,
@@ -122,6 +125,43 @@ def test_nothing_is_left_behind(two: Lab) -> None:
     assert GROUP_MAC.hex(":") in during
     node.close()
     assert node.state() == before
+
+
+def test_rules_go_when_the_interface_has_gone_before(two: Lab) -> None:
+    node = two.nodes[0]
+    for mac in (GROUP_MAC, SINGLE_MAC):
+        node.ip("link", "add", "gone0", "type", "veth", "peer", "name", "gone1")
+        node.open(replace(SHARED, interface="gone0", mac=mac), Target.NFTABLES)
+        assert "standfest_share_web" in node.execute("nft", "list", "tables")
+        node.ip("link", "delete", "gone0")
+        node.close()
+        assert node.execute("nft", "list", "tables") == ""
+
+
+def test_a_node_serves_itself_whatever_is_its_to_answer(pair: Lab) -> None:
+    node = pair.nodes[0]
+    node.answer(Answering(), 0)
+    for version in (4, 6):
+        six = version == 6
+        with node.inside(), socket.socket(socket.AF_INET6 if six else socket.AF_INET) as own:
+            own.settimeout(PATIENCE_S)
+            own.connect((str(vip_of(version)), PORT))
+            assert own.recv(100) == b"node1"
+            own.sendall(b"still there?")
+            assert own.recv(100) == b"still there?"
+
+
+def test_a_host_that_refuses_unicast_in_multicast_frames_makes_an_exception(two: Lab) -> None:
+    node, name = two.nodes[0], "net.ipv6.conf.eth0.drop_unicast_in_l2_multicast"
+    two.shared = SHARED
+    node.sysctl(**{name.replace(".", "__"): 1})
+    two.share()
+    try:
+        assert two.connect(6, bucket=2).server == "node1"
+    finally:
+        two.unshare()
+    assert "= 1" in node.execute("sysctl", name)
+    node.sysctl(**{name.replace(".", "__"): 0})
 
 
 def test_a_successor_adopts_what_is_answered_and_the_rest_of_its_time(two: Lab) -> None:

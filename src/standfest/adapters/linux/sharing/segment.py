@@ -44,8 +44,9 @@ class Segment:
         self._listen(SIOCADDMULTI, RTM_NEWNEIGH, F_ACK | F_CREATE, errno.EEXIST)
 
     def ignore(self) -> None:
-        """Hear it no more."""
-        self._listen(SIOCDELMULTI, RTM_DELNEIGH, F_ACK, errno.ENOENT)
+        """Hear it no more; an interface that is gone hears nothing."""
+        if self._netlink.link(self._shared.interface) is not None:
+            self._listen(SIOCDELMULTI, RTM_DELNEIGH, F_ACK, errno.ENOENT)
 
     def take(self) -> None:
         """Have the addresses; those that are there stay."""
@@ -60,7 +61,9 @@ class Segment:
             )
 
     def leave(self) -> None:
-        """Have the addresses no more."""
+        """Have the addresses no more; an interface that is gone has taken them along."""
+        if self._netlink.link(self._shared.interface) is None:
+            return
         for one in self._shared.addresses:
             device, prefix = self._shared.interface, one.network.prefixlen
             self._netlink.delete_address(device, str(one.ip), prefix)
