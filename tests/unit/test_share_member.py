@@ -104,7 +104,7 @@ def test_keys_that_others_may_read_are_refused_and_a_crc_is_warned_of(tmp_path: 
     assert loaded.keyring.signing.method is SignatureMethod.CRC
     assert [str(one) for one in warnings] == [
         f"{path}: warning: the active key is a crc: whoever is on the network can say anything; "
-        "expected sha1 with a secret"
+        "expected sha256 with a secret"
     ]
     path.unlink()
     with pytest.raises(ConfigError) as caught:

@@ -60,7 +60,7 @@ def load(path: Path, name: str = "") -> tuple[Task, tuple[Finding, ...]]:
     if keyring.signing.method is SignatureMethod.CRC:
         problem = "the active key is a crc: whoever is on the network can say anything"
         where = str(path.parent / file.authkeys)
-        warnings += (Finding(where, 0, problem, "sha1 with a secret", Severity.WARNING),)
+        warnings += (Finding(where, 0, problem, "sha256 with a secret", Severity.WARNING),)
     return Task(member, file, keyring), warnings
 
 
