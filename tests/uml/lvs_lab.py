@@ -281,7 +281,7 @@ def start_director(name: str, kind: str, backend: str) -> subprocess.Popen[bytes
 
 def weights(name: str, address: str, port: int, backend: str = "ipvs") -> dict[str, int]:
     """Return what a director's kernel forwards to for one service."""
-    if backend == "xdp":  # its maps are pinned where only the director's own processes see them
+    if backend in ("xdp", "proxy"):  # only the director's own processes see what they have
         return _told_weights(name, f"TCP {address}:{port}")
     with inside(name):
         there = make(backend, BalancerSettings())
