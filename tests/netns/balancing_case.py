@@ -188,17 +188,10 @@ def ipv6_is_balanced_alike(lab: Lab) -> None:
 
 
 def a_firewall_mark_is_a_service(lab: Lab) -> None:
-    marking = (
-        "table ip user {\nchain pre {\ntype filter hook prerouting priority mangle;\n"
-        "ip daddr 10.8.0.100 tcp dport { 80, 8080 } meta mark set 7\n}\n}\n"
-    )
-    lab.director.execute("nft", marking)
-    try:
+    with lab.marked(7):
         lab.serve(1, 1, key=lab.mark(7))
         found = [*lab.ask(2, 80), *lab.ask(2, 8080)]
         assert Counter(found) == {"rs1": 2, "rs2": 2}
-    finally:
-        lab.director.execute("nft", "delete table ip user")
 
 
 def port_0_is_every_port(lab: Lab) -> None:

@@ -47,6 +47,13 @@ CLIENTS = {
     4: [ip_address(f"10.8.0.{n}") for n in range(20, 30)],
     6: [ip_address(f"fd08::{n}") for n in range(20, 30)],
 }
+MARKING = """table ip user {{
+chain pre {{
+type filter hook prerouting priority mangle;
+ip daddr {vip} tcp dport {{ 80, 8080 }} meta mark set {mark}
+}}
+}}
+"""
 PATIENCE_S = 10.0
 QUICK_S = 2.0
 CLONE_NEWNET = 0x40000000
@@ -221,6 +228,36 @@ class Lab:
     ) -> ServiceKey:
         """Return a service at the virtual address."""
         return service_key(protocol, VIP[version], port)
+
+    @contextmanager
+    def marked(self, mark: int) -> Iterator[None]:
+        """Let the director mark packets to the virtual address's ports, as an operator does."""
+        if self._has_nftables():
+            begin: list[tuple[str, ...]] = [("nft", MARKING.format(vip=VIP[4], mark=mark))]
+            end: list[tuple[str, ...]] = [("nft", "delete table ip user")]
+        else:
+            rules = [
+                ("PREROUTING", "-d", str(VIP[4]), "-p", "tcp", "--dport", str(port), "-j", "MARK")
+                for port in PORTS
+            ]
+            mangle = ("iptables-legacy", "-t", "mangle")
+            begin = [(*mangle, "-A", *rule, "--set-mark", str(mark)) for rule in rules]
+            end = [(*mangle, "-D", *rule, "--set-mark", str(mark)) for rule in rules]
+        for words in begin:
+            self.director.execute(*words)
+        try:
+            yield
+        finally:
+            for words in end:
+                self.director.execute(*words)
+
+    def _has_nftables(self) -> bool:
+        """Return whether the kernel has the families of nf_tables; User Mode Linux has not."""
+        try:
+            self.director.execute("nft", "add table ip user; delete table ip user")
+        except subprocess.CalledProcessError:
+            return False
+        return True
 
     def mark(self, mark: int) -> ServiceKey:
         """Return a service by firewall mark, IPv4."""

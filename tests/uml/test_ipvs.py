@@ -11,7 +11,7 @@ from standfest.lab import uml
 
 HERE = Path(__file__).parent
 SOURCE = HERE.parents[1] / "src"
-LEAST_SCENARIOS = 13
+LEAST_SCENARIOS = 14
 """Of the scenarios of all backends; those that IPVS is not asked for are named in the case."""
 
 pytestmark = [
@@ -58,7 +58,7 @@ def test_a_client_sees_what_it_sees_with_every_other_backend(method: str) -> Non
     """tests/netns/test_backends_equal.py, on a kernel with IPVS."""
     result = uml.run(
         [sys.executable, str(HERE / "equal_case.py"), method],
-        modules=[*uml.IPVS_MODULES, "ip6_tunnel"],
+        modules=[*uml.IPVS_MODULES, "ip6_tunnel", "iptable_mangle", "xt_mark"],
         environment={"PYTHONPATH": f"{SOURCE}:{HERE.parents[1]}"},
         timeout_s=240,
     )
