@@ -168,6 +168,36 @@ def test_with_ignore_a_return_takes_nothing_from_who_went_on(
     assert found.violations == []
 
 
+def test_with_ignore_a_daemon_that_stood_still_reads_what_has_come_before_it_takes_anything() -> (
+    None
+):
+    found = Segment(settings(2, no_quorum=NoQuorum.IGNORE), random.Random(1))
+    for name in found.nodes:
+        found.start(name)
+    found.run(milliseconds(20))
+    found.pause("n1")  # until it may vote, a deadtime after its start, and the other thinks it dead
+    found.run(milliseconds(1000))
+    assert shares(found) == [16, 0]
+    found.resume("n1")
+    found.run(seconds(1))
+    assert found.violations == []
+    assert shares(found) == [8, 8]
+
+
+def test_with_ignore_whoever_stood_still_and_answers_is_counted() -> None:
+    found = segment(2, no_quorum=NoQuorum.IGNORE)
+    found.kill("n0")
+    found.run(seconds(2))
+    assert shares(found) == [0, 16]
+    found.pause("n1")
+    found.run(milliseconds(640))  # less than its lease: it answers all
+    found.start("n0")
+    found.resume("n1")
+    found.run(seconds(2))
+    assert found.violations == []
+    assert shares(found) == [8, 8]
+
+
 def test_with_ignore_a_segment_that_was_cut_has_two_owners_for_a_beat_after_it_heals() -> None:
     found = segment(2, no_quorum=NoQuorum.IGNORE)
     found.nodes["n1"].unplugged = True  # from the other member, and from all clients here

@@ -215,7 +215,7 @@ class Sharing:
         if due is None or now - due < self.settings.keepalive:
             return
         self._patient_until = now + PATIENCE * self.settings.keepalive
-        if now - due >= self._lease:
+        if now - due >= self._lease or self.settings.no_quorum is NoQuorum.IGNORE:
             self._silent_until = max(self._silent_until, self._patient_until)
 
     # --- one round ------------------------------------------------------------------------------
@@ -442,7 +442,8 @@ class Sharing:
         """
         if not peer.alive:
             return peer.is_waited_for
-        answers = not peer.beat.abstains and (peer.beat.holds != 0 or not self._quorum)
+        asks = not peer.beat.abstains and not self._quorum
+        answers = peer.beat.holds != 0 or asks
         return self._shares(peer) and (self._hears_us(peer) or answers)
 
     def _lasting(self, now: Instant, peer: Peer) -> Support:
