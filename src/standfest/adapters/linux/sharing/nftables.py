@@ -201,11 +201,13 @@ def _wait_for_packets_under_way() -> None:
     for processors we may not be on, and for kernels with real-time scheduling.
     """
     allowed = os.sched_getaffinity(0)
+    everywhere = len(allowed) >= (os.cpu_count() or 1) and not REAL_TIME.exists()
     try:
         for processor in allowed:
             os.sched_setaffinity(0, {processor})
-    finally:
         os.sched_setaffinity(0, allowed)
+    except OSError:  # not permitted, or a processor has been switched off
+        everywhere = False
     number = _MEMBARRIER.get(platform.machine())
-    if number is not None and (len(allowed) < (os.cpu_count() or 1) or REAL_TIME.exists()):
+    if number is not None and not everywhere:
         _LIBC.syscall(number, _GLOBAL, 0, 0)
