@@ -205,9 +205,11 @@ def _wait_for_packets_under_way() -> None:
     try:
         for processor in allowed:
             os.sched_setaffinity(0, {processor})
-        os.sched_setaffinity(0, allowed)
     except OSError:  # not permitted, or a processor has been switched off
         everywhere = False
+    finally:
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, allowed)
     number = _MEMBARRIER.get(platform.machine())
     if number is not None and not everywhere:
         _LIBC.syscall(number, _GLOBAL, 0, 0)
