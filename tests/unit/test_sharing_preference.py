@@ -51,6 +51,20 @@ def test_a_loss_moves_the_buckets_of_the_lost_alone(lost: int) -> None:
         assert after[member].bit_count() == 80  # 64 + 64 / 4
 
 
+def test_the_last_one_has_all() -> None:
+    assert counts(Preference(members(1, 1, 0, 1), 256), {2, 3}) == {2: 0, 3: 256}
+
+
+def test_many_losses_of_many_move_no_bucket_twice() -> None:
+    preference = Preference(members(*[1, 2] * 32), 4096)  # groups too small for everybody
+    present = set(range(64))
+    for lost in range(0, 60, 3):
+        before = preference.owners(frozenset(present))
+        present.discard(lost)
+        after = preference.owners(frozenset(present))
+        assert all(before[member] & ~after[member] == 0 for member in present)
+
+
 def test_losses_one_after_the_other_move_no_bucket_twice() -> None:
     preference = Preference(members(1, 2, 3, 1, 2, 3), 384)
     present = set(range(6))

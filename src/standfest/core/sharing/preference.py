@@ -4,13 +4,15 @@ Loss of a member therefore moves its buckets only, to all others by their weight
 moves these back. The lists are not kept: only as much of them is worked out as members are missing.
 """
 
+from bisect import bisect
 from collections.abc import Mapping, Sequence
-from itertools import groupby
+from itertools import accumulate, count, groupby
 
 from standfest.core.sharing.hashing import jhash
 from standfest.model.sharing import Buckets, Member
 
 Prefix = tuple[int, ...]
+_MASK = (1 << 64) - 1
 
 
 class Preference:
@@ -19,6 +21,7 @@ class Preference:
     def __init__(self, members: Sequence[Member], buckets: int) -> None:
         self._weights = tuple(member.weight for member in members)
         self._buckets = buckets
+        self._ends = tuple(accumulate(self._weights))
         self._first = self._shared(range(buckets), ())
         self._last: tuple[frozenset[int], dict[int, Buckets]] | None = None
 
@@ -33,7 +36,10 @@ class Preference:
 
     def _owners(self, present: frozenset[int]) -> dict[int, Buckets]:
         found = dict.fromkeys(present, 0)
-        if any(self._weights[member] for member in present):
+        able = [member for member in present if self._weights[member]]
+        if len(able) == 1:
+            found[able[0]] = (1 << self._buckets) - 1
+        elif able:
             for member, some in self._first.items():
                 self._give(found, some, (member,))
         return found
@@ -44,8 +50,23 @@ class Preference:
         if last in found:
             found[last] |= _bits(some)
             return
+        if len(some) < len(self._weights) - len(prefix):
+            for bucket in some:  # too few for everybody to get one
+                found[self._drawn(bucket, found)] |= 1 << bucket
+            return
         for member, part in self._shared(some, prefix).items():
             self._give(found, part, (*prefix, member))
+
+    def _drawn(self, bucket: int, found: Mapping[int, Buckets]) -> int:
+        """Return the first member present of a bucket's list, drawn by weight from its number.
+
+        Whoever is present with a weight is drawn sooner or later; most often within a few times.
+        """
+        for draw in count():
+            member = bisect(self._ends, _mixed(bucket, draw) * self._ends[-1] >> 32)
+            if member in found:
+                return member
+        raise AssertionError("somebody is drawn")
 
     def _shared(self, some: Sequence[int], prefix: Prefix) -> dict[int, Sequence[int]]:
         """Share buckets by weight among all who are not in a prefix, the largest remainders up.
@@ -70,6 +91,13 @@ class Preference:
                 found[member] = some[begin:end]
             begin = end
         return found
+
+
+def _mixed(bucket: int, draw: int) -> int:
+    """Return 32 bits that depend on both numbers (a round of splitmix64's mixing)."""
+    state = (bucket * 0x9E3779B97F4A7C15 + (draw + 1) * 0xD1B54A32D192ED03) & _MASK
+    state = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 & _MASK
+    return (state ^ state >> 27) * 0x94D049BB133111EB >> 32 & 0xFFFFFFFF
 
 
 def _bits(some: Sequence[int]) -> Buckets:
