@@ -49,7 +49,11 @@ for name in os.listdir("/proc"):
 """
 
 
-def new_lab(*nodes: str) -> Lab:
+SIGNED = "auth 1\n1 sha1 labSecret\n"
+ENCRYPTED = "auth 1\n1 aes256-gcm labSecretlabSecret\n"
+
+
+def new_lab(*nodes: str, keys: str = SIGNED) -> Lab:
     """Return the mail server's lab, with these nodes; not yet entered."""
     text = (EXAMPLE / "ha.cf").read_text(encoding="utf-8")
     text = text.replace("node node-1 node-2", "node " + " ".join(nodes))
@@ -60,7 +64,6 @@ def new_lab(*nodes: str) -> Lab:
     configuration, _ = cib.compile_configuration(element)
     plan = make_plan(settings, element, configuration, "cib")
     logd = (EXAMPLE / "ha_logd.cf").read_text(encoding="utf-8")
-    keys = "auth 1\n1 sha1 labSecret\n"
     return Lab(plan, {"ha.cf": text, "ha_logd.cf": logd, "authkeys": keys})
 
 
@@ -197,20 +200,20 @@ def together(lab: Lab) -> object:
     }
 
 
-CASES: dict[str, tuple[Callable[[Lab], object], tuple[str, ...]]] = {
-    "daemons": (daemons, ("node-1", "node-2")),
-    "garbage": (garbage, ("node-1", "node-2")),
-    "three": (three, ("node-1", "node-2", "node-3")),
-    "together": (together, ("node-1", "node-2")),
+CASES: dict[str, tuple[Callable[[Lab], object], tuple[str, ...], str]] = {
+    "daemons": (daemons, ("node-1", "node-2"), SIGNED),
+    "garbage": (garbage, ("node-1", "node-2"), SIGNED),
+    "three": (three, ("node-1", "node-2", "node-3"), ENCRYPTED),
+    "together": (together, ("node-1", "node-2"), SIGNED),
 }
 
 
 def main() -> int:
     """Run one case in a sandbox."""
-    case, nodes = CASES[sys.argv[1]]
+    case, nodes, keys = CASES[sys.argv[1]]
 
     def inside() -> int:
-        with new_lab(*nodes) as lab:
+        with new_lab(*nodes, keys=keys) as lab:
             print(json.dumps(case(lab)), flush=True)
         return 0
 
