@@ -19,6 +19,7 @@ from standfest.wire.heartbeat import (
     decode,
     decode_signed,
     encode,
+    form_for,
     read_inner,
     write_inner,
 )
@@ -182,6 +183,18 @@ def test_a_key_change_accepts_the_named_key_and_heartbeats_own_bug() -> None:
             assert decode(datagram, receiver) == STATUS
         else:
             assert reason_of(datagram, receiver) == "bad-signature"
+
+
+def test_in_the_middle_of_a_change_heartbeat_gets_the_form_that_it_checks_with_the_right_key() -> (
+    None
+):
+    """A real 3.0.6 with `auth 1` and both keys dropped number 2 in netstring form."""
+    changing = Keyring(2, TWO_KEYS)
+    wanted = b">>>\n" + STATUS_LINES + b"auth=2 " + sha1(STATUS_LINES, b"two") + b"\n<<<\n\0"
+    assert encode(STATUS, changing, form=form_for(changing)) == wanted
+    # One key, or one of heartbeat's beside ours: nobody can be confused, or nobody listens.
+    for keys in (TWO_KEYS[1:], (TWO_KEYS[1], Key(1, SignatureMethod.SHA256, b"one"))):
+        assert form_for(Keyring(2, keys)) is Form.NETSTRING
 
 
 def test_an_active_crc_key_never_becomes_an_empty_secret() -> None:

@@ -165,9 +165,7 @@ class Pulse:
                 outlet.sent += 1
 
     def _signed(self, message: Message) -> bytes:
-        # heartbeat 3.0.6 checks netstring form with its own active key, whatever key was used: only
-        # classic form lets it follow a change of keys (facts/HEARTBEAT-WIRE.md, section 4).
-        form = heartbeat.Form.CLASSIC if self._keyring.changing else heartbeat.Form.NETSTRING
+        form = heartbeat.form_for(self._keyring)
         inner = self._settings.classic_auth_field
         return heartbeat.encode(message, self._keyring, form=form, inner=inner)
 

@@ -35,6 +35,7 @@ __all__ = [
     "decode",
     "decode_signed",
     "encode",
+    "form_for",
     "read_inner",
     "write_inner",
 ]
@@ -44,6 +45,16 @@ _CLASSIC_END: Final = classic.END.encode() + b"\0"
 _CLASSIC_SIGNATURE: Final = b"\nauth="
 _MAX_SIGNATURE: Final = 80
 """Bytes after a message; `67:15 ` + the 64 hex digits of sha256 + `,` are 71."""
+
+
+def form_for(keyring: Keyring) -> Form:
+    """Return the form whose signature every node can check, whichever of its keys is active there.
+
+    heartbeat 3.0.6 checks netstring form with its own active key, whatever key was used, so in the
+    middle of a change of keys only classic form reaches it. Source: facts/HEARTBEAT-WIRE.md,
+    section 4; both ways are tried with a real node in tests/interop.
+    """
+    return Form.CLASSIC if keyring.changing else Form.NETSTRING
 
 
 def encode(
