@@ -198,6 +198,21 @@ def test_with_ignore_whoever_stood_still_and_answers_is_counted() -> None:
     assert shares(found) == [8, 8]
 
 
+@pytest.mark.parametrize("no_quorum", NoQuorum)
+def test_a_daemon_that_stood_still_for_less_than_its_lease_keeps_what_it_answers(
+    no_quorum: NoQuorum,
+) -> None:
+    found = segment(2 if no_quorum is NoQuorum.IGNORE else 3, no_quorum=no_quorum)
+    mine = found.answering("n0").mine
+    found.pause("n0")
+    found.run(milliseconds(400))
+    found.resume("n0")
+    for _ in range(1000):
+        found.run(milliseconds(1))
+        assert found.answering("n0").mine == mine
+    assert found.violations == []
+
+
 def test_with_ignore_a_segment_that_was_cut_has_two_owners_for_a_beat_after_it_heals() -> None:
     found = segment(2, no_quorum=NoQuorum.IGNORE)
     found.nodes["n1"].unplugged = True  # from the other member, and from all clients here

@@ -215,7 +215,9 @@ class Sharing:
         if due is None or now - due < self.settings.keepalive:
             return
         self._patient_until = now + PATIENCE * self.settings.keepalive
-        if now - due >= self._lease or self.settings.no_quorum is NoQuorum.IGNORE:
+        # Who answers goes on; with `ignore` nobody else keeps us from taking what is another's.
+        is_careful = self.settings.no_quorum is NoQuorum.IGNORE and not self._holds
+        if is_careful or now - self._sent_at >= self._lease:  # to others we may be dead
             self._silent_until = max(self._silent_until, self._patient_until)
 
     # --- one round ------------------------------------------------------------------------------
