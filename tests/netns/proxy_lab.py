@@ -73,7 +73,8 @@ class Datagrams:
         self._socket.bind((HOST, 0))
         self.key = DestinationKey(ip_address(HOST), self._socket.getsockname()[1])
         self._name = name
-        threading.Thread(target=self._serve, daemon=True).start()
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
 
     def _serve(self) -> None:
         with contextlib.suppress(OSError):
@@ -87,6 +88,7 @@ class Datagrams:
         """Close the port."""
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
+        self._thread.join(10)  # the port is open as long as anybody waits for datagrams there
         self._socket.close()
 
 

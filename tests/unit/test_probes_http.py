@@ -130,7 +130,9 @@ def test_a_chunked_answer_is_put_together() -> None:
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
         b"4\r\nall \r\n8;x=1\r\nis well\n\r\n0\r\nTrailer: x\r\n\r\n"
     )
-    assert check(trickles(answer, 0.0005), UrlCheck(digest=DIGEST), protocol="1.1")[0]
+    patient = Timing(timeout=seconds(5))  # 80 sleeps, each as long as the machine likes
+    url = UrlCheck(digest=DIGEST)
+    assert check(trickles(answer, 0.0005), url, protocol="1.1", timing=patient)[0]
 
 
 @pytest.mark.parametrize(
