@@ -133,7 +133,9 @@ class Lan:
             run("ip", "netns", "exec", name, "sysctl", "-q", "-w", *words, ended)
         # Servers of NAT are in a network of their own behind the director.
         run(*f"ip -n {self._director} address add 10.73.0.1/24 dev eth0".split())
-        for setting in ("ip_forward=1", "conf.all.send_redirects=0"):
+        # Clients and servers are on one wire: told of a shorter way, servers would take it.
+        quiet = ("conf.all.send_redirects=0", "conf.eth0.send_redirects=0")
+        for setting in ("ip_forward=1", *quiet):
             run(*f"ip netns exec {self._director} sysctl -q -w net.ipv4.{setting}".split())
         for number, name in enumerate(self._nodes, 11):
             run(*f"ip -n {name} address add 10.73.0.{number}/24 dev eth0".split())

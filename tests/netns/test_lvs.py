@@ -32,7 +32,7 @@ DRIVERS = pytest.mark.skipif(bool(bench.why_not()), reason=bench.why_not() or "t
     [
         ("NAT", "nftables"),
         pytest.param("DR", "nftables", marks=APART),
-        pytest.param("DR", "xdp", marks=DRIVERS),
+        pytest.param("DR", "xdp", marks=(DRIVERS, *APART)),
         pytest.param("TUN", "xdp", marks=(DRIVERS, *APART)),
         pytest.param("NAT", "proxy", marks=APART),
     ],
