@@ -98,12 +98,24 @@ def test_new_connections_take_turns_and_weights_are_shares(tmp_path: Path) -> No
         assert Counter(greeting(web) for _ in range(12)) == {b"a": 8, b"b": 2, b"c": 2}
 
 
+def greeted(dial: Dial, web: ServiceKey, count: int) -> list[tuple[bytes, socket.socket]]:
+    """Return connections with their servers' names, made one after the other.
+
+    Of connections in the same instant two workers may give two to one server.
+    """
+    found = []
+    for _ in range(count):
+        client = dial(web)
+        found.append((client.recv(1), client))
+    return found
+
+
 def test_the_least_connected_server_gets_the_next_connection(tmp_path: Path, dial: Dial) -> None:
     servers, web = abc(), service(port())
     with proxy(tmp_path) as backend:
         backend.apply(adding(web, ServiceOptions("wlc"), servers, 2, 1, 1))
-        held = [dial(web) for _ in range(8)]
-        assert Counter(client.recv(1) for client in held) == {b"a": 4, b"b": 2, b"c": 2}
+        held = greeted(dial, web, 8)
+        assert Counter(name for name, _ in held) == {b"a": 4, b"b": 2, b"c": 2}
         counters = backend.counters()
         active = [counters[web, server.key].active for server in servers]
         assert active == [4, 2, 2]
@@ -142,11 +154,11 @@ def test_a_drained_server_keeps_what_it_has_and_gets_nothing_new(
     servers, web = abc(), service(port())
     with proxy(tmp_path) as backend:
         backend.apply(adding(web, ROUND, servers))
-        held = [dial(web) for _ in range(3)]
-        assert sorted(client.recv(1) for client in held) == [b"a", b"b", b"c"]
+        held = greeted(dial, web, 3)
+        assert sorted(name for name, _ in held) == [b"a", b"b", b"c"]
         backend.apply([SetDestination(web, servers[0].key, to(0))])
         assert b"a" not in {greeting(web) for _ in range(20)}
-        for client in held:
+        for _, client in held:
             client.sendall(b"still there")
             assert client.recv(100) == b"still there"
 
@@ -158,7 +170,7 @@ def test_a_removed_server_loses_its_connections_at_once_and_others_keep_theirs(
     servers, web = abc(), service(port())
     with proxy(tmp_path) as backend:
         backend.apply(adding(web, ROUND, servers))
-        held = {client.recv(1): client for client in [dial(web) for _ in range(3)]}
+        held = dict(greeted(dial, web, 3))
         backend.apply([DeleteDestination(web, servers[0].key)])
         with pytest.raises(ConnectionResetError):
             held[b"a"].recv(1)

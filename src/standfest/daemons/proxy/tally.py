@@ -53,7 +53,10 @@ class Common:
         self.full = memoryview(mmap.mmap(-1, MAX_SERVERS))
 
     def turn(self, service: int) -> Callable[[], int]:
-        """Return a function that returns the next number of a service."""
+        """Return a function that returns the next number of a service.
+
+        Workers do not wait for each other: two that ask in the same instant may get one number.
+        """
         cells, at = self._turns, service % len(self._turns)
 
         def following() -> int:
