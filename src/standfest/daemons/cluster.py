@@ -19,7 +19,6 @@ from standfest.adapters.linux.host import LinuxHost
 from standfest.adapters.linux.store import FileStore
 from standfest.agents.invoke import invoke
 from standfest.agents.registry import built_in
-from standfest.core.cib.document import Cib
 from standfest.daemons import identity, places, reading, seed
 from standfest.daemons.process import die_with_parent, settle_memory
 from standfest.model.errors import OperationError, WireError
@@ -27,7 +26,7 @@ from standfest.model.time import Duration, Instant, earliest, milliseconds, seco
 from standfest.runtime import channel as channels
 from standfest.runtime import frames
 from standfest.runtime.channel import Channel, Listener
-from standfest.runtime.cluster import effects, inputs, protocol
+from standfest.runtime.cluster import effects, inputs, protocol, stored
 from standfest.runtime.cluster.member import ClusterMember
 from standfest.runtime.cluster.report import report
 from standfest.runtime.cluster.settings import ClusterSettings
@@ -197,8 +196,8 @@ class ClusterDaemon:
                     self._runner.start(run, operation)
                 case effects.KillRun(run):
                     self._runner.kill(run)
-                case effects.Save(cib):
-                    self._save(cib)
+                case effects.Save(cib, promised):
+                    self._save(stored.to_bytes(cib, promised))
                 case effects.KeepInput():
                     self._archive.keep(partial(inputs.document, effect))
                 case effects.Answer(client, accepted, text):
@@ -216,9 +215,9 @@ class ClusterDaemon:
         for ended in self._runner.poll():
             self._perform(self._member.run_ended(self._loop.now(), self._loop.wall(), ended))
 
-    def _save(self, cib: Cib) -> None:
+    def _save(self, content: bytes) -> None:
         try:
-            self._store.save(seed.to_bytes(cib))
+            self._store.save(content)
         except OSError as error:
             # Going on would promise what is not on disk. The supervisor starts us again.
             self._note(effects.note("cannot-save", effects.Level.ERROR, why=error.strerror))
@@ -271,6 +270,7 @@ def main() -> None:
         ),
         random.SystemRandom().getrandbits(62),
         loaded.cib,
+        loaded.promised,
     )
     ClusterDaemon(where, member, store).run()
 

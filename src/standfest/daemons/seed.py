@@ -6,13 +6,12 @@ from pathlib import Path
 
 from standfest.config import cib as cib_config
 from standfest.core.cib.document import Cib
-from standfest.core.cib.status_xml import cib_element
 from standfest.daemons.reading import text_of
-from standfest.model import xml
 from standfest.model.element import Element
 from standfest.model.errors import ConfigError, Finding, Severity
 from standfest.model.status import Status
 from standfest.ports.store import Store
+from standfest.runtime.cluster.stored import from_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +20,7 @@ class Seed:
 
     cib: Cib
     findings: tuple[Finding, ...]
+    promised: tuple[int, str] = (0, "")
 
 
 def load(store: Store, paths: Sequence[Path], nodes: Sequence[str]) -> Seed:
@@ -32,10 +32,9 @@ def load(store: Store, paths: Sequence[Path], nodes: Sequence[str]) -> Seed:
     stored = store.load()
     if stored is None:
         return from_files(paths, nodes)
-    loaded = cib_config.load([("stored cib.xml", stored.decode())])
-    _, warnings = cib_config.compile_configuration(loaded.configuration, loaded.path_of)
-    findings = (*loaded.findings, *warnings)
-    return Seed(Cib(loaded.version, loaded.configuration, Status()), findings)
+    found = from_bytes(stored)
+    _, warnings = cib_config.compile_configuration(found.cib.configuration)
+    return Seed(found.cib, (*found.findings, *warnings), found.promised)
 
 
 def from_files(paths: Sequence[Path], nodes: Sequence[str]) -> Seed:
@@ -73,12 +72,6 @@ def with_heartbeat_2_policy(configuration: Element) -> Element:
     extended = options.with_children((*options.children, properties))
     others = tuple(child for child in configuration.children if child.tag != "crm_config")
     return configuration.with_children((extended, *others))
-
-
-def to_bytes(cib: Cib) -> bytes:
-    """Return what is stored of a CIB: version and configuration; status lives in memory only."""
-    element = cib_element(Cib(cib.version, cib.configuration, Status()))
-    return xml.serialise(element).encode()
 
 
 def _states_policy(configuration: Element) -> bool:

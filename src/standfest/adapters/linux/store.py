@@ -1,85 +1,68 @@
-"""A document on disk that survives a crash at any instant, whole: the old one or the new one.
-
-The new one is written beside, synced, and renamed into place; the one before is kept, because a
-disk that lies about syncing can still leave a file cut short. Every file ends with a line that
-holds its SHA-256, so that a damaged one is recognised and its predecessor read instead.
-"""
+"""A document in a folder, kept by the steps of `model.wholefile`."""
 
 import contextlib
-import errno
-import hashlib
 import os
 from pathlib import Path
 
-MAX_BYTES = 64 * 1024 * 1024
-PREVIOUS = ".previous"
-TEMPORARY = ".new"
-_HEAD = b"<!-- sha256 "
-_TAIL = b" -->\n"
-_DIGEST_BYTES = 64
+from standfest.model import wholefile
 
 
 class FileStore:
     """Implements ports.store.Store with `path`, `path.previous` and, during a save, `path.new`."""
 
     def __init__(self, path: Path, mode: int = 0o600) -> None:
-        self._path = path
-        self._mode = mode
-        self._previous = path.with_name(path.name + PREVIOUS)
-        self._temporary = path.with_name(path.name + TEMPORARY)
+        self._name = path.name
+        self._files = _Folder(path.parent, mode)
 
     def load(self) -> bytes | None:
         """Return the newest document that is whole, or None without one."""
-        with contextlib.suppress(OSError):
-            os.unlink(self._temporary)  # left by a crash; never complete for sure
-        for path in (self._path, self._previous):
-            content = _whole(path)
-            if content is not None:
-                return content
-        return None
+        return wholefile.load(self._files, self._name)
 
     def save(self, content: bytes) -> None:
-        """Replace the document; on disk, directory entry included, when this returns.
+        """Replace the document; on disk when this returns. Raises OSError; the old one stays."""
+        wholefile.save(self._files, self._name, content)
 
-        Raises OSError, EFBIG for one that `load` would not read; the old one stays.
-        """
-        if len(content) + len(_line(b"")) > MAX_BYTES:
-            raise OSError(errno.EFBIG, f"document larger than {MAX_BYTES} bytes", str(self._path))
-        descriptor = os.open(
-            self._temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, self._mode
-        )
+
+class _Folder:
+    """Implements model.wholefile.Files by system calls."""
+
+    def __init__(self, path: Path, mode: int) -> None:
+        self._path = path
+        self._mode = mode
+
+    def read(self, name: str, at_most: int) -> bytes | None:
         try:
-            _write_all(descriptor, content + _line(content))
+            with (self._path / name).open("rb") as stream:
+                return stream.read(at_most)
+        except OSError:
+            return None
+
+    def write_synced(self, name: str, content: bytes) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+        descriptor = os.open(self._path / name, flags, self._mode)
+        try:
+            _write_all(descriptor, content)
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        if _whole(self._path) is not None:
-            # A link, not a rename: the name `path` is never without a whole document.
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._previous)
-            os.link(self._path, self._previous)
-        os.rename(self._temporary, self._path)
-        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def replace_by_link(self, name: str, new_name: str) -> None:
+        self.remove(new_name)
+        os.link(self._path / name, self._path / new_name)
+
+    def rename(self, name: str, new_name: str) -> None:
+        os.rename(self._path / name, self._path / new_name)
+
+    def remove(self, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            os.unlink(self._path / name)
+
+    def sync(self) -> None:
+        descriptor = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            os.fsync(directory)
+            os.fsync(descriptor)
         finally:
-            os.close(directory)
-
-
-def _line(content: bytes) -> bytes:
-    return _HEAD + hashlib.sha256(content).hexdigest().encode() + _TAIL
-
-
-def _whole(path: Path) -> bytes | None:
-    """Return a file's document when the file is whole."""
-    try:
-        with path.open("rb") as stream:
-            raw = stream.read(MAX_BYTES + 1)
-    except OSError:
-        return None
-    size = len(_HEAD) + _DIGEST_BYTES + len(_TAIL)
-    content, line = raw[:-size], raw[-size:]
-    return content if len(raw) >= size and line == _line(content) else None
+            os.close(descriptor)
 
 
 def _write_all(descriptor: int, content: bytes) -> None:

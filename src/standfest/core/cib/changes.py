@@ -158,13 +158,13 @@ def apply(cib: Cib, change: Change) -> Cib:
             if configuration == cib.configuration:
                 return cib
             version = Version(version.admin_epoch, version.epoch + 1, 0)
-            return Cib(version, configuration, cib.status)
+            return replace(cib, version=version, configuration=configuration)
         case _:
             status = _status(cib.status, change)
             if status is cib.status:
                 return cib
             version = replace(version, num_updates=version.num_updates + 1)
-            return Cib(version, cib.configuration, status)
+            return replace(cib, version=version, status=status)
 
 
 def _configured(configuration: Element, change: ConfigurationChange) -> Element:

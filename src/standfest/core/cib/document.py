@@ -5,17 +5,30 @@ from dataclasses import dataclass
 from standfest.model.element import Element
 from standfest.model.status import Status, Version
 
+Rank = tuple[int, int, int]
+"""(admin_epoch, written, epoch), compared from left to right."""
+
 SECTIONS = ("crm_config", "nodes", "resources", "constraints")
 """The sections that every <configuration> has, in this order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cib:
-    """`configuration` is a <configuration> element in the current dialect."""
+    """`configuration` is a <configuration> element in the current dialect.
+
+    written: the coordinator's term in which the configuration was last changed, 0 for the
+    operator's own files.
+    """
 
     version: Version
     configuration: Element
     status: Status
+    written: int = 0
+
+    @property
+    def rank(self) -> Rank:
+        """Return what decides which of two configurations is the newer one (docs/adr/0027)."""
+        return self.version.admin_epoch, self.written, self.version.epoch
 
 
 def with_section(configuration: Element, section: Element) -> Element:

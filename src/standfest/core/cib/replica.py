@@ -8,7 +8,7 @@ asks for the whole CIB. A change of the configuration is committed once every me
 from dataclasses import dataclass, replace
 
 from standfest.core.cib.changes import Change, apply_all
-from standfest.core.cib.document import Cib
+from standfest.core.cib.document import Cib, Rank
 from standfest.model.element import Element
 from standfest.model.errors import OperationError
 from standfest.model.status import Status, Version
@@ -32,6 +32,7 @@ class Sync:
     version: Version
     configuration: Element
     status: Status
+    written: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +84,9 @@ class Replica:
         self._unstored: dict[Version, set[str]] = {}
 
     @property
-    def epoch(self) -> tuple[int, int]:
-        """Return the part of the version that names the configuration."""
-        return self.cib.version.admin_epoch, self.cib.version.epoch
+    def rank(self) -> Rank:
+        """Return how new the configuration is."""
+        return self.cib.rank
 
     def propose(self, term: int, changes: tuple[Change, ...]) -> list[ReplicaEffect]:
         """As coordinator: apply the changes here and send them to all; none when nothing changed.
@@ -96,16 +97,17 @@ class Replica:
         after = apply_all(before, changes)
         if after.version == before.version:
             return []
-        self.cib = after
+        configured = self._configured(before) != self._configured(after)
+        self.cib = after = replace(after, written=term) if configured else after
         update = Publish(Update(term, before.version, after.version, changes))
-        if self._configured(before) == self._configured(after):
+        if not configured:
             return [update]
         self._unstored[after.version] = set(self.members)
         return [Persist(after), update, *self._committed()]
 
-    def adopt(self, configuration: Element, version: Version) -> list[ReplicaEffect]:
+    def adopt(self, configuration: Element, version: Version, written: int) -> list[ReplicaEffect]:
         """As coordinator: take over a newer configuration that a joining member brought."""
-        self.cib = replace(self.cib, configuration=configuration, version=version)
+        self.cib = replace(self.cib, configuration=configuration, version=version, written=written)
         return [Persist(self.cib)]
 
     def restate(self, term: int, status: Status) -> list[ReplicaEffect]:
@@ -117,7 +119,9 @@ class Replica:
 
     def synchronisation(self, term: int) -> Sync:
         """Return the whole CIB as a message."""
-        return Sync(term, self.cib.version, self.cib.configuration, self.cib.status)
+        return Sync(
+            term, self.cib.version, self.cib.configuration, self.cib.status, self.cib.written
+        )
 
     def receive_update(self, update: Update, sender: str) -> list[ReplicaEffect]:
         """As follower: apply the coordinator's changes, or ask for everything."""
@@ -130,15 +134,16 @@ class Replica:
             return [Publish(OutOfStep(update.term), sender)]
         if after.version != update.after:
             return [Publish(OutOfStep(update.term), sender)]
-        self.cib = after
         if self._configured(before) == self._configured(after):
+            self.cib = after
             return []
+        self.cib = after = replace(after, written=update.term)
         return [Persist(after), Publish(Stored(update.term, after.version), sender)]
 
     def receive_sync(self, sync: Sync, sender: str) -> list[ReplicaEffect]:
         """As follower: take over the coordinator's CIB."""
         before = self.cib
-        self.cib = Cib(sync.version, sync.configuration, sync.status)
+        self.cib = Cib(sync.version, sync.configuration, sync.status, sync.written)
         if self._configured(before) == self._configured(self.cib):
             return []
         return [Persist(self.cib), Publish(Stored(sync.term, sync.version), sender)]
@@ -164,5 +169,5 @@ class Replica:
         return [Committed(version) for version in done]
 
     @staticmethod
-    def _configured(cib: Cib) -> tuple[int, int, Element]:
-        return cib.version.admin_epoch, cib.version.epoch, cib.configuration
+    def _configured(cib: Cib) -> tuple[Rank, Element]:
+        return cib.rank, cib.configuration

@@ -3,8 +3,11 @@
 Every `cluster` daemon says `Hello` to the others; whoever has heard all of them picks the same
 coordinator. One that coordinates already stays, so that a joining node moves nothing; otherwise the
 member with the newest configuration does, then the one that saw the latest term, then the one whose
-name sorts first. Not a consensus
-protocol: a partition elects one coordinator each, and quorum decides which of them may act.
+name sorts first. A partition elects one coordinator each, and quorum decides which of them may act.
+
+Terms: a member promises a term to one coordinator only and keeps the promise on disk, so that no
+two coordinators with a majority ever share a term (docs/adr/0027). Whoever leads in a term that
+somebody has promised to another begins a later one.
 """
 
 from collections.abc import Iterator
@@ -20,16 +23,18 @@ HELLO_TIMEOUT: Duration = seconds(2)
 class Hello:
     """One cluster daemon presents itself.
 
-    session: drawn at its start, so that a restart is noticed; epoch: (admin_epoch, epoch) of its
-    configuration; term: of the coordinator it leads or follows; leading: whether it coordinates;
-    seeking: it waits for the coordinator's Lead or for a Sync.
+    session: drawn at its start, so that a restart is noticed; rank: how new its configuration is
+    (core.cib.document.Rank); term: of the coordinator it leads or follows; leading: whether it
+    coordinates; seeking: it waits for the coordinator's Lead or for a Sync; promised: the latest
+    term that it promised, and to whom.
     """
 
     session: int
-    epoch: tuple[int, int]
+    rank: tuple[int, int, int]
     term: int
     leading: bool
     seeking: bool = False
+    promised: tuple[int, str] = (0, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,14 @@ class SayHello:
 
 
 @dataclass(frozen=True, slots=True)
+class Promised:
+    """`term` belongs to `node`: on disk before anybody hears of it."""
+
+    term: int
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
 class Elected:
     """The coordinator is now `node`; `mine` when that is this node, which leads in `term`."""
 
@@ -49,7 +62,7 @@ class Elected:
     mine: bool
 
 
-ElectionEffect = SayHello | Elected
+ElectionEffect = SayHello | Promised | Elected
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +74,13 @@ class _Peer:
 class Election:
     """One node's part in electing a coordinator."""
 
-    def __init__(self, name: str, session: int) -> None:
+    def __init__(self, name: str, session: int, promised: tuple[int, str] = (0, "")) -> None:
         self.name = name
         self.session = session
-        self.epoch = (0, 0)
+        self.rank = (0, 0, 0)
         self.term = 0
-        self._highest_term = 0
+        self.promised = promised
+        self._highest_term = promised[0]
         self.coordinator = ""
         self._settled = False
         self._peers: dict[str, _Peer] = {}
@@ -123,6 +137,16 @@ class Election:
         effects: list[ElectionEffect] = [self._say(node)] if news else []
         return effects + self._decide(now)
 
+    def promise(self, term: int, node: str) -> list[ElectionEffect] | None:
+        """Promise a term to a coordinator; None when it is not to be had any more."""
+        if (term, node) == self.promised:
+            return []
+        if term <= self.promised[0]:
+            return None
+        self.promised = (term, node)
+        self._highest_term = max(self._highest_term, term)
+        return [Promised(term, node)]
+
     def acknowledge(self, now: Instant, node: str, term: int) -> list[ElectionEffect]:
         """A node says that it leads in `term`."""
         peer = self._peers.get(node)
@@ -153,16 +177,25 @@ class Election:
         hellos = dict(self._candidates())
         pool = {name: hello for name, hello in hellos.items() if hello.leading} or hellos
         # A daemon that just restarted is at term 0: it knows less of the status than the others.
-        best = max((hello.epoch, hello.term) for hello in pool.values())
-        winner = min(name for name, hello in pool.items() if (hello.epoch, hello.term) == best)
-        if winner == self.coordinator:
+        best = max((hello.rank, hello.term) for hello in pool.values())
+        winner = min(name for name, hello in pool.items() if (hello.rank, hello.term) == best)
+        if winner == self.coordinator and not self._outdated():
             return []
         self.coordinator = winner
-        self._highest_term = max(self._highest_term, *(h.term for h in hellos.values()))
+        known = (max(hello.term, hello.promised[0]) for hello in hellos.values())
+        self._highest_term = max(self._highest_term, *known)
         self.term = hellos[winner].term
-        if winner == self.name:
-            self.term = self._highest_term + 1
-        return [Elected(winner, self.term, winner == self.name)]
+        if winner != self.name:
+            return [Elected(winner, self.term, False)]
+        self.term = self._highest_term + 1
+        promised = self.promise(self.term, self.name)
+        assert promised is not None, "a term above all that we know"
+        return [*promised, Elected(winner, self.term, True)]
+
+    def _outdated(self) -> bool:
+        """Return whether somebody has promised the term in which we lead to another."""
+        promises = [peer.hello.promised for peer in self._peers.values() if peer.hello is not None]
+        return self.leading and any(t >= self.term and who != self.name for t, who in promises)
 
     def _candidates(self) -> Iterator[tuple[str, Hello]]:
         yield self.name, self._hello()
@@ -171,7 +204,7 @@ class Election:
                 yield name, peer.hello
 
     def _hello(self) -> Hello:
-        return Hello(self.session, self.epoch, self.term, self.leading)
+        return Hello(self.session, self.rank, self.term, self.leading, promised=self.promised)
 
     def _say(self, destination: str | None) -> SayHello:
         return SayHello(self._hello(), destination)

@@ -39,7 +39,7 @@ from standfest.model.time import Instant, earliest, seconds
 from standfest.runtime.cluster import inputs, links, protocol
 from standfest.runtime.cluster.effects import KeepInput, Level, MemberEffect, Save, Send, note
 from standfest.runtime.cluster.failures import failure_changes, forget_failures
-from standfest.runtime.cluster.requests import changes_for, histories
+from standfest.runtime.cluster.requests import Keepers, changes_for, histories
 from standfest.runtime.cluster.settings import JOIN_TIMEOUT, ClusterSettings
 
 Effects = list[MemberEffect]
@@ -107,9 +107,10 @@ class Coordinator:
             return []
         effects: Effects = []
         configuration = message.configuration
-        newer = (message.version.admin_epoch, message.version.epoch) > self.replica.epoch
+        version, written = message.version, message.written
+        newer = (version.admin_epoch, written, version.epoch) > self.replica.rank
         if configuration is not None and newer:
-            effects += self._replicated(self.replica.adopt(configuration, message.version))
+            effects += self._replicated(self.replica.adopt(configuration, version, written))
             effects.append(note("configuration-adopted", node=node, version=message.version))
         self._awaited.pop(node, None)
         self.joined.add(node)
@@ -264,9 +265,10 @@ class Coordinator:
         configuration = self._configuration()
         request = message.request
         try:
+            self._keepers().check(request)
             known = self.replica.cib
             changes, text = changes_for(request, known, configuration, self.settings.nodes)
-            before = self.replica.cib.version
+            before = known.version
             effects: Effects = [note("request", request=type(request).__name__, text=text)]
             if isinstance(request, protocol.Standby):
                 event = "standby-requested" if request.on else "online-requested"
@@ -286,6 +288,10 @@ class Coordinator:
                 where = [request.node] if request.node else sorted(self.joined)
                 effects += [Send(n, protocol.Forget(self.term, resource)) for n in where]
         return effects + self._consider(now, wall, type(request).__name__.lower())
+
+    def _keepers(self) -> Keepers:
+        policy = self._configuration().options.no_quorum_policy
+        return Keepers(self.settings, frozenset(self.joined | {self.settings.name}), policy)
 
     def depart(self, now: Instant, wall: int, node: str) -> Effects:
         """A member wants to leave in order."""
@@ -431,7 +437,7 @@ class Coordinator:
     # --- small helpers --------------------------------------------------------------------------
 
     def _lead(self) -> protocol.Lead:
-        return protocol.Lead(self.term, self.replica.cib.version)
+        return protocol.Lead(self.term, self.replica.cib.version, written=self.replica.cib.written)
 
     def _others(self) -> tuple[str, ...]:
         return tuple(sorted(self.joined - {self.settings.name}))
@@ -485,10 +491,10 @@ class Coordinator:
         for effect in wanted:
             match effect:
                 case Persist(cib):
-                    effects.append(Save(cib))
+                    effects.append(Save(cib, (self.term, self.settings.name)))
                 case Committed(version):
                     for node, number, text in self._asked.pop(version, []):
-                        effects.append(Send(node, protocol.Told(number, True, text)))
+                        effects.append(Send(node, self._keepers().told(number, text)))
                 case _:
                     effects.append(Send(effect.destination or None, effect.message))
         return effects

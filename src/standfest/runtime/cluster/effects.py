@@ -43,9 +43,13 @@ class KillRun:
 
 @dataclass(frozen=True, slots=True)
 class Save:
-    """Write the CIB's configuration to disk, synced, before the next effect."""
+    """Write the CIB's configuration to disk, synced, before the next effect.
+
+    promised: the latest term that this node promised, and to whom.
+    """
 
     cib: Cib
+    promised: tuple[int, str] = (0, "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from standfest.core.membership.election import (
     Election,
     ElectionEffect,
     Hello,
+    Promised,
     SayHello,
 )
 from standfest.model.element import Element
@@ -33,6 +34,7 @@ from standfest.runtime.cluster.effects import (
     LeaveCluster,
     Level,
     MemberEffect,
+    Save,
     Send,
     note,
 )
@@ -54,12 +56,18 @@ Effects = list[MemberEffect]
 class ClusterMember:
     """All inputs take `now` (monotonic ns) and `wall` (seconds since 1970) and return effects."""
 
-    def __init__(self, settings: ClusterSettings, session: int, cib: Cib) -> None:
+    def __init__(
+        self,
+        settings: ClusterSettings,
+        session: int,
+        cib: Cib,
+        promised: tuple[int, str] = (0, ""),
+    ) -> None:
         self.settings = settings
         self.name = settings.name
         self.replica = Replica(cib)
-        self.election = Election(self.name, session)
-        self.election.epoch = self.replica.epoch
+        self.election = Election(self.name, session, promised)
+        self.election.rank = self.replica.rank
         self.executor = Executor()
         self.coordinator: Coordinator | None = None
         self._heard: set[str] = set()
@@ -231,7 +239,7 @@ class ClusterMember:
         if self.coordinator is not None:
             effects += self.coordinator.on_timer(now, wall)
         if self._follow_until is not None and self._follow_until <= now:
-            effects += self._follow_again(now)
+            effects += self._follow_again(now, wall)
         if self._depart_again is not None and self._depart_again <= now:
             effects += self._depart(now)
         if self._rejoin_at is not None and self._rejoin_at <= now:
@@ -323,13 +331,15 @@ class ClusterMember:
             case Update():
                 if sender == self.name or not self._synchronised:
                     return []
-                return replicated(self.replica.receive_update(message, sender))
+                changed = self.replica.receive_update(message, sender)
+                return replicated(changed, self.election.promised)
             case Sync():
                 self._synchronised = True
                 self._follow_until = None
                 if sender == self.name:
                     return []
-                return replicated(self.replica.receive_sync(message, sender))
+                changed = self.replica.receive_sync(message, sender)
+                return replicated(changed, self.election.promised)
 
     def _hear_hello(self, now: Instant, wall: int, sender: str, hello: Hello) -> Effects:
         effects: Effects = []
@@ -347,11 +357,11 @@ class ClusterMember:
     def _hear_lead(self, now: Instant, wall: int, sender: str, lead: protocol.Lead) -> Effects:
         self._leads[sender] = lead
         if sender == self.name:
-            return self._join(now)
+            return self._join(now, wall)
         effects = self._elect(now, wall, self.election.acknowledge(now, sender, lead.term))
         following = self.leader == sender and self.coordinator is None
         if following and (lead.again or self._joined_term != lead.term):
-            effects += self._join(now)
+            effects += self._join(now, wall)
         return effects
 
     def _hear_gone(self, now: Instant, wall: int, sender: str) -> Effects:
@@ -369,6 +379,8 @@ class ClusterMember:
             match effect:
                 case SayHello(hello, destination):
                     effects.append(Send(destination, hello))
+                case Promised():
+                    effects.append(Save(self.cib, self.election.promised))
                 case Elected(node, term, mine):
                     effects.append(note("elected", node=node, term=term))
                     self._synchronised = False
@@ -382,40 +394,55 @@ class ClusterMember:
                             now, self.election.participants, self._heard
                         )
                     elif node in self._leads:
-                        effects += self._join(now)
+                        effects += self._join(now, wall)
                     else:
                         self._follow_until = now + FOLLOW_TIMEOUT
         return effects
 
-    def _join(self, now: Instant) -> Effects:
+    def _join(self, now: Instant, wall: int) -> Effects:
         """Put ourselves under the coordinator; everything it must know of us goes along."""
         lead = self._leads[self.leader]
         if lead.term < self.election.term:
             self._follow_until = now + FOLLOW_TIMEOUT
             return []
+        promised = self.election.promise(lead.term, self.leader)
+        if promised is None:  # promised to another: the coordinator has to begin a later term
+            self._follow_until = now + FOLLOW_TIMEOUT
+            return [Send(self.leader, self._seek())]
+        effects: Effects = self._elect(now, wall, promised)
         self.election.term = lead.term
         self._synchronised = False
         self._joined_term = lead.term
         if self.leader != self.name:
             self._follow_until = now + FOLLOW_TIMEOUT
         version = self.cib.version
-        newer = self.replica.epoch > (lead.version.admin_epoch, lead.version.epoch)
+        newer = self.replica.rank > (lead.version.admin_epoch, lead.written, lead.version.epoch)
         configuration = self.cib.configuration if newer else None
-        join = protocol.Join(lead.term, version, self.executor.history(), self._down, configuration)
-        effects: Effects = [Send(self.leader, join)]
+        history, written = self.executor.history(), self.cib.written
+        join = protocol.Join(lead.term, version, history, self._down, configuration, written)
+        effects.append(Send(self.leader, join))
         if self._departing:
             effects.append(Send(self.leader, protocol.Depart()))
         return effects
 
-    def _follow_again(self, now: Instant) -> Effects:
+    def _follow_again(self, now: Instant, wall: int) -> Effects:
         self._follow_until = None
         if self._synchronised or not self.leader or self.leader == self.name:
             return []
         self._follow_until = now + FOLLOW_TIMEOUT
         if self.leader in self._leads:
-            return self._join(now)
-        hello = Hello(self.election.session, self.replica.epoch, self.election.term, False, True)
-        return [Send(self.leader, hello)]
+            return self._join(now, wall)
+        return [Send(self.leader, self._seek())]
+
+    def _seek(self) -> Hello:
+        return Hello(
+            self.election.session,
+            self.replica.rank,
+            self.election.term,
+            leading=False,
+            seeking=True,
+            promised=self.election.promised,
+        )
 
     # --- leaving --------------------------------------------------------------------------------
 
@@ -448,5 +475,5 @@ class ClusterMember:
             steps += 1
             assert steps <= MAX_LOCAL_STEPS, "a loop of messages to ourselves"
             pending.extend(self._dispatch(now, wall, self.name, effect.message))
-        self.election.epoch = self.replica.epoch
+        self.election.rank = self.replica.rank
         return result

@@ -17,12 +17,14 @@ from standfest.wire import values
 class Lead:
     """The sender coordinates in this term; everybody else joins.
 
-    again: who has joined already shall do so once more, because messages may have been lost.
+    again: who has joined already shall do so once more, because messages may have been lost;
+    written: see core.cib.document.Cib.
     """
 
     term: int
     version: Version
     again: bool = False
+    written: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class Join:
     """A member puts itself under the coordinator, and says all that it knows of itself.
 
     history: every result of its executor; down: devices without carrier; configuration: only where
-    it is newer than the coordinator's.
+    it is newer than the coordinator's; written: see core.cib.document.Cib.
     """
 
     term: int
@@ -38,6 +40,7 @@ class Join:
     history: tuple[tuple[str, tuple[OperationResult, ...]], ...]
     down: tuple[str, ...]
     configuration: Element | None = None
+    written: int = 0
 
 
 @dataclass(frozen=True, slots=True)

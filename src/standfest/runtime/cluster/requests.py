@@ -1,6 +1,7 @@
 """Administrators' requests as changes of the CIB."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from standfest.core.cib.changes import (
     AddConstraint,
@@ -10,12 +11,39 @@ from standfest.core.cib.changes import (
     SetNodeAttribute,
 )
 from standfest.core.cib.document import Cib
-from standfest.model.configuration import Clone, Configuration, Group, Resource
+from standfest.model.configuration import Clone, Configuration, Group, NoQuorumPolicy, Resource
 from standfest.model.element import Element
 from standfest.model.errors import OperationError
 from standfest.model.status import NodeState, Status
 from standfest.runtime.cluster.failures import forget_failures
-from standfest.runtime.cluster.protocol import Cleanup, Clear, Move, Request, Standby
+from standfest.runtime.cluster.protocol import Cleanup, Clear, Move, Request, Standby, Told
+from standfest.runtime.cluster.settings import ClusterSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Keepers:
+    """Who would have a changed configuration on disk: a quorum by themselves, or it is refused."""
+
+    settings: ClusterSettings
+    joined: frozenset[str]
+    policy: NoQuorumPolicy
+
+    @property
+    def suffice(self) -> bool:
+        """Return whether what they keep outlives the loss of any minority (docs/adr/0027)."""
+        return self.policy is NoQuorumPolicy.IGNORE or self.settings.quorate(len(self.joined))
+
+    def check(self, request: Request) -> None:
+        """Raise OperationError without quorum; failures may be forgotten at any time."""
+        if not isinstance(request, Cleanup) and not self.suffice:
+            names, all_nodes = ", ".join(sorted(self.joined)), len(self.settings.nodes)
+            raise OperationError(f"no quorum: of {all_nodes} nodes only {names} would keep it")
+
+    def told(self, number: int, text: str) -> Told:
+        """Return the answer to a request whose change all of them have on disk."""
+        if self.suffice:
+            return Told(number, True, text)
+        return Told(number, False, f"open whether it stays, quorum was lost meanwhile: {text}")
 
 
 def changes_for(

@@ -40,13 +40,13 @@ def executed(leader: str, wanted: list[ExecutorEffect]) -> list[MemberEffect]:
     return effects
 
 
-def replicated(wanted: list[ReplicaEffect]) -> list[MemberEffect]:
+def replicated(wanted: list[ReplicaEffect], promised: tuple[int, str]) -> list[MemberEffect]:
     """Return what a follower's replica wants."""
     effects: list[MemberEffect] = []
     for effect in wanted:
         match effect:
             case Persist(cib):
-                effects.append(Save(cib))
+                effects.append(Save(cib, promised))
             case Publish(message, destination):
                 effects.append(Send(destination or None, message))
             case _:

@@ -1,0 +1,45 @@
+"""What one node keeps of the cluster on disk: the configuration, and the term that it promised."""
+
+from dataclasses import dataclass, replace
+
+from standfest.config import cib as cib_config
+from standfest.core.cib.document import Cib
+from standfest.core.cib.status_xml import cib_element
+from standfest.model import xml
+from standfest.model.errors import Finding
+from standfest.model.status import Status
+
+WRITTEN, TERM, LEADER = "standfest-written", "standfest-term", "standfest-leader"
+"""Attributes of <cib> that only this file has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A node's document as it was read; findings: warnings about the configuration."""
+
+    cib: Cib
+    promised: tuple[int, str]
+    findings: tuple[Finding, ...] = ()
+
+
+def to_bytes(cib: Cib, promised: tuple[int, str]) -> bytes:
+    """Return the document: version and configuration; status lives in memory only."""
+    element = cib_element(replace(cib, status=Status()))
+    own = ((WRITTEN, str(cib.written)), (TERM, str(promised[0])), (LEADER, promised[1]))
+    for name, value in own:
+        element = element.with_attribute(name, value)
+    return xml.serialise(element).encode()
+
+
+def from_bytes(content: bytes) -> Stored:
+    """Return what `to_bytes` wrote; raises ConfigError."""
+    text = content.decode()
+    loaded = cib_config.load([("stored cib.xml", text)])
+    element = xml.parse(text, "stored cib.xml")
+    cib = Cib(loaded.version, loaded.configuration, Status(), _number(element.get(WRITTEN)))
+    promised = _number(element.get(TERM)), element.get(LEADER) or ""
+    return Stored(cib, promised, loaded.findings)
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isdecimal() else 0
