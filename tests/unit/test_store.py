@@ -9,6 +9,7 @@ import pytest
 
 from standfest.adapters.linux import store
 from standfest.adapters.linux.store import FileStore
+from standfest.model import wholefile
 
 OLD = b"<cib epoch='1'/>\n"
 NEW = b"<cib epoch='2' longer='than before'/>\n"
@@ -139,7 +140,7 @@ def test_a_document_is_its_owners_only(tmp_path: Path) -> None:
 def test_what_could_not_be_loaded_is_not_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "MAX_BYTES", 200)
+    monkeypatch.setattr(wholefile, "MAX_BYTES", 200)
     FileStore(tmp_path / "cib.xml").save(OLD)
     # The line with the digest has 12 + 64 + 5 = 81 bytes, so 119 fit.
     with pytest.raises(OSError, match="larger than 200 bytes"):
