@@ -101,7 +101,7 @@ class ClusterMember:
     def synchronised(self) -> bool:
         """Return whether this copy of the CIB is the coordinator's."""
         if self.coordinator is not None:
-            return self.coordinator.serving
+            return self.coordinator.ledger.serving
         return self._synchronised
 
     def devices(self) -> tuple[str, ...]:
@@ -349,7 +349,7 @@ class ClusterMember:
             effects += self.coordinator.abandon(now, wall, sender)  # it restarted unnoticed
         effects += self._elect(now, wall, self.election.hear(now, sender, hello))
         if self.coordinator is not None and (
-            hello.seeking or sender not in self.coordinator.joined
+            hello.seeking or sender not in self.coordinator.ledger.joined
         ):
             effects += self.coordinator.invite(sender)
         return effects
@@ -389,7 +389,7 @@ class ClusterMember:
                     if mine:
                         self._follow_until = None
                         self.coordinator = Coordinator(self.settings, term, self.replica)
-                        self.coordinator.isolated = self._isolated
+                        self.coordinator.ledger.isolated = self._isolated
                         effects += self.coordinator.begin(
                             now, self.election.participants, self._heard
                         )

@@ -1,0 +1,99 @@
+"""What a coordinator knows and writes: who is there, and the CIB that it alone changes.
+
+Shared by the parts of a coordinator; it decides nothing.
+"""
+
+from standfest.config.cib import compile_configuration
+from standfest.core.cib.changes import Change, SetQuorum
+from standfest.core.cib.replica import Committed, Persist, Replica, ReplicaEffect
+from standfest.model.configuration import Configuration
+from standfest.model.element import Element
+from standfest.model.status import NodeState, Version
+from standfest.runtime.cluster import inputs
+from standfest.runtime.cluster.effects import MemberEffect, Save, Send
+from standfest.runtime.cluster.requests import Keepers
+from standfest.runtime.cluster.settings import ClusterSettings
+
+Effects = list[MemberEffect]
+
+
+class Ledger:
+    """One term's books. serving: the members have said what they run, so decisions may be taken.
+
+    joined: members under this coordinator, itself included once it has joined; heard: whom `pulse`
+    hears; isolated: no link of this node has a carrier.
+    """
+
+    def __init__(self, settings: ClusterSettings, term: int, replica: Replica) -> None:
+        self.settings = settings
+        self.term = term
+        self.replica = replica
+        self.isolated = False
+        self.serving = False
+        self.joined: set[str] = set()
+        self.heard: set[str] = set()
+        self._asked: dict[Version, list[tuple[str, int, str]]] = {}
+        self._compiled: tuple[Element, Configuration] | None = None
+        self._effective: tuple[Element, bool, Element] | None = None
+
+    # --- what is known --------------------------------------------------------------------------
+
+    def others(self) -> tuple[str, ...]:
+        """Return the members under this coordinator but itself."""
+        return tuple(sorted(self.joined - {self.settings.name}))
+
+    def state(self, node: str) -> NodeState:
+        """Return what the status says of a node."""
+        return self.replica.cib.status.node(node) or NodeState(node)
+
+    def quorum(self) -> SetQuorum:
+        """Return what is to be stated of this partition."""
+        quorate = self.settings.quorate(len(self.heard | {self.settings.name}))
+        return SetQuorum(quorate and not self.isolated, self.settings.name)
+
+    def keepers(self) -> Keepers:
+        """Return who would keep a change of the configuration."""
+        policy = self.configuration().options.no_quorum_policy
+        return Keepers(self.settings, frozenset(self.joined | {self.settings.name}), policy)
+
+    def configuration(self) -> Configuration:
+        """Return the configuration as values."""
+        element = self.replica.cib.configuration
+        if self._compiled is None or self._compiled[0] is not element:
+            self._compiled = (element, compile_configuration(element)[0])
+        return self._compiled[1]
+
+    def to_schedule(self) -> Element:
+        """Return the configuration with all that follows from this installation's state."""
+        element, isolated = self.replica.cib.configuration, self.isolated
+        known = self._effective
+        if known is None or known[0] is not element or known[1] != isolated:
+            made = inputs.effective(
+                element, self.configuration(), self.settings.nodes, isolated=isolated
+            )
+            known = self._effective = (element, isolated, made)
+        return known[2]
+
+    # --- what is written ------------------------------------------------------------------------
+
+    def apply(self, changes: tuple[Change, ...]) -> Effects:
+        """Change the CIB, here and on all members."""
+        return self.replicated(self.replica.propose(self.term, changes))
+
+    def promise(self, node: str, number: int, text: str) -> None:
+        """Answer an Ask when all members have the version that the CIB has now on disk."""
+        self._asked.setdefault(self.replica.cib.version, []).append((node, number, text))
+
+    def replicated(self, wanted: list[ReplicaEffect]) -> Effects:
+        """Perform what the replica wants."""
+        effects: Effects = []
+        for effect in wanted:
+            match effect:
+                case Persist(cib):
+                    effects.append(Save(cib, (self.term, self.settings.name)))
+                case Committed(version):
+                    for node, number, text in self._asked.pop(version, []):
+                        effects.append(Send(node, self.keepers().told(number, text)))
+                case _:
+                    effects.append(Send(effect.destination or None, effect.message))
+        return effects
