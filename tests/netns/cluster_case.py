@@ -6,7 +6,9 @@ Prints one JSON value. A process of its own, so that pytest never enters a names
 """
 
 import json
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -200,10 +202,71 @@ def together(lab: Lab) -> object:
     }
 
 
+def recorded(lab: Lab) -> object:
+    """Daemons are killed, a node fails, another takes over: every recording is decided again."""
+    lab.start()
+    victim = lab.wait_healthy(30)[0]
+    other = next(node for node in lab.plan.nodes if node != victim)
+    until(lambda: set(status(lab, other).values()) == {"online"}, 10)
+    for daemon in ("pulse", "cluster"):
+        old = pid(lab, other, daemon)
+        lab.nodes[other].run("/bin/kill", "-9", old)
+        until(lambda d=daemon, o=old: pid(lab, other, d) not in ("", o), 15)  # type: ignore[misc]
+        until(lambda: set(status(lab, victim).values()) == {"online"}, 30)
+    found = Recordings(lab, victim, other)
+    found.collect(victim)
+    lab.kill(victim)
+    until(lambda: owner(lab) == other, 10)
+    time.sleep(0.5)
+    found.collect(other)
+    return found.replayed()
+
+
+class Recordings:
+    """Copies of the nodes' recordings, and what replaying them comes to, here, outside the lab."""
+
+    def __init__(self, lab: Lab, victim: str, other: str) -> None:
+        self._lab = lab
+        self._death = f"NodeChanged node={victim} state=dead"
+        self._takeover = f"{other} cluster.ring"
+        self._copies: dict[str, bytes] = {}
+
+    def collect(self, node: str) -> None:
+        """Copy what a node has; its daemons go on writing meanwhile."""
+        for path in sorted(self._lab.nodes[node].path("/run/standfest").glob("*.ring*")):
+            self._copies[f"{node} {path.name}"] = path.read_bytes()
+
+    def replayed(self) -> object:
+        """Replay all copies with the command."""
+        with tempfile.TemporaryDirectory() as folder:
+            outputs = {}
+            for name, content in self._copies.items():
+                path = Path(folder, name.replace(" ", "-"))
+                path.write_bytes(content)
+                words = (sys.executable, "-m", "standfest.cli.main", "replay", str(path))
+                done = subprocess.run(words, check=False, capture_output=True, text=True)
+                outputs[name] = (done.returncode, done.stdout)
+        everything = "".join(output for _, output in outputs.values())
+        pulses = b"".join(ring for name, ring in self._copies.items() if "pulse" in name)
+        parameters = [address.ip for address in self._lab.plan.addresses]
+        return {
+            "exit": [code for code, _ in outputs.values()],
+            "endings": sorted(
+                {output.splitlines()[-1].split(": ")[1] for _, output in outputs.values()}
+            ),
+            "death": self._death in everything,
+            "takeover": outputs[self._takeover][1].count("StartRun") > 0,
+            "printed": [value for value in parameters if value in everything],
+            "in pulse": [value for value in parameters if value.encode() in pulses],
+            "secret": b"labSecret" in b"".join(self._copies.values()),
+        }
+
+
 CASES: dict[str, tuple[Callable[[Lab], object], tuple[str, ...], str]] = {
     "daemons": (daemons, ("node-1", "node-2"), SIGNED),
     "garbage": (garbage, ("node-1", "node-2"), SIGNED),
     "three": (three, ("node-1", "node-2", "node-3"), ENCRYPTED),
+    "recorded": (recorded, ("node-1", "node-2"), SIGNED),
     "together": (together, ("node-1", "node-2"), SIGNED),
 }
 

@@ -60,3 +60,16 @@ def test_three_nodes_lose_two_and_a_killed_one_takes_part_again() -> None:
 
 def test_nodes_started_together_serve_and_one_stopped_in_order_hands_over() -> None:
     assert run("together") == {"recovered": True, "left in order": [True], "twice": 0.0}
+
+
+def test_what_each_daemon_recorded_is_decided_again_after_a_failover() -> None:
+    assert run("recorded") == {
+        # Two of the node that failed; two of the other one, and two of its killed daemons.
+        "exit": [0] * 6,
+        "endings": ["decided as recorded"],
+        "death": True,
+        "takeover": True,
+        "printed": [],
+        "in pulse": [],
+        "secret": False,
+    }

@@ -24,6 +24,7 @@ VERBS = {
     "ipvsadm": ("standfest.cli.ipvsadm", "Show and change the kernel's IPVS, as ipvsadm does."),
     "node": ("standfest.cli.node", "Put a node into standby, or bring it back."),
     "realserver": ("standfest.cli.realserver", "Make this machine a real server, or undo it."),
+    "replay": ("standfest.cli.replay", "Decide again what a daemon's recording says it was told."),
     "resource": ("standfest.cli.resource", "Move a resource, take the move back, forget failures."),
     "run": ("standfest.cli.run", "Run this node's daemons in the foreground."),
     "share": ("standfest.cli.share", "Share an address with other nodes; see who serves whom."),

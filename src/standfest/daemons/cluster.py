@@ -32,6 +32,7 @@ from standfest.runtime.cluster.report import report
 from standfest.runtime.cluster.settings import ClusterSettings
 from standfest.runtime.journal import Journal
 from standfest.runtime.loop import Loop
+from standfest.runtime.recording import recorder as recording
 
 PULSE_RETRY: Duration = milliseconds(20)
 """How soon to try again when `pulse` cannot be reached; it is restarting."""
@@ -47,9 +48,10 @@ class ClusterDaemon:
 
     def __init__(self, where: places.Places, member: ClusterMember, store: FileStore) -> None:
         self._where = where
-        self._member = member
-        self._store = store
         self._journal = Journal(where.run_dir, member.name, "cluster")
+        recorder = recording.begin(where.run_dir, "cluster", member.name, self._on_recording_ended)
+        self._member = recorder.attach("member", member)
+        self._store = store
         self._loop = Loop(self._deadline, self._on_timer)
         self._runner = LinuxAgentRunner(
             find_built_in=_built_in,
@@ -228,6 +230,9 @@ class ClusterDaemon:
             self._loop.stop()
         else:
             self._pulse.send(frames.Leave())
+
+    def _on_recording_ended(self, why: str) -> None:
+        self._note(effects.note("not-recording", effects.Level.WARNING, why=why))
 
     def _note(self, event: effects.Note) -> None:
         self._journal.write(event.level.value, event.event, event.fields)

@@ -41,6 +41,7 @@ from standfest.runtime import frames
 from standfest.runtime.channel import Channel, Listener
 from standfest.runtime.journal import Journal
 from standfest.runtime.loop import Loop
+from standfest.runtime.recording import recorder as recording
 from standfest.wire import heartbeat
 from standfest.wire.sealed import is_sealed
 
@@ -68,13 +69,17 @@ class Pulse:
         self._sealing: Sealing | None = None
         self._greet_at: Instant = 0
         self._use_keys(keyring)
-        self._membership = Membership(
-            name=name,
-            uuid=identity.node_uuid(where.state_dir),
-            generation=identity.next_generation(where.state_dir),
-            settings=settings,
-            random=random.Random(os.urandom(16)),  # noqa: S311  spreads retransmissions, no secret
-            links=self._media.links,
+        recorder = recording.begin(where.run_dir, "pulse", name, self._on_recording_ended)
+        self._membership = recorder.attach(
+            "membership",
+            Membership(
+                name=name,
+                uuid=identity.node_uuid(where.state_dir),
+                generation=identity.next_generation(where.state_dir),
+                settings=settings,
+                random=random.Random(os.urandom(16)),  # noqa: S311  spreads retransmissions
+                links=self._media.links,
+            ),
         )
         self._cluster: Channel | None = None
         self._heard: dict[str, str] = {}
@@ -353,6 +358,9 @@ class Pulse:
                 for o in self._media.outlets()
             ],
         }
+
+    def _on_recording_ended(self, why: str) -> None:
+        self._note("warning", "not-recording", why=why)
 
     def _note(self, level: str, event: str, **fields: object) -> None:
         self._journal.write(level, event, tuple((k, str(v)) for k, v in fields.items()))
