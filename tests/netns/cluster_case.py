@@ -17,7 +17,7 @@ from standfest.config import cib, hacf
 from standfest.daemons import seed
 from standfest.lab import measure, sandbox
 from standfest.lab.lab import Lab
-from standfest.lab.plan import make_plan
+from standfest.lab.plan import LabPlan, make_plan
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "mail-server"
 DAEMONS = ("log", "pulse", "cluster", "supervisor")
@@ -55,16 +55,22 @@ SIGNED = "auth 1\n1 sha1 labSecret\n"
 ENCRYPTED = "auth 1\n1 aes256-gcm labSecretlabSecret\n"
 
 
-def new_lab(*nodes: str, keys: str = SIGNED) -> Lab:
-    """Return the mail server's lab, with these nodes; not yet entered."""
+def new_plan(*nodes: str, votes: bool = False) -> tuple[LabPlan, str]:
+    """Return the mail server's plan with these nodes, and its ha.cf."""
     text = (EXAMPLE / "ha.cf").read_text(encoding="utf-8")
     text = text.replace("node node-1 node-2", "node " + " ".join(nodes))
     for number in range(2, len(nodes)):
         text = text.replace("udpport", f"ucast eth1 192.168.0.{50 + number}\nudpport")
     settings, _ = hacf.parse(text, "ha.cf")
-    element = seed.from_files(sorted(EXAMPLE.glob("cib*.xml")), settings.nodes).cib.configuration
+    seeded = seed.from_files(sorted(EXAMPLE.glob("cib*.xml")), settings.nodes, votes=votes)
+    element = seeded.cib.configuration
     configuration, _ = cib.compile_configuration(element)
-    plan = make_plan(settings, element, configuration, "cib")
+    return make_plan(settings, element, configuration, "cib"), text
+
+
+def new_lab(*nodes: str, keys: str = SIGNED) -> Lab:
+    """Return the mail server's lab, with these nodes; not yet entered."""
+    plan, text = new_plan(*nodes)
     logd = (EXAMPLE / "ha_logd.cf").read_text(encoding="utf-8")
     return Lab(plan, {"ha.cf": text, "ha_logd.cf": logd, "authkeys": keys})
 
@@ -98,7 +104,7 @@ def pid(lab: Lab, node: str, daemon: str) -> str:
     return found[0] if found else ""
 
 
-def daemons(lab: Lab) -> object:
+def daemons(lab: Lab, names: tuple[str, ...] = DAEMONS) -> object:
     """Kill each daemon on each node: is it back, and was any service touched?"""
     lab.start()
     lab.wait_healthy(30)
@@ -106,7 +112,7 @@ def daemons(lab: Lab) -> object:
     before, began, wall = owner(lab), time.monotonic(), time.time()
     back = []
     for node in lab.plan.nodes:
-        for daemon in DAEMONS:
+        for daemon in names:
             old = pid(lab, node, daemon)
             lab.nodes[node].run("/bin/kill", "-9", old)
             until(lambda n=node, d=daemon, o=old: pid(lab, n, d) not in ("", o), 15)  # type: ignore[misc]

@@ -26,7 +26,7 @@ def test_a_message_with_a_union_inside_comes_back_equal() -> None:
 
 
 def test_what_pulse_says_for_a_dead_cluster_daemon_is_gone() -> None:
-    from standfest.daemons.pulse import GONE_PAYLOAD
+    from standfest.runtime.frames import GONE_PAYLOAD
 
     assert protocol.decode(GONE_PAYLOAD) == protocol.Gone()
 

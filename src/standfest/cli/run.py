@@ -9,7 +9,7 @@ import click
 from standfest.cli.places import run_dir_option
 from standfest.daemons import places, reading, seed
 from standfest.daemons.identity import node_name
-from standfest.model.errors import ConfigError, Finding
+from standfest.model.errors import ConfigError, Finding, OperationError
 
 EXIT_CONFIGURATION = 78  # EX_CONFIG, sysexits.h
 
@@ -37,6 +37,21 @@ EXIT_CONFIGURATION = 78  # EX_CONFIG, sysexits.h
     help="Directory for what outlives a restart, the replicated CIB among it.",
 )
 @click.option(
+    "--stack",
+    type=click.Choice(places.STACKS),
+    default=places.HEARTBEAT,
+    show_default=True,
+    help="What carries messages and says who is there: heartbeat as in ha.cf, or the corosync that"
+    " runs here; then the nodes are those of corosync.conf, and ha.cf and authkeys are not read.",
+)
+@click.option(
+    "--corosync-conf",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=places.DEFAULT_COROSYNC_CONF,
+    show_default=True,
+    help="corosync's file, for --stack corosync.",
+)
+@click.option(
     "--keepalived",
     type=click.Path(dir_okay=False, path_type=Path),
     help="Run the director of this keepalived.conf, too; alone when there is no ha.cf and neither"
@@ -51,6 +66,8 @@ def command(
     ha_dir: Path,
     cib_files: tuple[Path, ...],
     state_dir: Path,
+    stack: str,
+    corosync_conf: Path,
     keepalived: Path | None,
     run_dir: Path,
     check: bool,
@@ -68,6 +85,8 @@ def command(
         run_dir.absolute(),
         tuple(path.absolute() for path in cib_files),
         None if keepalived is None else keepalived.absolute(),
+        stack,
+        corosync_conf.absolute(),
     )
     try:
         warnings = examine(where, node_name())
@@ -85,7 +104,7 @@ def command(
 
 def _has_cluster(context: click.Context, ha_dir: Path) -> bool:
     """Return whether somebody wants a cluster: by an option, or by the usual file."""
-    said = {context.get_parameter_source(name) for name in ("ha_dir", "cib_files")}
+    said = {context.get_parameter_source(name) for name in ("ha_dir", "cib_files", "stack")}
     return click.core.ParameterSource.COMMANDLINE in said or (ha_dir / "ha.cf").exists()
 
 
@@ -103,24 +122,16 @@ def examine(where: places.Places, node: str) -> tuple[Finding, ...]:
     errors: list[Finding] = []
     warnings: list[Finding] = []
     nodes: tuple[str, ...] = ()
+    on_corosync = where.stack == places.COROSYNC
+    for look in (_corosync,) if on_corosync else (_heartbeat, _keys):
+        try:
+            found = look(where, node)
+            nodes = found.nodes or nodes
+            warnings += found.warnings
+        except ConfigError as error:
+            errors += error.findings
     try:
-        settings, found = reading.heartbeat_settings(where.ha_dir)
-        warnings += found
-        warnings += reading.log_settings(where.ha_dir, settings)[1]
-        nodes = settings.nodes
-        if node not in nodes:
-            path = str(where.ha_dir / "ha.cf")
-            errors.append(
-                Finding(path, 0, f"no node {node}, which is `uname -n` here", " ".join(nodes))
-            )
-    except ConfigError as error:
-        errors += error.findings
-    try:
-        warnings += reading.keyring(where.ha_dir)[1]
-    except ConfigError as error:
-        errors += error.findings
-    try:
-        warnings += seed.from_files(where.cib_files, nodes).findings
+        warnings += seed.from_files(where.cib_files, nodes, votes=on_corosync).findings
     except ConfigError as error:
         errors += error.findings
     if where.keepalived is not None:
@@ -133,3 +144,31 @@ def examine(where: places.Places, node: str) -> tuple[Finding, ...]:
     if errors:
         raise ConfigError(*errors)
     return tuple(warnings)
+
+
+def _heartbeat(where: places.Places, node: str) -> reading.Installation:
+    """Return what ha.cf and the log daemon's file say; raises ConfigError."""
+    settings, warnings = reading.heartbeat_settings(where.ha_dir)
+    warnings += reading.log_settings(where.ha_dir, settings)[1]
+    if node not in settings.nodes:
+        path, here = str(where.ha_dir / "ha.cf"), f"no node {node}, which is `uname -n` here"
+        raise ConfigError(Finding(path, 0, here, " ".join(settings.nodes)))
+    return reading.Installation(settings.nodes, settings.initdead, warnings)
+
+
+def _keys(where: places.Places, _node: str) -> reading.Installation:
+    """Return what is weak about authkeys; raises ConfigError."""
+    return reading.Installation((), 0, reading.keyring(where.ha_dir)[1])
+
+
+def _corosync(where: places.Places, node: str) -> reading.Installation:
+    """Return what corosync's file says; raises ConfigError without corosync's libraries, too."""
+    from standfest.adapters.linux.corosync.library import Libraries  # noqa: PLC0415  only with it
+
+    try:
+        Libraries()
+    except OperationError as error:
+        raise ConfigError(Finding("--stack corosync", 0, str(error))) from error
+    found = reading.installation(where, node)
+    logs = reading.log_settings(where.ha_dir, None)[1]
+    return reading.Installation(found.nodes, found.initdead, (*found.warnings, *logs))

@@ -34,6 +34,9 @@ from standfest.runtime.journal import Journal
 from standfest.runtime.loop import Loop
 from standfest.runtime.recording import recorder as recording
 
+RING_WAIT: Duration = seconds(5)
+"""How long `ring` may be away: then what corosync says counts as no, and everything is let go."""
+
 PULSE_RETRY: Duration = milliseconds(20)
 """How soon to try again when `pulse` cannot be reached; it is restarting."""
 
@@ -62,6 +65,7 @@ class ClusterDaemon:
         )
         self._archive = InputArchive(where.inputs, MOST_INPUTS)
         self._pulse: Channel | None = None
+        self._pulse_gone_at: Instant | None = None
         self._retry_at: Instant | None = 0
         self._clients: dict[int, Channel] = {}
         self._next_client = 1
@@ -81,12 +85,17 @@ class ClusterDaemon:
     # --- time -----------------------------------------------------------------------------------
 
     def _deadline(self) -> Instant | None:
-        return earliest(self._member.deadline(), self._retry_at)
+        gone = self._pulse_gone_at
+        let_go = None if gone is None else gone + RING_WAIT
+        return earliest(self._member.deadline(), self._retry_at, let_go)
 
     def _on_timer(self) -> None:
         now = self._loop.now()
         if self._retry_at is not None and self._retry_at <= now:
             self._connect()
+        if self._pulse_gone_at is not None and self._pulse_gone_at + RING_WAIT <= now:
+            self._pulse_gone_at = None
+            self._without_ring(now)
         at = self._member.deadline()
         if at is not None and at <= now:
             self._perform(self._member.on_timer(now, self._loop.wall()))
@@ -105,9 +114,18 @@ class ClusterDaemon:
         self._watching = None
         self._watch_devices()
 
+    def _without_ring(self, now: Instant) -> None:
+        """Nobody says any more whether corosync still has this node: act as if it had not."""
+        wall = self._loop.wall()
+        self._perform(self._member.verdict(now, wall, quorate=False, reason="no-ring"))
+        self._perform(self._member.carrier(now, wall, (), isolated=True))
+
     def _on_pulse_gone(self, _channel: Channel) -> None:
         self._pulse = None
-        self._retry_at = self._loop.now() + PULSE_RETRY
+        now = self._loop.now()
+        self._retry_at = now + PULSE_RETRY
+        if self._where.stack == places.COROSYNC:
+            self._pulse_gone_at = now
 
     def _on_pulse(self, _channel: Channel, value: frames.Value | frames.Payload) -> None:
         now, wall = self._loop.now(), self._loop.wall()
@@ -133,6 +151,9 @@ class ClusterDaemon:
                 self._perform(self._member.settle(now, wall))
             case frames.Carrier(down, isolated):
                 self._perform(self._member.carrier(now, wall, down, isolated=isolated))
+            case frames.Quorum(quorate, reason):
+                self._pulse_gone_at = None
+                self._perform(self._member.verdict(now, wall, quorate=quorate, reason=reason))
             case frames.Left():
                 self._loop.stop()
             case _:
@@ -263,20 +284,25 @@ def main() -> None:
     """Run until this node has left; arguments as Places.arguments() writes them."""
     die_with_parent()
     where = places.from_arguments(sys.argv[1:])
-    settings, _ = reading.heartbeat_settings(where.ha_dir)
+    node = identity.node_name()
+    installation = reading.installation(where, node)
+    on_corosync = where.stack == places.COROSYNC
     store = FileStore(where.stored_cib)
-    loaded = seed.load(store, where.cib_files, settings.nodes)
+    loaded = seed.load(store, where.cib_files, installation.nodes, votes=on_corosync)
     member = ClusterMember(
         ClusterSettings(
-            name=identity.node_name(),
-            nodes=tuple(sorted(settings.nodes)),
+            name=node,
+            nodes=tuple(sorted(installation.nodes)),
             instance=str(uuid.UUID(bytes=os.urandom(16))),
-            initdead=settings.initdead,
+            initdead=installation.initdead,
         ),
         random.SystemRandom().getrandbits(62),
         loaded.cib,
         loaded.promised,
     )
+    if on_corosync:
+        # Until `ring` says what the votes are.
+        member.verdict(0, 0, quorate=False, reason="not-asked-yet")
     ClusterDaemon(where, member, store).run()
 
 

@@ -86,9 +86,7 @@ class LogDaemon:
 def main() -> None:
     """Run until SIGTERM."""
     where = places.from_arguments(sys.argv[1:])
-    heartbeat, _ = reading.heartbeat_settings(where.ha_dir)
-    settings, _ = reading.log_settings(where.ha_dir, heartbeat)
-    daemon = LogDaemon(settings, where.run_dir)
+    daemon = LogDaemon(reading.events_of(where), where.run_dir)
     loop = Loop(lambda: None, lambda: None)
     loop.watch(daemon.fileno(), lambda _events: daemon.drain())
     loop.on_signal(signal.SIGHUP, daemon.reopen)

@@ -6,13 +6,18 @@ from pathlib import Path
 DEFAULT_HA_DIR = Path("/etc/ha.d")
 DEFAULT_STATE_DIR = Path("/var/lib/standfest")
 DEFAULT_RUN_DIR = Path("/run/standfest")
+DEFAULT_COROSYNC_CONF = Path("/etc/corosync/corosync.conf")
+HEARTBEAT, COROSYNC = "heartbeat", "corosync"
+STACKS = (HEARTBEAT, COROSYNC)
+"""What carries the cluster's messages and says who is there."""
 
 
 @dataclass(frozen=True, slots=True)
 class Places:
     """Directories of one node: configuration, what outlives a restart, sockets.
 
-    keepalived: a director's file, when a director runs beside the cluster.
+    keepalived: a director's file, when a director runs beside the cluster; corosync_conf: counts
+    when the stack is corosync, and then ha.cf does not.
     """
 
     ha_dir: Path = DEFAULT_HA_DIR
@@ -20,10 +25,12 @@ class Places:
     run_dir: Path = DEFAULT_RUN_DIR
     cib_files: tuple[Path, ...] = ()
     keepalived: Path | None = None
+    stack: str = HEARTBEAT
+    corosync_conf: Path = DEFAULT_COROSYNC_CONF
 
     @property
     def pulse_socket(self) -> Path:
-        """Return the socket of `pulse`."""
+        """Return the socket of `pulse`, or of `ring` in its place."""
         return self.run_dir / "pulse.sock"
 
     @property
@@ -52,6 +59,8 @@ class Places:
             *("--ha-dir", str(self.ha_dir)),
             *("--state-dir", str(self.state_dir)),
             *("--run-dir", str(self.run_dir)),
+            *("--stack", self.stack),
+            *("--corosync-conf", str(self.corosync_conf)),
         ]
         for path in self.cib_files:
             words += ["--cib", str(path)]
@@ -63,7 +72,8 @@ class Places:
 def from_arguments(words: list[str]) -> Places:
     """Return the places that `arguments()` wrote; for daemons."""
     options = ("--ha-dir", "--state-dir", "--run-dir", "--cib", "--keepalived")
-    values: dict[str, list[str]] = {option: [] for option in options}
+    more = ("--stack", "--corosync-conf")
+    values: dict[str, list[str]] = {option: [] for option in (*options, *more)}
     for option, value in zip(words[::2], words[1::2], strict=True):
         values[option].append(value)
     return Places(
@@ -72,4 +82,6 @@ def from_arguments(words: list[str]) -> Places:
         Path(values["--run-dir"][-1]),
         tuple(Path(value) for value in values["--cib"]),
         Path(values["--keepalived"][-1]) if values["--keepalived"] else None,
+        values["--stack"][-1],
+        Path(values["--corosync-conf"][-1]),
     )

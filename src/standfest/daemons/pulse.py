@@ -48,10 +48,6 @@ from standfest.wire.sealed import is_sealed
 if TYPE_CHECKING:
     from standfest.daemons.sealing import Sealing
 
-GONE_PAYLOAD = b'["Gone",{}]'
-"""What a cluster daemon says to the others when it can no longer speak: protocol.Gone, written out
-here because importing the cluster's protocol would double this process's memory."""
-
 GREET_EVERY: Duration = milliseconds(20)
 """Between heartbeats that let somebody believe at once that we are alive."""
 
@@ -333,7 +329,7 @@ class Pulse:
         if self._cluster is channel:
             self._cluster = None
             now, wall = self._loop.now(), self._loop.wall()
-            self._perform(self._membership.submit(now, wall, GONE_PAYLOAD, None))
+            self._perform(self._membership.submit(now, wall, frames.GONE_PAYLOAD, None))
 
     def _tell(self, value: frames.Value | frames.Payload) -> None:
         if self._cluster is not None:

@@ -1,12 +1,17 @@
 """Reading the operator's files for the daemons: text from disk, settings from `config`."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from standfest.config import authkeys, hacf, halogd
+from standfest.config import authkeys, corosyncconf, hacf, halogd
+from standfest.config.corosyncconf import CorosyncSettings
+from standfest.daemons.places import COROSYNC, Places
 from standfest.model.errors import ConfigError, Finding
 from standfest.model.keys import Keyring
 from standfest.model.settings import HeartbeatSettings, LogSettings
+from standfest.model.time import Duration, seconds
 
+COROSYNC_INITDEAD: Duration = seconds(10)
 MAX_FILE_BYTES = 16 * 1024 * 1024
 LOG_FILES = ("ha_logd.cf", "logd.cf")
 
@@ -33,6 +38,30 @@ def heartbeat_settings(ha_dir: Path) -> tuple[HeartbeatSettings, tuple[Finding, 
     return hacf.parse(text_of(path, "the cluster's ha.cf"), str(path))
 
 
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What both stacks say. initdead: how long a node that was cut off waits for the others."""
+
+    nodes: tuple[str, ...]
+    initdead: Duration
+    warnings: tuple[Finding, ...]
+
+
+def installation(where: Places, own_name: str) -> Installation:
+    """Return the nodes as the stack's own file has them; raises ConfigError."""
+    if where.stack == COROSYNC:
+        corosync, warnings = corosync_settings(where, own_name)
+        return Installation(corosync.nodes, COROSYNC_INITDEAD, warnings)
+    heartbeat, warnings = heartbeat_settings(where.ha_dir)
+    return Installation(heartbeat.nodes, heartbeat.initdead, warnings)
+
+
+def corosync_settings(where: Places, own_name: str) -> tuple[CorosyncSettings, tuple[Finding, ...]]:
+    """Return corosync.conf as settings, and its warnings."""
+    path = where.corosync_conf
+    return corosyncconf.parse(text_of(path, "corosync's configuration"), str(path), own_name)
+
+
 def keyring(ha_dir: Path) -> tuple[Keyring, tuple[Finding, ...]]:
     """Return authkeys, which nobody but its owner may read, and what is weak about it."""
     path = ha_dir / "authkeys"
@@ -42,13 +71,22 @@ def keyring(ha_dir: Path) -> tuple[Keyring, tuple[Finding, ...]]:
 
 
 def log_settings(
-    ha_dir: Path, heartbeat: HeartbeatSettings
+    ha_dir: Path, heartbeat: HeartbeatSettings | None
 ) -> tuple[LogSettings, tuple[Finding, ...]]:
-    """Return where events go: with `use_logd on` as ha_logd.cf says, else as ha.cf does."""
-    if heartbeat.use_logd:
+    """Return where events go: with `use_logd on` as ha_logd.cf says, else as ha.cf does.
+
+    heartbeat: None where there is no ha.cf, as with corosync; then ha_logd.cf counts if it exists.
+    """
+    if heartbeat is None or heartbeat.use_logd:
         for name in LOG_FILES:
             path = ha_dir / name
             if path.exists():
                 return halogd.parse(text_of(path, "the log daemon's settings"), str(path))
         return LogSettings(), ()
     return LogSettings(heartbeat.logfile, heartbeat.debugfile, heartbeat.logfacility), ()
+
+
+def events_of(where: Places) -> LogSettings:
+    """Return where this node's events go."""
+    heartbeat = None if where.stack == COROSYNC else heartbeat_settings(where.ha_dir)[0]
+    return log_settings(where.ha_dir, heartbeat)[0]

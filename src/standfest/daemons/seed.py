@@ -23,7 +23,7 @@ class Seed:
     promised: tuple[int, str] = (0, "")
 
 
-def load(store: Store, paths: Sequence[Path], nodes: Sequence[str]) -> Seed:
+def load(store: Store, paths: Sequence[Path], nodes: Sequence[str], *, votes: bool = False) -> Seed:
     """Return the stored CIB, or the one that the files make; raises ConfigError.
 
     The files are read at the first start only: from then on the cluster's own copy counts, which
@@ -31,18 +31,21 @@ def load(store: Store, paths: Sequence[Path], nodes: Sequence[str]) -> Seed:
     """
     stored = store.load()
     if stored is None:
-        return from_files(paths, nodes)
+        return from_files(paths, nodes, votes=votes)
     found = from_bytes(stored)
     _, warnings = cib_config.compile_configuration(found.cib.configuration)
     return Seed(found.cib, (*found.findings, *warnings), found.promised)
 
 
-def from_files(paths: Sequence[Path], nodes: Sequence[str]) -> Seed:
-    """Return the CIB that the operator's files make, with their warnings; raises ConfigError."""
+def from_files(paths: Sequence[Path], nodes: Sequence[str], *, votes: bool = False) -> Seed:
+    """Return the CIB that the operator's files make, with their warnings; raises ConfigError.
+
+    votes: somebody counts votes (corosync), so that no rule is needed for two nodes.
+    """
     texts = [(str(path), text_of(path, "a CIB or a section of one")) for path in paths]
     loaded = cib_config.load(texts or [("no file", "<configuration/>")])
     configuration, findings = loaded.configuration, list(loaded.findings)
-    if loaded.legacy and len(nodes) == 2 and not _states_policy(configuration):
+    if loaded.legacy and len(nodes) == 2 and not votes and not _states_policy(configuration):
         configuration = with_heartbeat_2_policy(configuration)
         findings.append(_lone_node_warning(str(paths[0])))
     compiled = cib_config.compile_configuration(configuration, loaded.path_of, len(nodes))

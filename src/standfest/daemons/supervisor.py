@@ -1,5 +1,7 @@
 """The supervisor: starts `log`, `pulse`, `cluster`, restarts what dies, ends all in order.
 
+Where the stack is corosync `ring` stands in the place of `pulse`.
+
 With `--keepalived FILE` a director runs beside them, and is told what keepalived would be told.
 
 It decides nothing about the cluster and imports none of it, so that it outlives the trouble of the
@@ -14,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from standfest.daemons.places import Places, from_arguments
+from standfest.daemons.places import COROSYNC, Places, from_arguments
 from standfest.daemons.process import tell_systemd
 from standfest.model.time import Duration, Instant, earliest, milliseconds, seconds
 from standfest.runtime.journal import Journal
@@ -22,6 +24,7 @@ from standfest.runtime.loop import Loop
 
 PROCESSES = ("log", "pulse", "cluster")
 """In the order in which they start; they end in the opposite order."""
+ON_COROSYNC = ("log", "ring", "cluster")
 
 RESTART_DELAY: Duration = milliseconds(50)
 MAX_RESTART_DELAY: Duration = seconds(10)
@@ -54,7 +57,8 @@ class Supervisor:
 
     def __init__(self, places: Places, node: str) -> None:
         self._places = places
-        self._names = PROCESSES if places.keepalived is None else (*PROCESSES, DIRECTOR)
+        names = ON_COROSYNC if places.stack == COROSYNC else PROCESSES
+        self._names = names if places.keepalived is None else (*names, DIRECTOR)
         self._children = {name: Child(name) for name in self._names}
         self._ending: list[str] | None = None
         self._kill_at: Instant | None = None
@@ -139,9 +143,10 @@ class Supervisor:
         self._loop.stop()
 
     def _reload(self) -> None:
-        """SIGHUP: log files are opened anew, authkeys and a director's file are read again."""
+        """SIGHUP: log files are opened anew; authkeys, names, a director's file are read again."""
         self._forward("log", signal.SIGHUP)
         self._forward("pulse", signal.SIGHUP)
+        self._forward("ring", signal.SIGHUP)
         self._forward(DIRECTOR, signal.SIGHUP)
 
     def _forward(self, name: str, number: int) -> None:

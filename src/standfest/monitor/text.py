@@ -88,7 +88,9 @@ def _flags(resource: Report) -> list[str]:
 
 
 def render_links(report: Report) -> str:
-    """Return what `pulse` says of its links as lines."""
+    """Return what `pulse`, or `ring` in its place, says of its links as lines."""
+    if report.get("stack") == "corosync":
+        return "".join(line + "\n" for line in _ring_lines(report))
     lines = ["Nodes heard:"]
     sends_with = report["keys"]["heard"]
     for node, status in sorted(report["nodes"].items()):
@@ -114,3 +116,24 @@ def render_links(report: Report) -> str:
     refused = sorted(report["refused"].items())
     lines += [f"  {reason:<20} {count}" for reason, count in refused] or ["  none"]
     return "".join(line + "\n" for line in lines)
+
+
+def _ring_lines(report: Report) -> Iterator[str]:
+    cut = f", cut off: {report['cut_off']}" if report["cut_off"] else ""
+    yield f"Stack: corosync, {'with' if report['quorum'] else 'WITHOUT'} quorum{cut}"
+    yield ""
+    yield "Nodes:"
+    for node, status in sorted(report["nodes"].items()):
+        yield f"  {node:<20} {status}"
+    yield ""
+    yield "Links:"
+    for link, carrier in sorted(report["carrier"].items()):
+        kind = "corosync" if link in report["ring_devices"] else "service link"
+        yield f"  {link:<12} {kind:<15} {'carrier' if carrier else 'NO CARRIER'}"
+    yield ""
+    waiting = f", waiting {report['waiting']}" if report["waiting"] else ""
+    yield f"Messages: sent {report['sent']}, received {report['received']}{waiting}"
+    yield ""
+    yield "Messages refused:"
+    refused = sorted(report["refused"].items())
+    yield from [f"  {reason:<20} {count}" for reason, count in refused] or ["  none"]

@@ -15,6 +15,9 @@ MAX_FRAME = values.MAX_BYTES + 1024
 HEADER = struct.Struct("!IB")
 VALUE = ord("V")
 PAYLOAD = ord("P")
+GONE_PAYLOAD = b'["Gone",{}]'
+"""What a cluster daemon says to the others when it can no longer speak: protocol.Gone, written out
+here because importing the cluster's protocol would double the memory of who carries messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,14 @@ class Carrier:
 
 
 @dataclass(frozen=True, slots=True)
+class Quorum:
+    """`ring`: whether the votes let this partition act; reason: a word for the log why not."""
+
+    quorate: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Watch:
     """`cluster`: these devices carry cluster addresses; heartbeats shall use them too."""
 
@@ -101,11 +112,24 @@ class Reply:
     text: str
 
 
-Value = Heard | Lost | Reset | Settled | Carrier | Watch | Leave | Left | Query | Command | Reply
+Value = (
+    Heard
+    | Lost
+    | Reset
+    | Settled
+    | Carrier
+    | Quorum
+    | Watch
+    | Leave
+    | Left
+    | Query
+    | Command
+    | Reply
+)
 _TYPES: dict[str, type] = {
     kind.__name__: kind
     for kind in (
-        *(Heard, Lost, Reset, Settled, Carrier, Watch),
+        *(Heard, Lost, Reset, Settled, Carrier, Quorum, Watch),
         *(Leave, Left, Query, Command, Reply),
     )
 }

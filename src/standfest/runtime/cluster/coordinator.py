@@ -26,7 +26,7 @@ from standfest.runtime.cluster.effects import Level, MemberEffect, Send, note
 from standfest.runtime.cluster.failures import failure_changes
 from standfest.runtime.cluster.ledger import Ledger
 from standfest.runtime.cluster.requests import changes_for, histories
-from standfest.runtime.cluster.settings import JOIN_TIMEOUT, ClusterSettings
+from standfest.runtime.cluster.settings import JOIN_TIMEOUT, ClusterSettings, Standing
 
 Effects = list[MemberEffect]
 
@@ -201,17 +201,15 @@ class Coordinator:
         changed = self._publish_links(now, wall)
         return effects + changed + (self._deciding.consider(now, wall, "link") if changed else [])
 
-    def isolate(self, now: Instant, wall: int, *, isolated: bool) -> Effects:
-        """Every link of this node has lost its carrier, or one is back."""
-        if self.ledger.isolated == isolated:
+    def stand(self, now: Instant, wall: int, standing: Standing, why: str) -> Effects:
+        """This node is isolated, or no longer; the votes have changed."""
+        if self.ledger.standing == standing:
             return []
-        self.ledger.isolated = isolated
+        self.ledger.standing = standing
         if not self.ledger.serving:
             return []
         effects = self.ledger.apply((self.ledger.quorum(),))
-        return effects + self._deciding.consider(
-            now, wall, "isolated" if isolated else "link is back"
-        )
+        return effects + self._deciding.consider(now, wall, why)
 
     def stored(self, node: str, message: Stored) -> Effects:
         """A member has a configuration on disk."""

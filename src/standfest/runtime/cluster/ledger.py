@@ -12,7 +12,7 @@ from standfest.model.status import NodeState, Version
 from standfest.runtime.cluster import inputs
 from standfest.runtime.cluster.effects import MemberEffect, Save, Send
 from standfest.runtime.cluster.requests import Keepers
-from standfest.runtime.cluster.settings import ClusterSettings
+from standfest.runtime.cluster.settings import ClusterSettings, Standing
 
 Effects = list[MemberEffect]
 
@@ -21,14 +21,14 @@ class Ledger:
     """One term's books. serving: the members have said what they run, so decisions may be taken.
 
     joined: members under this coordinator, itself included once it has joined; heard: whom `pulse`
-    hears; isolated: no link of this node has a carrier.
+    hears; standing: whether this node is isolated, and what the votes say.
     """
 
     def __init__(self, settings: ClusterSettings, term: int, replica: Replica) -> None:
         self.settings = settings
         self.term = term
         self.replica = replica
-        self.isolated = False
+        self.standing = Standing()
         self.serving = False
         self.joined: set[str] = set()
         self.heard: set[str] = set()
@@ -48,13 +48,13 @@ class Ledger:
 
     def quorum(self) -> SetQuorum:
         """Return what is to be stated of this partition."""
-        quorate = self.settings.quorate(len(self.heard | {self.settings.name}))
-        return SetQuorum(quorate and not self.isolated, self.settings.name)
+        present = len(self.heard | {self.settings.name})
+        return SetQuorum(self.settings.quorate(present, self.standing), self.settings.name)
 
     def keepers(self) -> Keepers:
         """Return who would keep a change of the configuration."""
         policy = self.configuration().options.no_quorum_policy
-        return Keepers(self.settings, frozenset(self.joined | {self.settings.name}), policy)
+        return Keepers(self.settings, self.standing, {self.settings.name, *self.joined}, policy)
 
     def configuration(self) -> Configuration:
         """Return the configuration as values."""
@@ -65,7 +65,7 @@ class Ledger:
 
     def to_schedule(self) -> Element:
         """Return the configuration with all that follows from this installation's state."""
-        element, isolated = self.replica.cib.configuration, self.isolated
+        element, isolated = self.replica.cib.configuration, self.standing.isolated
         known = self._effective
         if known is None or known[0] is not element or known[1] != isolated:
             made = inputs.effective(

@@ -5,6 +5,7 @@ this node leads. The same object runs in the daemon and in the simulator.
 """
 
 from collections import deque
+from dataclasses import replace
 
 from standfest.config.cib import compile_configuration
 from standfest.core.cib.document import Cib
@@ -38,7 +39,7 @@ from standfest.runtime.cluster.effects import (
     Send,
     note,
 )
-from standfest.runtime.cluster.settings import ClusterSettings
+from standfest.runtime.cluster.settings import ClusterSettings, Standing
 from standfest.runtime.cluster.translate import executed, replicated
 
 FOLLOW_TIMEOUT: Duration = seconds(2)
@@ -79,7 +80,7 @@ class ClusterMember:
         self._next_ask = 1
         self._departing = False
         self._depart_again: Instant | None = None
-        self._isolated = False
+        self._standing = Standing()
         self._rejoin_at: Instant | None = None
         self._joined_term = 0
         self._sessions: dict[str, int] = {}
@@ -123,13 +124,17 @@ class ClusterMember:
         if node in self._heard:
             return self.reset(now, wall, node)
         self._heard.add(node)
-        if self._isolated and self._rejoin_at is None:
+        if self._standing.isolated and self._rejoin_at is None:
             return []  # an old packet: no cable is plugged in
         return self._run(now, wall, self._appeared(now, wall, node))
 
     def vanish(self, now: Instant, wall: int, node: str, *, left: bool) -> Effects:
-        """A node is dead, or has left in order."""
+        """A node is dead, or has left in order; nothing new for an isolated node."""
+        if node not in self._heard:
+            return []
         self._heard.discard(node)
+        if self._standing.isolated and self._rejoin_at is None:
+            return []
         return self._run(now, wall, self._vanished(now, wall, node, left=left))
 
     def reset(self, now: Instant, wall: int, node: str) -> Effects:
@@ -156,19 +161,30 @@ class ClusterMember:
         """
         self._down = down
         effects: Effects = []
-        if isolated and (not self._isolated or self._rejoin_at is not None):
+        if isolated and (not self._standing.isolated or self._rejoin_at is not None):
             effects.append(note("isolated", Level.WARNING))
-            self._isolated, self._rejoin_at = True, None
+            self._standing, self._rejoin_at = replace(self._standing, isolated=True), None
             if self.coordinator is not None:
-                effects += self.coordinator.isolate(now, wall, isolated=True)
+                effects += self.coordinator.stand(now, wall, self._standing, "isolated")
             for node in sorted(self._heard):
                 effects += self._vanished(now, wall, node, left=False)
-        elif not isolated and self._isolated and self._rejoin_at is None:
+        elif not isolated and self._standing.isolated and self._rejoin_at is None:
             self._rejoin_at = now + self.settings.initdead
             for node in sorted(self._heard):
                 effects += self._appeared(now, wall, node)
         if self.leader:
             effects.append(Send(self.leader, protocol.Links(down)))
+        return self._run(now, wall, effects)
+
+    def verdict(self, now: Instant, wall: int, *, quorate: bool, reason: str) -> Effects:
+        """Somebody else counts the votes, and from now on only that counts; reason: for the log."""
+        if self._standing.verdict is quorate:
+            return []
+        self._standing = replace(self._standing, verdict=quorate)
+        level = Level.INFO if quorate else Level.WARNING
+        effects: Effects = [note("votes", level, quorate=quorate, reason=reason)]
+        if self.coordinator is not None:
+            effects += self.coordinator.stand(now, wall, self._standing, "votes")
         return self._run(now, wall, effects)
 
     def _appeared(self, now: Instant, wall: int, node: str) -> Effects:
@@ -188,12 +204,12 @@ class ClusterMember:
 
     def _rejoin(self, now: Instant, wall: int) -> Effects:
         """Isolation is over: somebody is heard again, or there is nobody."""
-        if not self._isolated:
+        if not self._standing.isolated:
             return []
-        self._isolated, self._rejoin_at = False, None
+        self._standing, self._rejoin_at = replace(self._standing, isolated=False), None
         if self.coordinator is None:
             return []
-        return self.coordinator.isolate(now, wall, isolated=False)
+        return self.coordinator.stand(now, wall, self._standing, "link is back")
 
     # --- what happens on this node --------------------------------------------------------------
 
@@ -389,7 +405,7 @@ class ClusterMember:
                     if mine:
                         self._follow_until = None
                         self.coordinator = Coordinator(self.settings, term, self.replica)
-                        self.coordinator.ledger.isolated = self._isolated
+                        self.coordinator.ledger.standing = self._standing
                         effects += self.coordinator.begin(
                             now, self.election.participants, self._heard
                         )

@@ -1,6 +1,6 @@
 """Administrators' requests as changes of the CIB."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
 from standfest.core.cib.changes import (
@@ -17,7 +17,7 @@ from standfest.model.errors import OperationError
 from standfest.model.status import NodeState, Status
 from standfest.runtime.cluster.failures import forget_failures
 from standfest.runtime.cluster.protocol import Cleanup, Clear, Move, Request, Standby, Told
-from standfest.runtime.cluster.settings import ClusterSettings
+from standfest.runtime.cluster.settings import ClusterSettings, Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +25,17 @@ class Keepers:
     """Who would have a changed configuration on disk: a quorum by themselves, or it is refused."""
 
     settings: ClusterSettings
-    joined: frozenset[str]
+    standing: Standing
+    joined: Set[str]
     policy: NoQuorumPolicy
 
     @property
     def suffice(self) -> bool:
         """Return whether what they keep outlives the loss of any minority (docs/adr/0027)."""
-        return self.policy is NoQuorumPolicy.IGNORE or self.settings.quorate(len(self.joined))
+        kept = len(self.joined)
+        if self.standing.verdict:
+            return 2 * kept >= len(self.settings.nodes)  # which half counts, the votes have decided
+        return self.policy is NoQuorumPolicy.IGNORE or self.settings.quorate(kept, self.standing)
 
     def check(self, request: Request) -> None:
         """Raise OperationError without quorum; failures may be forgotten at any time."""

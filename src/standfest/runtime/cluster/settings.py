@@ -9,6 +9,18 @@ JOIN_TIMEOUT: Duration = seconds(3)
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """What a node has been told of itself.
+
+    isolated: nobody can reach it, so it lets go of everything; verdict: what the votes say where
+    somebody else counts them (corosync), None where the coordinator counts nodes itself.
+    """
+
+    isolated: bool = False
+    verdict: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ClusterSettings:
     """One node's view of the installation.
 
@@ -22,6 +34,8 @@ class ClusterSettings:
     instance: str
     initdead: Duration = seconds(10)
 
-    def quorate(self, present: int) -> bool:
-        """Return whether `present` of the configured nodes are a majority."""
-        return 2 * present > len(self.nodes)
+    def quorate(self, present: int, standing: Standing) -> bool:
+        """Return what the votes say, else whether `present` of all nodes are a majority."""
+        if standing.isolated:
+            return False
+        return 2 * present > len(self.nodes) if standing.verdict is None else standing.verdict

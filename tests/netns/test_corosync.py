@@ -1,0 +1,79 @@
+"""The cluster on Debian's corosync, in the lab: nodes die, are cut off, lose corosync, leave."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT_S = 240
+COROSYNC = Path("/usr/sbin/corosync")
+
+pytestmark = [
+    pytest.mark.skipif(not COROSYNC.exists(), reason="needs Debian's package corosync"),
+    pytest.mark.skipif(os.geteuid() != 0, reason="corosync needs root"),
+    pytest.mark.slow,
+]
+
+
+def run(case: str) -> Any:
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.netns.corosync_case", case],
+        check=False,
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+    )
+    if "no namespaces here" in done.stderr:
+        pytest.skip(done.stderr.strip().splitlines()[-1])
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_a_dead_node_is_taken_over_and_a_minority_stops_and_joins_again() -> None:
+    assert run("three") == {
+        "distinct": True,
+        "quorum": False,
+        "itself": "active",
+        "stayed": True,
+    }
+
+
+def test_a_node_whose_corosync_dies_or_hangs_lets_go_before_the_other_takes_over() -> None:
+    # Token 1000 ms, consensus 1200 ms: others take over 2.2 s after corosync has fallen silent.
+    # A dead one is noticed at once, one that hangs after half of that.
+    assert run("two") == {
+        "let go first": True,
+        "stayed": True,
+        "reason": "corosync-hangs",
+        "back": True,
+        "twice": 0.0,
+    }
+
+
+def test_a_node_leaves_in_order_while_its_corosync_stays() -> None:
+    assert run("leave") == {
+        "left in order": True,
+        "stands": "only corosync",
+        "stayed": True,
+        "twice": 0.0,
+    }
+
+
+@pytest.mark.hunt
+@pytest.mark.skipif("STANDFEST_HUNT_SEED" not in os.environ, reason="runs in ./dev hunt only")
+def test_every_daemon_that_is_killed_is_back_and_no_service_was_touched() -> None:
+    assert run("killed") == {
+        "back": ["log", "ring", "cluster", "supervisor"] * 2,
+        "moved": False,
+        "interrupted": False,
+        "tasks": ["monitor"],
+        "twice": 0.0,
+    }
