@@ -202,10 +202,6 @@ def test_what_must_be_there_is_missed_by_name() -> None:
         ),
         ("<acls/>", "1.xml:1: warning: <acls>: access control lists are not implemented yet"),
         ("<alerts/>", "1.xml:1: warning: <alerts>: alerts are not implemented yet"),
-        (
-            "<fencing-topology/>",
-            "1.xml:1: warning: <fencing-topology>: fencing is decided, but not performed yet",
-        ),
     ],
 )
 def test_what_is_known_but_not_built_is_warned_of(text: str, warning: str) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from standfest.core.transition.effects import (
     Cancel,
     Execute,
+    Fence,
     Finished,
     Outcome,
     Perform,
@@ -187,3 +188,37 @@ def test_a_second_transition_begins_after_the_first() -> None:
     assert [e.operation.key for e in second if isinstance(e, Execute)] == [f"0:6:0:{UUID}"]
     # An answer to the first is not one to the second, though its action has the same number.
     assert machine.on_result(3, "one", ended(first[0])) == []
+
+
+def fence(number: int, node: str, how: str = "reboot") -> Action:
+    key = f"stonith-{node}-{how}"
+    return Action(number, ActionKind.FENCE, "stonith", key, node, how=how)
+
+
+def test_recovery_waits_for_fencing_however_long_it_takes() -> None:
+    machine, first = begun(
+        fence(0, "two"), pseudo(1, "web_stop_0", 0), act(2, "web", "start", "one", (1,))
+    )
+    assert first == [Fence("two", "reboot")]
+    assert machine.deadline() is None
+    assert machine.on_timer(seconds(100_000)) == []
+    assert machine.on_fenced(0, "one", "reboot") == []
+    assert machine.on_fenced(0, "two", "on") == []
+    assert machine.on_node_lost(0, "two") == []
+    assert executed(machine.on_fenced(0, "two", "off")) == ["start web one"]
+
+
+def test_fencing_that_failed_ends_only_what_waits_for_it() -> None:
+    machine, _ = begun(
+        fence(0, "two"), act(1, "web", "start", "one", (0,)), act(2, "mail", "start", "one")
+    )
+    assert machine.on_fencing_failed(0, "two", "reboot") == []
+    assert not machine.awaits_fencing("two", "reboot")
+    assert machine.on_fenced(0, "two", "reboot") == []  # by another transition, not by this one
+    assert not machine.idle
+
+
+def test_an_abort_does_not_wait_for_fencing() -> None:
+    machine, _ = begun(fence(0, "two"), act(1, "web", "start", "one", (0,)))
+    assert outcome(machine.abort(0, "news")) is Outcome.ABORTED
+    assert machine.idle

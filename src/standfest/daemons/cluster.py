@@ -13,6 +13,7 @@ import sys
 import uuid
 from functools import partial
 
+from standfest.adapters.linux import fenceagents
 from standfest.adapters.linux.agentrunner import BuiltIn, LinuxAgentRunner
 from standfest.adapters.linux.archive import InputArchive
 from standfest.adapters.linux.host import LinuxHost
@@ -22,7 +23,9 @@ from standfest.agents.registry import built_in
 from standfest.daemons import identity, places, reading, seed
 from standfest.daemons.process import die_with_parent, settle_memory
 from standfest.model.errors import OperationError, WireError
+from standfest.model.operations import ExitCode
 from standfest.model.time import Duration, Instant, earliest, milliseconds, seconds
+from standfest.ports.fencing import FenceEnded
 from standfest.runtime import channel as channels
 from standfest.runtime import frames
 from standfest.runtime.channel import Channel, Listener
@@ -63,6 +66,13 @@ class ClusterDaemon:
                 effects.note("agent-says", effects.Level.DEBUG, resource=resource, line=line)
             ),
         )
+        self._fencer = LinuxAgentRunner(
+            find_built_in=lambda _name: None,
+            make_host=LinuxHost,
+            on_line=lambda device, line: self._note(
+                effects.note("fence-agent-says", effects.Level.DEBUG, device=device, line=line)
+            ),
+        )
         self._archive = InputArchive(where.inputs, MOST_INPUTS)
         self._pulse: Channel | None = None
         self._pulse_gone_at: Instant | None = None
@@ -76,6 +86,7 @@ class ClusterDaemon:
         """Serve until this node has left the cluster."""
         Listener(self._loop, self._where.cluster_socket, self._on_command, self._on_client_gone)
         self._loop.watch(self._runner.fileno(), lambda _events: self._on_runs())
+        self._loop.watch(self._fencer.fileno(), lambda _events: self._on_runs())
         self._loop.watch(self._archive.fileno(), lambda _events: self._on_kept())
         self._loop.on_signal(signal.SIGTERM, self._on_terminate)
         self._loop.on_signal(signal.SIGINT, lambda: None)
@@ -168,9 +179,14 @@ class ClusterDaemon:
     # --- agents ---------------------------------------------------------------------------------
 
     def _on_runs(self) -> None:
+        """Runs have ended; those that could not even start did so without a descriptor."""
         for ended in self._runner.poll():
             now, wall = self._loop.now(), self._loop.wall()
             self._perform(self._member.run_ended(now, wall, ended))
+        for ended in self._fencer.poll():
+            now, wall = self._loop.now(), self._loop.wall()
+            fenced = FenceEnded(ended.run, ended.exit_code == ExitCode.OK, ended.reason)
+            self._perform(self._member.fence_ended(now, wall, fenced))
 
     def _on_kept(self) -> None:
         failed = self._archive.failed
@@ -219,6 +235,10 @@ class ClusterDaemon:
                     self._runner.start(run, operation)
                 case effects.KillRun(run):
                     self._runner.kill(run)
+                case effects.FenceRun(number, call):
+                    self._fencer.start(number, fenceagents.operation_of(call))
+                case effects.FenceKill(number):
+                    self._fencer.kill(number)
                 case effects.Save(cib, promised):
                     self._save(stored.to_bytes(cib, promised))
                 case effects.KeepInput():
@@ -230,13 +250,8 @@ class ClusterDaemon:
                     self._leave()
                 case effects.Note():
                     self._note(effect)
-        self._on_runs_ready()
+        self._on_runs()
         self._watch_devices()
-
-    def _on_runs_ready(self) -> None:
-        """Runs that could not even start have ended already: no descriptor would tell."""
-        for ended in self._runner.poll():
-            self._perform(self._member.run_ended(self._loop.now(), self._loop.wall(), ended))
 
     def _save(self, content: bytes) -> None:
         try:
@@ -276,6 +291,10 @@ def _request(command: frames.Command) -> protocol.Request | None:
             return protocol.Clear(command.resource)
         case "cleanup":
             return protocol.Cleanup(command.resource, command.node)
+        case "fence" if command.how in ("reboot", "off", "on"):
+            return protocol.FenceNode(command.node, command.how)
+        case "fence-confirm":
+            return protocol.FenceConfirm(command.node)
         case _:
             return None
 
@@ -295,6 +314,7 @@ def main() -> None:
             nodes=tuple(sorted(installation.nodes)),
             instance=str(uuid.UUID(bytes=os.urandom(16))),
             initdead=installation.initdead,
+            settle=installation.settle,
         ),
         random.SystemRandom().getrandbits(62),
         loaded.cib,

@@ -40,20 +40,25 @@ def heartbeat_settings(ha_dir: Path) -> tuple[HeartbeatSettings, tuple[Finding, 
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What both stacks say. initdead: how long a node that was cut off waits for the others."""
+    """What both stacks say.
+
+    initdead: how long a node that was cut off waits for the others; settle: see `ClusterSettings`.
+    """
 
     nodes: tuple[str, ...]
     initdead: Duration
     warnings: tuple[Finding, ...]
+    settle: Duration = 0
 
 
 def installation(where: Places, own_name: str) -> Installation:
     """Return the nodes as the stack's own file has them; raises ConfigError."""
     if where.stack == COROSYNC:
         corosync, warnings = corosync_settings(where, own_name)
-        return Installation(corosync.nodes, COROSYNC_INITDEAD, warnings)
+        return Installation(corosync.nodes, COROSYNC_INITDEAD, warnings)  # it loses all at once
     heartbeat, warnings = heartbeat_settings(where.ha_dir)
-    return Installation(heartbeat.nodes, heartbeat.initdead, warnings)
+    settle = 2 * heartbeat.keepalive
+    return Installation(heartbeat.nodes, heartbeat.initdead, warnings, settle)
 
 
 def corosync_settings(where: Places, own_name: str) -> tuple[CorosyncSettings, tuple[Finding, ...]]:

@@ -8,6 +8,7 @@ in what. Options hold their effective values without time: sets that depend on a
 from dataclasses import dataclass, field
 from enum import Enum
 
+from standfest.model.fencing import FencingPlan
 from standfest.model.operations import Agent
 from standfest.model.scores import INFINITY
 from standfest.model.time import Duration, seconds
@@ -52,6 +53,8 @@ class ClusterOptions:
     symmetric_cluster: bool = True
     no_quorum_policy: NoQuorumPolicy = NoQuorumPolicy.STOP
     stonith_enabled: bool = True
+    stonith_timeout: Duration = seconds(60)
+    stonith_max_attempts: int = 10
     start_failure_is_fatal: bool = True
     maintenance_mode: bool = False
     stop_all_resources: bool = False
@@ -149,6 +152,7 @@ class Configuration:
     options: ClusterOptions = field(default_factory=ClusterOptions)
     nodes: tuple[NodeEntry, ...] = ()
     resources: tuple[Resource, ...] = ()
+    fencing: FencingPlan = field(default_factory=FencingPlan)
 
     def primitives(self) -> tuple[Primitive, ...]:
         """Return all primitives, members of groups and clones included, in document order."""

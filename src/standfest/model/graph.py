@@ -16,6 +16,7 @@ class ActionKind(Enum):
     RESOURCE = "rsc_op"  # an agent on a node; task start, stop, monitor, ... or `cancel`
     PSEUDO = "pseudo_event"  # nobody: a milestone such as G_running_0
     CLUSTER = "crm_event"  # a daemon: task `clear_failcount`, `lrm_delete`, `do_shutdown`
+    FENCE = "fence"  # whoever can fence a node; task `stonith` (Pacemaker: a crm_event, too)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,7 @@ class Action:
     key: `RESOURCE_TASK_INTERVALms`, e.g. `postfix_start_0`; unique together with `node`.
     node: where it runs (empty for pseudo actions without a node).
     operation: what the agent is asked (RESOURCE actions; for `cancel` the one to cancel).
+    how: of a FENCE action, `reboot`, `off` or `on`.
     runnable: False keeps the action, and all after it, from being started; `reason` says why.
     """
 
@@ -38,6 +40,7 @@ class Action:
     inputs: tuple[int, ...] = ()
     runnable: bool = True
     reason: str = ""
+    how: str = ""
 
 
 @dataclass(frozen=True, slots=True)

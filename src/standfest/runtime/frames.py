@@ -102,6 +102,7 @@ class Command:
     verb: str
     resource: str = ""
     node: str = ""
+    how: str = ""
 
 
 @dataclass(frozen=True, slots=True)

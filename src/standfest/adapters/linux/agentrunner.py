@@ -1,4 +1,4 @@
-"""Runs resource agents: OCF scripts, init scripts, systemd units, heartbeat's own, built-in ones.
+"""Runs agents: OCF scripts, init scripts, systemd units, heartbeat's, built-in ones, fence agents.
 
 Every run is a process group of its own, without a shell, judged by its exit alone. Built-in agents
 run in a forked child of the calling daemon instead of a new interpreter, which would cost 150 ms of
@@ -10,11 +10,13 @@ import os
 import select
 import signal
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from standfest.adapters.linux import fenceagents
 from standfest.adapters.linux.capture import Capture
+from standfest.model.errors import OperationError
 from standfest.model.operations import ExitCode, Operation
 from standfest.ports.agents import RunEnded, RunId
 from standfest.ports.host import Host
@@ -69,6 +71,11 @@ class LinuxAgentRunner:
 
     def start(self, run: RunId, operation: Operation) -> None:
         """Begin a run; what cannot be started has ended at the next `poll`."""
+        if operation.agent.standard == "stonith":
+            known = fenceagents.answer(operation)
+            if known is not None:
+                self._ended.append(RunEnded(run, int(known)))
+                return
         capture = Capture()
         try:
             process = self._launch(operation, capture)
@@ -108,6 +115,9 @@ class LinuxAgentRunner:
         output = record.capture.end()
         record.capture.close()
         reason = ""
+        if record.operation.agent.standard == "stonith":
+            output = fenceagents.without_secrets(record.operation, output)
+            reason = output.splitlines()[-1].strip() if output and code else ""
         for line in output.splitlines():
             if line.startswith(REASON_PREFIX):
                 reason = line.removeprefix(REASON_PREFIX).strip()
@@ -127,25 +137,11 @@ class LinuxAgentRunner:
                     raise _CannotRun(ExitCode.NOT_INSTALLED, f"no agent {script}")
                 return self._fork(entry, operation, capture)
             words = [str(script), operation.task]
+        elif agent.standard == "stonith":
+            return _fence(operation, capture)
         else:
             words = _command(operation)
-        environment = ocf_environment(operation)
-        try:
-            process = subprocess.Popen(
-                words,
-                stdin=subprocess.DEVNULL,
-                stdout=capture.fileno(),
-                stderr=capture.fileno(),
-                env=environment,
-                cwd="/",
-                umask=0o022,
-                start_new_session=True,
-            )
-        except OSError as error:
-            why = f"{words[0]}: {error.strerror}"
-            raise _CannotRun(ExitCode.NOT_INSTALLED, why) from error
-        process.returncode = 0  # we wait for it ourselves; Popen must not
-        return process.pid
+        return _spawn(words, ocf_environment(operation), subprocess.DEVNULL, capture)
 
     def _fork(self, entry: BuiltIn, operation: Operation, capture: Capture) -> int:
         process = os.fork()
@@ -160,6 +156,42 @@ class LinuxAgentRunner:
             os.write(2, f"{REASON_PREFIX}{type(error).__name__}: {error}\n".encode())
         finally:
             os._exit(code)
+
+
+def _fence(operation: Operation, capture: Capture) -> int:
+    """Start a fence agent; it reads its parameters from memory that no other process can see."""
+    try:
+        prepared = fenceagents.prepare(operation)
+    except OperationError as error:
+        raise _CannotRun(ExitCode.NOT_INSTALLED, str(error)) from error
+    given = os.memfd_create("standfest-parameters", os.MFD_CLOEXEC)
+    try:
+        os.write(given, prepared.given)
+        os.lseek(given, 0, os.SEEK_SET)
+        return _spawn(prepared.words, prepared.environment, given, capture)
+    finally:
+        os.close(given)
+
+
+def _spawn(
+    words: Sequence[str], environment: Mapping[str, str], given: int, capture: Capture
+) -> int:
+    try:
+        process = subprocess.Popen(
+            words,
+            stdin=given,
+            stdout=capture.fileno(),
+            stderr=capture.fileno(),
+            env=environment,
+            cwd="/",
+            umask=0o022,
+            start_new_session=True,
+        )
+    except OSError as error:
+        why = f"{words[0]}: {error.strerror}"
+        raise _CannotRun(ExitCode.NOT_INSTALLED, why) from error
+    process.returncode = 0  # we wait for it ourselves; Popen must not
+    return process.pid
 
 
 def _told(operation: Operation) -> dict[str, str]:
@@ -252,6 +284,8 @@ def _heartbeat_command(operation: Operation) -> list[str]:
 def _translated(operation: Operation, code: int, output: str) -> int:
     """Return an OCF exit code for what another kind of script said."""
     standard, monitor = operation.agent.standard, operation.task == "monitor"
+    if standard == "stonith":
+        return int(ExitCode.OK if code == 0 else ExitCode.GENERIC)
     if standard == "ocf" or not monitor:
         return code
     if standard == "heartbeat":

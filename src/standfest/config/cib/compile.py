@@ -10,12 +10,12 @@ Source: facts/formats/CIB-MODERN.md sections 2 to 4.
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from standfest.config.cib import constraints, rules, shared, templates, values
+from standfest.config.cib import constraints, fencing, rules, shared, templates, values
 from standfest.config.cib.findings import Findings
 from standfest.config.cib.names import meant
 from standfest.config.cib.options import Names
 from standfest.config.cib.sets import applicable, options_of
-from standfest.config.cib.vocabulary import NO_FENCING, NO_REMOTE, RENAMED_OPTIONS
+from standfest.config.cib.vocabulary import NO_REMOTE, RENAMED_OPTIONS
 from standfest.model.configuration import (
     Clone,
     ClusterOptions,
@@ -70,6 +70,7 @@ class _Compiler:
         self._resource_defaults: dict[str, str] = {}
         self._operation_defaults: dict[str, str] = {}
         self._stated: dict[str, Element] = {}  # cluster option -> the nvpair that counts
+        self._primitives: list[tuple[Element, Primitive, Mapping[str, str]]] = []
 
     def compile(self, configuration: Element, nodes: int) -> Configuration:
         properties = self._properties(configuration)
@@ -84,10 +85,12 @@ class _Compiler:
         if "default-action-timeout" in properties:
             timeout = properties["default-action-timeout"]
             self._operation_defaults = {"timeout": timeout} | self._operation_defaults
+        options = self._options(properties)
         compiled = Configuration(
-            options=self._options(properties),
+            options=options,
             nodes=self._nodes(configuration),
             resources=self._resources(configuration),
+            fencing=fencing.compile_plan(configuration, self._primitives, options, self.findings),
         )
         constraints.check(configuration, self.findings)
         rules.check(configuration, self.findings)
@@ -130,6 +133,10 @@ class _Compiler:
             symmetric_cluster=read("symmetric-cluster", values.boolean, True),
             no_quorum_policy=read("no-quorum-policy", _word(_POLICIES), default.no_quorum_policy),
             stonith_enabled=read("stonith-enabled", values.boolean, True),
+            stonith_timeout=read("stonith-timeout", values.duration, default.stonith_timeout),
+            stonith_max_attempts=read(
+                "stonith-max-attempts", values.count, default.stonith_max_attempts
+            ),
             start_failure_is_fatal=read("start-failure-is-fatal", values.boolean, True),
             maintenance_mode=read("maintenance-mode", values.boolean, False),
             stop_all_resources=read("stop-all-resources", values.boolean, False),
@@ -244,7 +251,7 @@ class _Compiler:
         entries = tuple(self._operation(o) for o in (operations.all("op") if operations else ()))
         self._twice(written, entries)
         timeout = self._operation_defaults.get("timeout", "20s")
-        return Primitive(
+        compiled = Primitive(
             id=element.id,
             agent=self._agent(written, element),
             parameters=tuple(sorted(parameters.items())),
@@ -254,6 +261,8 @@ class _Compiler:
                 written, "timeout", timeout, values.duration, DEFAULT_TIMEOUT
             ),
         )
+        self._primitives.append((written, compiled, meta))
+        return compiled
 
     def _agent(self, written: Element, element: Element) -> Agent:
         """Return the agent; `element` is what is written, with what its template gives it."""
@@ -273,8 +282,6 @@ class _Compiler:
         provider = element.get("provider") or ("heartbeat" if standard == "ocf" else "")
         if provider and not _is_name(provider):
             self.findings.error(written, f"provider of {who} is {provider}", "a name")
-        if standard == "stonith":
-            self.findings.warn(written, f"{who} is a fence device: {NO_FENCING}")
         if (standard, provider, kind) == ("ocf", "pacemaker", "remote"):
             self.findings.warn(written, f"{who} is a connection: {NO_REMOTE}")
         return Agent(standard, kind, provider)
@@ -306,17 +313,12 @@ class _Compiler:
             name=element.get("name") or "",
             interval=read("interval", values.duration, 0),
             timeout=read("timeout", values.duration, DEFAULT_TIMEOUT),
-            on_fail=self._on_fail(element, read("on-fail", _word(_ON_FAIL), None)),
+            on_fail=read("on-fail", _word(_ON_FAIL), None),
             enabled=read("enabled", values.boolean, True),
             role=read("role", _role, ""),
             start_delay=read("start-delay", values.duration, 0),
             parameters=tuple(sorted(parameters.items())),
         )
-
-    def _on_fail(self, element: Element, reaction: OnFail | None) -> OnFail | None:
-        if reaction is OnFail.FENCE:
-            self.findings.warn(element, f"on-fail of {element.id} is fence: {NO_FENCING}")
-        return reaction
 
     def _resource_options(self, element: Element, own: Mapping[str, str]) -> ResourceOptions:
         options = dict(self._resource_defaults) | dict(own)

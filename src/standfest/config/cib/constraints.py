@@ -11,7 +11,6 @@ from standfest.config.cib import values
 from standfest.config.cib.findings import Findings
 from standfest.config.cib.names import meant
 from standfest.config.cib.rules import word
-from standfest.config.cib.vocabulary import NO_FENCING
 from standfest.model.element import Element
 
 RESOURCES = ("primitive", "group", "clone", "master", "bundle")
@@ -79,8 +78,6 @@ class _Checker:
             self._place(element)
         elif element.tag == "rsc_colocation" and not sets:
             self._both_sides(element)
-        elif element.get("loss-policy") == "fence":
-            self._findings.warn(element, f"loss-policy of {element.id} is fence: {NO_FENCING}")
 
     def _values(self, element: Element, words: Mapping[str, tuple[str, ...]]) -> None:
         for name, known in words.items():

@@ -11,14 +11,14 @@ from standfest.config.cib.names import meant
 from standfest.config.cib.vocabulary import (
     EFFECTIVE_META,
     EFFECTIVE_OPTIONS,
-    FENCING_OPTIONS,
     KNOWN_META,
     KNOWN_OPTIONS,
-    NO_FENCING,
     NO_REMOTE,
+    NO_WATCHDOG,
     REMOTE_META,
     RENAMED_OPTIONS,
     SILENT_OPTIONS,
+    WATCHDOG_OPTIONS,
 )
 from standfest.model.element import Element
 
@@ -36,6 +36,8 @@ def _one_of(*words: str) -> Parser:
 
 _OPTIONS: Mapping[str, Parser] = {
     "startup-fencing": values.boolean,
+    "concurrent-fencing": values.boolean,
+    "stonith-action": _one_of("reboot", "off", "poweroff"),
     "stop-orphan-actions": values.boolean,
     "remove-after-stop": values.boolean,
     "placement-strategy": _one_of("default", "utilization", "minimal", "balanced"),
@@ -87,7 +89,7 @@ class Names:
                 problem = f"unknown cluster option {name}"
                 self._findings.warn(pair, problem, meant(name, KNOWN_OPTIONS))
                 continue
-            why = f": {NO_FENCING}" if name in FENCING_OPTIONS else ""
+            why = f": {NO_WATCHDOG}" if name in WATCHDOG_OPTIONS else ""
             self._findings.warn(pair, f"cluster option {written} has no effect{why}")
 
     def meta(self, element: Element) -> None:
@@ -101,7 +103,5 @@ class Names:
             self._findings.value(pair, name, value, _META[name], None)
         if name in REMOTE_META:
             self._findings.warn(pair, f"meta-attribute {name} has no effect: {NO_REMOTE}")
-        elif name == "requires" and value.lower() == "unfencing":
-            self._findings.warn(pair, f"requires is unfencing: {NO_FENCING}")
         elif name not in EFFECTIVE_META:
             self._findings.warn(pair, f"unknown meta-attribute {name}", meant(name, KNOWN_META))

@@ -150,12 +150,10 @@ REQUIRED: dict[str, tuple[str, ...]] = {
 }
 """Element -> attributes that it must have, and not empty, unless it is a reference (id-ref)."""
 
-NO_FENCING = "fencing is decided, but not performed yet"
 NO_REMOTE = "Pacemaker Remote is decided, but not driven yet"
 
 NOT_YET: dict[str, str] = {
     "bundle": "bundles are decided, but not driven yet",
-    "fencing-topology": NO_FENCING,
     "acls": "access control lists are not implemented yet",
     "alerts": "alerts are not implemented yet",
     "rsc_ticket": "nothing grants tickets yet, so what needs one does not run",
@@ -167,6 +165,10 @@ EFFECTIVE_OPTIONS = frozenset(
         "symmetric-cluster",
         "no-quorum-policy",
         "stonith-enabled",
+        "stonith-action",
+        "stonith-timeout",
+        "stonith-max-attempts",
+        "concurrent-fencing",
         "startup-fencing",
         "start-failure-is-fatal",
         "maintenance-mode",
@@ -186,18 +188,10 @@ EFFECTIVE_OPTIONS = frozenset(
         "cluster-recheck-interval",
     ]
 )
-FENCING_OPTIONS = frozenset(
-    [
-        "stonith-action",
-        "stonith-timeout",
-        "stonith-max-attempts",
-        "stonith-watchdog-timeout",
-        "fence-reaction",
-        "concurrent-fencing",
-        "priority-fencing-delay",
-    ]
-)
-"""Options that only matter to fencing that is performed."""
+WATCHDOG_OPTIONS = frozenset(["stonith-watchdog-timeout", "fence-reaction"])
+"""Options of nodes that fence themselves."""
+
+NO_WATCHDOG = "nodes do not fence themselves by a watchdog"
 
 RENAMED_OPTIONS = {
     "fencing-enabled": "stonith-enabled",
@@ -213,10 +207,11 @@ RENAMED_OPTIONS = {
 
 KNOWN_OPTIONS = (
     EFFECTIVE_OPTIONS
-    | FENCING_OPTIONS
+    | WATCHDOG_OPTIONS
     | frozenset(RENAMED_OPTIONS)
     | frozenset(
         [
+            "priority-fencing-delay",
             "node-pending-timeout",
             "fence-remote-without-quorum",
             "have-watchdog",

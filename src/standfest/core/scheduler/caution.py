@@ -4,7 +4,8 @@ Pacemaker takes a node whose controller is not there for empty where fencing is 
 heard again may have gone on alone, and a daemon may just be starting again: so the coordinator
 marks such a node with the attribute AWAY until its daemon has joined and said what it runs. What
 its history says it runs is then nobody's to touch; without any history it may run everything.
-Without that attribute, or with fencing, this stage does nothing.
+Without that attribute this stage does nothing; with fencing only for as long as the coordinator
+waits for such a node: after that the node is fenced.
 """
 
 from typing import Final
@@ -16,16 +17,21 @@ from standfest.model.history import NodeRecord
 AWAY: Final = "#away"
 """Transient attribute of a node that is heard, but whose cluster daemon does not take part."""
 
+BRIEFLY: Final = "briefly"
+"""Its value while the daemon may still come, so that the node need not be fenced; else `true`."""
+
 
 def note_absence(cluster: Cluster) -> None:
     """Recognise the nodes that are marked; to be done when their states are read."""
-    if cluster.options.fencing:
-        return  # such a node is fenced before anything is recovered
+    fencing = cluster.options.fencing
+    # With fencing, who stays away for long is fenced before anything is recovered.
+    marks = (BRIEFLY,) if fencing else (BRIEFLY, "true")
     for node in cluster.nodes:
-        if node.attributes.get(AWAY) == "true" and not node.online:
+        there = node.online and not fencing  # with fencing, `online` says only that it is heard
+        if node.attributes.get(AWAY) in marks and not there:
             # As an administrator's maintenance: what runs there stays as it is, untouched.
             node.away = node.maintenance = node.online = True
-            node.unclean, node.reason = False, ""
+            node.unclean, node.pending, node.reason = False, False, ""
 
 
 def hold_back(cluster: Cluster) -> None:

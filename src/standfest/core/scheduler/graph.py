@@ -1,7 +1,7 @@
 """Graph stage: what was decided as a transition graph that `core.transition` can run.
 
-Only what happens is in it. Fencing is in it, too, but marked as not runnable, because no part of
-the cluster performs it yet: whatever waits for it is never begun.
+Only what happens is in it. What nobody can perform yet (on remote and guest nodes) is in it, too,
+but marked as not runnable: whatever waits for it is never begun.
 Source: facts/formats/SCHEDULER-SPEC.md section 12, RA-API.md section 4.
 """
 
@@ -20,7 +20,6 @@ from standfest.model.operations import Operation
 
 CLUSTER_TASKS = {"delete": "lrm_delete", "clear_failcount": "clear_failcount"}
 _TASKS = ("start", "stop", "promote", "demote")
-_NO_FENCING = "fencing is not performed by this cluster yet"
 _AWAY = "the node's cluster daemon does not take part"
 _NO_REMOTE = "remote and guest nodes are not driven by this cluster yet"
 
@@ -58,12 +57,14 @@ class _Builder:
             inputs=self._inputs(action),
             runnable=not why,
             reason=why or action.reason,
+            how=action.how if kind is ActionKind.FENCE else "",
         )
 
     def _kind(self, action: Action) -> tuple[ActionKind, str]:
         """Return who performs the action, and why nobody can."""
         if action.task == "stonith" and not action.pseudo:
-            return ActionKind.CLUSTER, _NO_FENCING
+            remote = action.node is not None and (action.node.is_remote or action.node.is_guest)
+            return ActionKind.FENCE, _NO_REMOTE if remote else ""
         if action.pseudo or action.implied or action.node is None:
             return ActionKind.PSEUDO, ""
         if action.task in CLUSTER_TASKS:

@@ -42,6 +42,14 @@ class Perform:
 
 
 @dataclass(frozen=True, slots=True)
+class Fence:
+    """Have a node fenced; `on_fenced` or `on_fencing_failed` follows, whenever that may be."""
+
+    node: str
+    how: str
+
+
+@dataclass(frozen=True, slots=True)
 class Finished:
     """Nothing of this transition runs any more, and nothing will."""
 
@@ -50,4 +58,4 @@ class Finished:
     reason: str
 
 
-TransitionEffect = Execute | Cancel | Perform | Finished
+TransitionEffect = Execute | Cancel | Perform | Fence | Finished

@@ -1,7 +1,9 @@
 """Runs a transition graph: every action as soon as all its inputs have succeeded.
 
 A machine without I/O. Whatever comes unexpected aborts it: what runs may end, nothing else is
-started, and the coordinator schedules anew. Source: facts/formats/SCHEDULER-SPEC.md section 12.
+started, and the coordinator schedules anew. Fencing, which may take long, is not waited for then:
+it goes on by itself, and the next transition joins it.
+Source: facts/formats/SCHEDULER-SPEC.md section 12.
 """
 
 from dataclasses import replace
@@ -9,6 +11,7 @@ from dataclasses import replace
 from standfest.core.transition.effects import (
     Cancel,
     Execute,
+    Fence,
     Finished,
     Outcome,
     Perform,
@@ -16,7 +19,7 @@ from standfest.core.transition.effects import (
 )
 from standfest.model.graph import Action, ActionKind, Graph
 from standfest.model.operations import OperationResult, OperationStatus
-from standfest.model.time import Duration, Instant
+from standfest.model.time import Duration, Instant, earliest
 
 Effects = list[TransitionEffect]
 
@@ -33,7 +36,7 @@ class Transition:
         self._number = 0
         self._instance = ""
         self._waiting: dict[int, Action] = {}
-        self._running: dict[int, tuple[Action, Instant]] = {}
+        self._running: dict[int, tuple[Action, Instant | None]] = {}
         self._done: set[int] = set()
         self._abort = ""
         self._active = False
@@ -45,7 +48,7 @@ class Transition:
 
     def deadline(self) -> Instant | None:
         """Return when an action has taken too long."""
-        return min((until for _, until in self._running.values()), default=None)
+        return earliest(*(until for _, until in self._running.values()))
 
     def begin(self, now: Instant, number: int, instance: str, graph: Graph) -> Effects:
         """Begin a transition; instance: 36 characters that end every key."""
@@ -81,9 +84,39 @@ class Transition:
         self._done.add(action_id)
         return self._advance(now)
 
+    def awaits_fencing(self, node: str, how: str) -> bool:
+        """Return whether something here waits for this node to be fenced."""
+        return bool(self._fences(node, how))
+
+    def on_fenced(self, now: Instant, node: str, how: str) -> Effects:
+        """A node is fenced: what waited for it may go on. `reboot` and `off` are alike here."""
+        for number in self._fences(node, how):
+            del self._running[number]
+            self._done.add(number)
+        return self._advance(now)
+
+    def on_fencing_failed(self, now: Instant, node: str, how: str) -> Effects:
+        """Nothing waits any longer for this: what comes after it is not begun, all else is."""
+        for number in self._fences(node, how):
+            del self._running[number]
+        return self._advance(now)
+
+    def _fences(self, node: str, how: str) -> list[int]:
+        return [
+            number
+            for number, (action, _) in self._running.items()
+            if action.kind is ActionKind.FENCE
+            and action.node == node
+            and (action.how == "on") == (how == "on")
+        ]
+
     def on_node_lost(self, now: Instant, node: str) -> Effects:
         """Nothing will come back from this node."""
-        lost = [number for number, (action, _) in self._running.items() if action.node == node]
+        lost = [
+            number
+            for number, (action, _) in self._running.items()
+            if action.node == node and action.kind is not ActionKind.FENCE
+        ]
         for number in lost:
             del self._running[number]
         if lost:
@@ -97,7 +130,11 @@ class Transition:
 
     def on_timer(self, now: Instant) -> Effects:
         """Give up what has taken longer than its timeout and the cluster's delay."""
-        late = [number for number, (_, until) in self._running.items() if until <= now]
+        late = [
+            number
+            for number, (_, until) in self._running.items()
+            if until is not None and until <= now
+        ]
         for number in late:
             action, _ = self._running.pop(number)
             self._give_up(f"{action.key} on {action.node}: no answer")
@@ -105,6 +142,11 @@ class Transition:
 
     def _give_up(self, reason: str) -> None:
         self._abort = self._abort or reason
+        self._running = {
+            number: running
+            for number, running in self._running.items()
+            if running[0].kind is not ActionKind.FENCE
+        }
 
     def _advance(self, now: Instant) -> Effects:
         """Start what can start; pseudo actions succeed at once and may free others."""
@@ -140,6 +182,9 @@ class Transition:
             assert operation is not None, "a cancel names the operation that it cancels"
             self._done.add(action.id)  # nothing waits for a monitor to end
             return [Cancel(action.node, action.resource, operation.task, operation.interval)]
+        if action.kind is ActionKind.FENCE:
+            self._running[action.id] = (action, None)
+            return [Fence(action.node, action.how)]
         self._running[action.id] = (action, now + timeout + self._cluster_delay)
         if action.kind is ActionKind.CLUSTER:
             return [Perform(action)]

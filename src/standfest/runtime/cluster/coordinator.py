@@ -14,19 +14,30 @@ from standfest.core.cib.changes import (
     SetTransientAttribute,
 )
 from standfest.core.cib.replica import Replica, Stored
-from standfest.core.scheduler.caution import AWAY
+from standfest.core.fencing.effects import Confirmed, Failed, Withdrawn
+from standfest.core.scheduler.caution import AWAY, BRIEFLY
+from standfest.model.configuration import NoQuorumPolicy
 from standfest.model.errors import OperationError
+from standfest.model.fencing import FencingRecord
 from standfest.model.operations import OperationResult
 from standfest.model.status import Join as JoinState
-from standfest.model.status import NodeState, Status
-from standfest.model.time import Instant, earliest
+from standfest.model.status import NodeState
+from standfest.model.time import Duration, Instant, earliest
 from standfest.runtime.cluster import links, protocol
 from standfest.runtime.cluster.deciding import Deciding
 from standfest.runtime.cluster.effects import Level, MemberEffect, Send, note
 from standfest.runtime.cluster.failures import failure_changes
+from standfest.runtime.cluster.fencing import Fencing
+from standfest.runtime.cluster.fencing import Result as FencingResult
 from standfest.runtime.cluster.ledger import Ledger
 from standfest.runtime.cluster.requests import changes_for, histories
-from standfest.runtime.cluster.settings import JOIN_TIMEOUT, ClusterSettings, Standing
+from standfest.runtime.cluster.settings import (
+    ABSENCE_PATIENCE,
+    ARRIVAL_PATIENCE,
+    JOIN_TIMEOUT,
+    ClusterSettings,
+    Standing,
+)
 
 Effects = list[MemberEffect]
 
@@ -34,9 +45,17 @@ Effects = list[MemberEffect]
 class Coordinator:
     """Leads one term. All inputs return effects; those sent to its own name are looped back."""
 
-    def __init__(self, settings: ClusterSettings, term: int, replica: Replica) -> None:
+    def __init__(
+        self,
+        settings: ClusterSettings,
+        term: int,
+        replica: Replica,
+        fenced: tuple[FencingRecord, ...] = (),
+    ) -> None:
         self.ledger = Ledger(settings, term, replica)
-        self._deciding = Deciding(self.ledger)
+        self._fencing = Fencing(self.ledger, fenced)
+        self._deciding = Deciding(self.ledger, self._fencing)
+        self._absent: dict[str, Instant] = {}
         self._awaited: dict[str, Instant] = {}
         self._joins: dict[str, protocol.Join] = {}
         self._down: dict[str, tuple[str, ...]] = {}
@@ -64,8 +83,10 @@ class Coordinator:
         if not self.ledger.serving:
             return []
         # What runs there is unknown until its cluster daemon joins: forget what we believed.
-        changes = (*self._away(node), ForgetHistory(node, ""), self.ledger.quorum())
-        return self._apply(now, wall, changes, f"{node} is heard")
+        away = self._away(now, node, ARRIVAL_PATIENCE)
+        changes = (*away, ForgetHistory(node, ""), self.ledger.quorum())
+        effects = self._apply(now, wall, changes, f"{node} is heard")
+        return effects + self._followed(now, wall, self._fencing.news(now, wall))
 
     def join(self, now: Instant, wall: int, node: str, message: protocol.Join) -> Effects:
         """A member puts itself under us."""
@@ -81,6 +102,7 @@ class Coordinator:
             )
             effects.append(note("configuration-adopted", node=node, version=message.version))
         self._awaited.pop(node, None)
+        self._absent.pop(node, None)
         self.ledger.joined.add(node)
         self.ledger.heard.add(node)
         self._joins[node] = message
@@ -93,22 +115,43 @@ class Coordinator:
         """A node is dead, or has left in order."""
         self.ledger.heard.discard(node)
         self._depart_done(node)
+        self._absent.pop(node, None)
+        expected = not left and self._expected(node)
         gone = (
-            SetNodeState(node, False, False, JoinState.DOWN, not left),
+            SetNodeState(node, False, False, JoinState.DOWN, expected),
             SetTransientAttribute(node, AWAY, None),
         )
         return self._remove(now, wall, node, gone, "left" if left else "lost")
 
     def abandon(self, now: Instant, wall: int, node: str) -> Effects:
         """A node is heard, but its cluster daemon has gone: touch nothing there."""
-        return self._remove(now, wall, node, self._away(node), "without its cluster daemon")
+        away = self._away(now, node, ABSENCE_PATIENCE)
+        return self._remove(now, wall, node, away, "without its cluster daemon")
 
-    @staticmethod
-    def _away(node: str) -> tuple[Change, ...]:
+    def _away(self, now: Instant, node: str, patience: Duration) -> tuple[Change, ...]:
+        """Return what is to be stated of a node that is heard, but takes no part (yet).
+
+        With fencing it would be fenced, so its daemon gets time to come (back).
+        """
+        mark = "true"
+        if self._fences():
+            self._absent[node] = now + patience
+            mark = BRIEFLY
         return (
-            SetNodeState(node, True, False, JoinState.PENDING, True),
-            SetTransientAttribute(node, AWAY, "true"),
+            SetNodeState(node, True, False, JoinState.PENDING, self._expected(node)),
+            SetTransientAttribute(node, AWAY, mark),
         )
+
+    def _fences(self) -> bool:
+        return self.ledger.configuration().options.stonith_enabled
+
+    def _expected(self, node: str) -> bool:
+        """Return whether a node that does not take part is missed, and to be fenced one day.
+
+        Not one that has left in order, or was fenced, until it joins again.
+        """
+        known = self.ledger.replica.cib.status.node(node)
+        return known is None or known.expected or not self._fences()
 
     def _remove(
         self, now: Instant, wall: int, node: str, changes: tuple[Change, ...], why: str
@@ -122,6 +165,8 @@ class Coordinator:
         effects = self.ledger.replicated(self.ledger.replica.set_members(self.ledger.others()))
         effects += self.ledger.apply((*changes, self.ledger.quorum()))
         effects += self._deciding.node_lost(now, wall, node)
+        effects += self._followed(now, wall, self._fencing.member_lost(now, wall, node))
+        effects += self._stand_down(wall)
         return effects + self._deciding.consider(now, wall, f"{node} is {why}")
 
     def _integrate(self, now: Instant, wall: int, why: str) -> Effects:
@@ -138,13 +183,18 @@ class Coordinator:
             status = status.with_node(
                 NodeState(node, True, True, JoinState.MEMBER, True, message.history, kept)
             )
-        for node in self.ledger.settings.nodes:
+        fences = self._fences()
+        for node in set(self.ledger.settings.nodes) - self.ledger.joined:
+            heard = node in self.ledger.heard
+            if fences and not heard and status.node(node) is None:
+                continue  # never seen: whether it is to be fenced is the scheduler's to say
             known = status.node(node) or NodeState(node)
-            if node not in self.ledger.joined:
-                heard = node in self.ledger.heard
-                join = JoinState.PENDING if heard else JoinState.DOWN
-                state = replace(known, in_membership=heard, online=False, join=join)
-                status = status.with_node(state.with_attribute(AWAY, "true" if heard else None))
+            join = JoinState.PENDING if heard else JoinState.DOWN
+            state = replace(known, in_membership=heard, online=False, join=join)
+            if heard and fences:
+                self._absent.setdefault(node, now + ARRIVAL_PATIENCE)
+            mark = (BRIEFLY if fences else "true") if heard else None
+            status = status.with_node(state.with_attribute(AWAY, mark))
         released = list(self._joins)
         self._joins.clear()
         quorum = self.ledger.quorum()
@@ -153,9 +203,11 @@ class Coordinator:
         effects += self.ledger.replicated(self.ledger.replica.restate(self.ledger.term, status))
         for node in released:
             effects += self._deciding.node_lost(now, wall, node)
-        effects += self._publish_links(now, wall)
+        effects += self._publish_links()
         for node in list(self._deciding.departing):
             effects += self._mark_departing(now, wall, node)
+        effects += self._fencing.publish() if self._fencing.records else []
+        effects += self._followed(now, wall, self._fencing.news(now, wall))
         return effects + self._deciding.consider(now, wall, why)
 
     # --- what members report --------------------------------------------------------------------
@@ -182,6 +234,8 @@ class Coordinator:
                 )
             )
         effects += self.ledger.apply((RecordResult(node, result), *failed))
+        if result.operation.agent.standard == "stonith":
+            effects += self._followed(now, wall, self._fencing.news(now, wall))
         return effects + self._deciding.outcome(now, wall, node, result, failed=bool(failed))
 
     def report_links(self, now: Instant, wall: int, node: str, down: tuple[str, ...]) -> Effects:
@@ -198,7 +252,7 @@ class Coordinator:
         effects += [note("link-up", node=node, device=d) for d in before if d not in down]
         if not self.ledger.serving:
             return effects
-        changed = self._publish_links(now, wall)
+        changed = self._publish_links()
         return effects + changed + (self._deciding.consider(now, wall, "link") if changed else [])
 
     def stand(self, now: Instant, wall: int, standing: Standing, why: str) -> Effects:
@@ -209,6 +263,7 @@ class Coordinator:
         if not self.ledger.serving:
             return []
         effects = self.ledger.apply((self.ledger.quorum(),))
+        effects += self._stand_down(wall)
         return effects + self._deciding.consider(now, wall, why)
 
     def stored(self, node: str, message: Stored) -> Effects:
@@ -231,6 +286,8 @@ class Coordinator:
             return [Send(node, protocol.Told(message.id, False, "the cluster is just forming"))]
         configuration = self.ledger.configuration()
         request = message.request
+        if isinstance(request, protocol.FencingRequest):
+            return self._ask_fencing(now, wall, node, message.id, request)
         try:
             self.ledger.keepers().check(request)
             known = self.ledger.replica.cib
@@ -254,6 +311,7 @@ class Coordinator:
             for resource in histories(configuration, known.status, request.resource):
                 where = [request.node] if request.node else sorted(self.ledger.joined)
                 effects += [Send(n, protocol.Forget(self.ledger.term, resource)) for n in where]
+        effects += self._followed(now, wall, self._fencing.news(now, wall))
         return effects + self._deciding.consider(now, wall, type(request).__name__.lower())
 
     def depart(self, now: Instant, wall: int, node: str) -> Effects:
@@ -273,11 +331,105 @@ class Coordinator:
         if node in self._deciding.departing:
             self._deciding.departing.remove(node)
 
+    # --- fencing --------------------------------------------------------------------------------
+
+    def fence_ended(self, now: Instant, wall: int, message: protocol.Fenced) -> Effects:
+        """A member has called a fence agent for us."""
+        return self._followed(now, wall, self._fencing.ended(now, wall, message))
+
+    def _ask_fencing(
+        self, now: Instant, wall: int, origin: str, number: int, request: protocol.FencingRequest
+    ) -> Effects:
+        """An administrator wants a node fenced, or has seen to it; answered at once."""
+        node = request.node
+        if node not in self.ledger.settings.nodes:
+            known = ", ".join(self.ledger.settings.nodes)
+            text = f"no node {node}; expected one of: {known}"
+            return [Send(origin, protocol.Told(number, False, text))]
+        if isinstance(request, protocol.FenceNode):
+            effects, busy = self._fencing.request(now, wall, node, request.action, origin=origin)
+            text = f"{node} is being fenced ({request.action})"
+            if not busy:
+                text = f"{node} cannot be fenced: no device is for it"
+            return [*effects, Send(origin, protocol.Told(number, busy, text))]
+        if node in self.ledger.joined:
+            text = f"{node} takes part in the cluster; stop it first, or `standfest fence {node}`"
+            return [Send(origin, protocol.Told(number, False, text))]
+        effects = self._followed(now, wall, self._fencing.confirm(wall, node, origin))
+        return [*effects, Send(origin, protocol.Told(number, True, f"{node} counts as fenced"))]
+
+    def _followed(self, now: Instant, wall: int, result: FencingResult) -> Effects:
+        """Draw the consequences of what has become of fencing."""
+        effects, endings = result
+        for ending in endings:
+            match ending:
+                case Confirmed(action="on"):
+                    opened = SetTransientAttribute(ending.target, "#node-unfenced", str(wall))
+                    effects += self.ledger.apply((opened,))
+                    effects += self._deciding.fenced(now, wall, ending)
+                case Confirmed():
+                    effects += self._fenced(now, wall, ending)
+                case Failed() | Withdrawn():
+                    target, action = ending.target, ending.action
+                    effects += self._deciding.fencing_failed(now, wall, target, action)
+        return effects
+
+    def _fenced(self, now: Instant, wall: int, done: Confirmed) -> Effects:
+        """Nothing runs on a node any more: it is as if it had left, and all forgotten."""
+        node = done.target
+        self.ledger.joined.discard(node)
+        for kept in (self._joins, self._down, self._awaited):
+            kept.pop(node, None)
+        self._depart_done(node)
+        if node in self.ledger.heard:  # it will fall silent, or was not fenced at all
+            self._absent[node] = now + ABSENCE_PATIENCE
+        attributes = [name for name, _ in self.ledger.state(node).attributes]
+        changes: list[Change] = [SetTransientAttribute(node, name, None) for name in attributes]
+        changes.append(SetNodeState(node, False, False, JoinState.DOWN, False))
+        changes.append(ForgetHistory(node, ""))
+        replica = self.ledger.replica
+        effects = self.ledger.replicated(replica.set_members(self.ledger.others()))
+        effects += self.ledger.apply(tuple(changes))
+        effects += self._followed(now, wall, self._fencing.member_lost(now, wall, node))
+        return effects + self._deciding.fenced(now, wall, done)
+
+    def _stand_down(self, wall: int) -> Effects:
+        """Without quorum begin no more fencing, unless the configuration wants that."""
+        options = self.ledger.configuration().options
+        ignored = options.no_quorum_policy is NoQuorumPolicy.IGNORE
+        if self.ledger.standing.isolated or not (self.ledger.quorum().have_quorum or ignored):
+            return self._fencing.stand_down(wall)
+        return []
+
+    def _miss(self, now: Instant, wall: int) -> Effects:
+        """Wait no longer for daemons of nodes that are heard."""
+        effects: Effects = []
+        for node in [node for node, at in self._absent.items() if at <= now]:
+            del self._absent[node]
+            if self.ledger.state(node).in_membership:
+                effects.append(note("absent-for-too-long", Level.WARNING, node=node))
+                missed = (
+                    SetNodeState(node, True, False, JoinState.PENDING, True),
+                    SetTransientAttribute(node, AWAY, "true"),
+                )
+                effects += self._apply(now, wall, missed, f"{node} does not join")
+            else:
+                # It was fenced, and is heard all the same: whatever it runs, it has to say so.
+                effects.append(note("fenced-and-heard", Level.WARNING, node=node))
+                effects.append(Send(node, replace(self._lead(), again=True)))
+                self._absent[node] = now + ABSENCE_PATIENCE
+        return effects
+
     # --- time -----------------------------------------------------------------------------------
 
     def deadline(self) -> Instant | None:
         """Return when `on_timer` is due."""
-        return earliest(*self._awaited.values(), self._deciding.deadline())
+        return earliest(
+            *self._awaited.values(),
+            *self._absent.values(),
+            self._deciding.deadline(),
+            self._fencing.deadline(),
+        )
 
     def on_timer(self, now: Instant, wall: int) -> Effects:
         """Wait no longer: for joins, for operations, for what a clock decides."""
@@ -288,6 +440,10 @@ class Coordinator:
             effects.append(note("join-timeout", Level.WARNING, node=node))
         if late and not self._awaited and self.ledger.joined:
             effects += self._integrate(now, wall, "join timeout")
+        effects += self._miss(now, wall)
+        effects += self._followed(now, wall, self._fencing.on_timer(now, wall))
+        if self._deciding.rechecks(now):
+            effects += self._followed(now, wall, self._fencing.news(now, wall))
         return effects + self._deciding.on_timer(now, wall)
 
     # --- small helpers --------------------------------------------------------------------------
@@ -296,21 +452,10 @@ class Coordinator:
         cib = self.ledger.replica.cib
         return protocol.Lead(self.ledger.term, cib.version, written=cib.written)
 
-    def _publish_links(self, now: Instant, wall: int) -> Effects:
-        status: Status = self.ledger.replica.cib.status
-        standby = {
-            entry.name
-            for entry in self.ledger.configuration().nodes
-            if dict(entry.attributes).get("standby") in ("on", "true", "yes", "1")
-        }
-        watched = links.devices(self.ledger.configuration())
-        wanted = links.published(self._down, sorted(self.ledger.joined - standby), watched)
-        changes: list[Change] = []
-        for (node, attribute), value in sorted(wanted.items()):
-            state = status.node(node)
-            if (state.attribute(attribute) if state else None) != value:
-                changes.append(SetTransientAttribute(node, attribute, value))
-        return self.ledger.apply(tuple(changes))
+    def _publish_links(self) -> Effects:
+        ledger = self.ledger
+        configuration, status = ledger.configuration(), ledger.replica.cib.status
+        return ledger.apply(links.changes(configuration, status, self._down, ledger.joined))
 
     def _apply(self, now: Instant, wall: int, changes: tuple[Change, ...], why: str) -> Effects:
         effects = self.ledger.apply(changes)

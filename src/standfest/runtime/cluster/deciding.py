@@ -6,22 +6,25 @@ Source: docs/adr/0012-one-engine.md; facts/formats/SCHEDULER-SPEC.md section 12.
 from dataclasses import replace
 
 from standfest.core.cib.changes import ForgetHistory, ForgetRecurring
+from standfest.core.fencing.effects import Confirmed
 from standfest.core.scheduler.schedule import Schedule, schedule
 from standfest.core.transition.effects import (
     Cancel,
     Execute,
+    Fence,
     Finished,
     Outcome,
     Perform,
     TransitionEffect,
 )
 from standfest.core.transition.machine import Transition
-from standfest.model.graph import Action
+from standfest.model.graph import Action, ActionKind
 from standfest.model.operations import OperationResult
 from standfest.model.time import Instant, earliest, seconds
 from standfest.runtime.cluster import inputs, protocol
 from standfest.runtime.cluster.effects import KeepInput, Level, MemberEffect, Send, note
 from standfest.runtime.cluster.failures import forget_failures
+from standfest.runtime.cluster.fencing import Fencing
 from standfest.runtime.cluster.ledger import Ledger
 
 Effects = list[MemberEffect]
@@ -32,8 +35,9 @@ MAX_REPEATS = 10
 class Deciding:
     """Scheduler and transition of one term. departing: nodes that wait to leave in order."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, fencing: Fencing) -> None:
         self._ledger = ledger
+        self._fencing = fencing
         self.departing: list[str] = []
         self._transition = Transition(seconds(60))
         self._number = 0
@@ -48,10 +52,14 @@ class Deciding:
         """Return when `on_timer` is due."""
         return earliest(self._transition.deadline(), self._recheck_at)
 
+    def rechecks(self, now: Instant) -> bool:
+        """Return whether it is time to look at everything again, whatever has happened."""
+        return self._recheck_at is not None and self._recheck_at <= now
+
     def on_timer(self, now: Instant, wall: int) -> Effects:
         """Wait no longer for operations, or for what a clock decides."""
         effects = self._commanded(now, wall, self._transition.on_timer(now))
-        if self._recheck_at is not None and self._recheck_at <= now:
+        if self.rechecks(now):
             self._recheck_at = None
             effects += self.consider(now, wall, "recheck")
         return effects
@@ -71,6 +79,20 @@ class Deciding:
         """Nothing will come back from this node."""
         return self._commanded(now, wall, self._transition.on_node_lost(now, node))
 
+    def fenced(self, now: Instant, wall: int, done: Confirmed) -> Effects:
+        """A node is fenced, as the status says already."""
+        node, action = done.target, done.action
+        awaited = self._transition.awaits_fencing(node, action)
+        effects = self._commanded(now, wall, self._transition.on_fenced(now, node, action))
+        if action != "on":
+            effects += self.node_lost(now, wall, node)
+        return effects if awaited else effects + self.consider(now, wall, f"{node} is fenced")
+
+    def fencing_failed(self, now: Instant, wall: int, node: str, action: str) -> Effects:
+        """What waits for this fencing is not done in this transition."""
+        failed = self._transition.on_fencing_failed(now, node, action)
+        return self._commanded(now, wall, failed)
+
     def consider(self, now: Instant, wall: int, why: str) -> Effects:
         """Schedule now, or as soon as the running transition has ended."""
         if not self._ledger.serving:
@@ -86,7 +108,7 @@ class Deciding:
         cib = replace(self._ledger.replica.cib, configuration=self._ledger.to_schedule())
         plan = schedule(cib.configuration, inputs.recorded(cib), wall)
         kept = KeepInput(cib, wall, plan.steps)
-        lamented = self._lament(plan)
+        lamented = [*self._lament(plan), *self._fencing.want(wall, _fences(plan))]
         options = configuration.options
         wait = inputs.recheck_after(options.recheck_interval, plan.recheck_at, wall)
         self._recheck_at = now + wait if wait else None
@@ -114,7 +136,7 @@ class Deciding:
         return [*effects, *self._commanded(now, wall, begun), kept]
 
     def _lament(self, plan: Schedule) -> Effects:
-        """Say once which nodes should be fenced: what they ran is not recovered before."""
+        """Say once which nodes are to be fenced: what they ran is not recovered before."""
         wanted = {event.node: event.reason for event in plan.events if event.op == "fence"}
         fresh = sorted(wanted.keys() - self._unfenced)
         self._unfenced = set(wanted)
@@ -139,6 +161,12 @@ class Deciding:
                 case Perform(action=action):
                     self._executed += 1
                     effects += self._perform(now, wall, action)
+                case Fence(node=node, how=how):
+                    asked, busy = self._fencing.request(now, wall, node, how)
+                    effects += asked
+                    self._executed += busy
+                    if not busy:  # it has failed: it is tried again by and by, or on news
+                        effects += self.fencing_failed(now, wall, node, how)
                 case Finished():
                     effects += self._finished(now, wall, effect)
         return effects
@@ -175,3 +203,12 @@ class Deciding:
             self.departing.remove(node)
             effects.append(Send(node, protocol.Released()))
         return effects
+
+
+def _fences(plan: Schedule) -> set[tuple[str, str]]:
+    """Return whom a plan wants fenced, and how."""
+    return {
+        (action.node, action.how)
+        for action in plan.graph.actions
+        if action.kind is ActionKind.FENCE and action.runnable
+    }

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from standfest.core.cib.document import Cib
+from standfest.model.fencing import FenceCall
 from standfest.model.operations import Operation
 from standfest.ports.agents import RunId
 from standfest.runtime.cluster.protocol import ClusterMessage
@@ -39,6 +40,21 @@ class KillRun:
     """End a run's process group."""
 
     run: RunId
+
+
+@dataclass(frozen=True, slots=True)
+class FenceRun:
+    """Call a fence agent; `number` is not shared with the runs of `StartRun`."""
+
+    number: int
+    call: FenceCall
+
+
+@dataclass(frozen=True, slots=True)
+class FenceKill:
+    """End a fence agent's process group."""
+
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +103,18 @@ class Note:
     fields: tuple[tuple[str, str], ...] = ()
 
 
-MemberEffect = Send | StartRun | KillRun | Save | KeepInput | Answer | LeaveCluster | Note
+MemberEffect = (
+    Send
+    | StartRun
+    | KillRun
+    | FenceRun
+    | FenceKill
+    | Save
+    | KeepInput
+    | Answer
+    | LeaveCluster
+    | Note
+)
 
 
 def note(event: str, level: Level = Level.INFO, **fields: object) -> Note:

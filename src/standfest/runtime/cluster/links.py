@@ -8,9 +8,11 @@ that keeps it off such nodes (docs/adr/0006). These rules are derived, never wri
 
 from collections.abc import Collection, Iterator, Mapping
 
+from standfest.core.cib.changes import Change, SetTransientAttribute
 from standfest.core.cib.document import with_section
 from standfest.model.configuration import Clone, Configuration, Group, Primitive
 from standfest.model.element import Element
+from standfest.model.status import Status
 
 ADDRESS_TYPES = frozenset({"ipaddr", "ipaddr2"})
 ATTRIBUTE_PREFIX = "#link-"
@@ -85,3 +87,24 @@ def published(
         for node, without in down.items()
         for device in watched
     }
+
+
+def changes(
+    configuration: Configuration,
+    status: Status,
+    down: Mapping[str, Collection[str]],
+    joined: Collection[str],
+) -> tuple[Change, ...]:
+    """Return what is to change in the status; down: node -> its devices without carrier."""
+    standby = {
+        entry.name
+        for entry in configuration.nodes
+        if dict(entry.attributes).get("standby") in ("on", "true", "yes", "1")
+    }
+    wanted = published(down, sorted(set(joined) - standby), devices(configuration))
+    found: list[Change] = []
+    for (node, attribute), value in sorted(wanted.items()):
+        state = status.node(node)
+        if (state.attribute(attribute) if state else None) != value:
+            found.append(SetTransientAttribute(node, attribute, value))
+    return tuple(found)

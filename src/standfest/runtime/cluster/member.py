@@ -10,13 +10,12 @@ from dataclasses import replace
 from standfest.config.cib import compile_configuration
 from standfest.core.cib.document import Cib
 from standfest.core.cib.replica import (
-    OutOfStep,
     Replica,
-    Stored,
     Sync,
     Update,
 )
 from standfest.core.executor.machine import Executor
+from standfest.core.fencing.hand import Hand
 from standfest.core.membership.election import (
     Elected,
     Election,
@@ -26,10 +25,14 @@ from standfest.core.membership.election import (
     SayHello,
 )
 from standfest.model.element import Element
+from standfest.model.fencing import FencingRecord
 from standfest.model.time import Duration, Instant, earliest, seconds
 from standfest.ports.agents import RunEnded
+from standfest.ports.fencing import FenceEnded
 from standfest.runtime.cluster import links, protocol
+from standfest.runtime.cluster.asks import Asks
 from standfest.runtime.cluster.coordinator import Coordinator
+from standfest.runtime.cluster.dispatch import to_coordinator
 from standfest.runtime.cluster.effects import (
     Answer,
     LeaveCluster,
@@ -40,13 +43,10 @@ from standfest.runtime.cluster.effects import (
     note,
 )
 from standfest.runtime.cluster.settings import ClusterSettings, Standing
-from standfest.runtime.cluster.translate import executed, replicated
+from standfest.runtime.cluster.translate import executed, handed, replicated
 
 FOLLOW_TIMEOUT: Duration = seconds(2)
 """How long a follower waits for its coordinator's Lead or Sync before it says Hello again."""
-
-ASK_TIMEOUT: Duration = seconds(30)
-"""How long an administrator waits for the coordinator's answer."""
 
 MAX_LOCAL_STEPS = 10_000
 """Messages to ourselves while one input is handled; more is a loop of our own making."""
@@ -70,14 +70,15 @@ class ClusterMember:
         self.election = Election(self.name, session, promised)
         self.election.rank = self.replica.rank
         self.executor = Executor()
+        self.hand = Hand()
+        self.fenced: tuple[FencingRecord, ...] = ()
         self.coordinator: Coordinator | None = None
         self._heard: set[str] = set()
         self._leads: dict[str, protocol.Lead] = {}
         self._synchronised = False
         self._follow_until: Instant | None = None
         self._down: tuple[str, ...] = ()
-        self._asks: dict[int, tuple[int, Instant]] = {}
-        self._next_ask = 1
+        self._asks = Asks()
         self._departing = False
         self._depart_again: Instant | None = None
         self._standing = Standing()
@@ -220,14 +221,17 @@ class ClusterMember:
         )
         return self._run(now, wall, executed(self.leader, effects))
 
+    def fence_ended(self, now: Instant, wall: int, ended: FenceEnded) -> Effects:
+        """A fence agent's process has ended."""
+        told = self.hand.on_ended(ended.number, succeeded=ended.succeeded, reason=ended.reason)
+        return self._run(now, wall, handed(self.leader, told))
+
     def ask(self, now: Instant, wall: int, client: int, request: protocol.Request) -> Effects:
         """An administrator on this node wants something."""
         if not self.leader:
             return [Answer(client, False, "no coordinator yet; try again in a few seconds")]
-        number = self._next_ask
-        self._next_ask += 1
-        self._asks[number] = (client, now + ASK_TIMEOUT)
-        return self._run(now, wall, [Send(self.leader, protocol.Ask(number, request))])
+        asked = protocol.Ask(self._asks.begin(now, client), request)
+        return self._run(now, wall, [Send(self.leader, asked)])
 
     def depart(self, now: Instant, wall: int) -> Effects:
         """This node shall leave in order: hand over, then LeaveCluster."""
@@ -239,16 +243,18 @@ class ClusterMember:
         return earliest(
             self.election.deadline(),
             self.executor.deadline(),
+            self.hand.deadline(),
             self.coordinator.deadline() if self.coordinator is not None else None,
             self._follow_until,
             self._depart_again,
             self._rejoin_at,
-            *(until for _, until in self._asks.values()),
+            self._asks.deadline(),
         )
 
     def on_timer(self, now: Instant, wall: int) -> Effects:
         """Do what is due."""
         effects = executed(self.leader, self.executor.on_timer(now, wall))
+        effects += handed(self.leader, self.hand.on_timer(now))
         at = self.election.deadline()
         if at is not None and at <= now:
             effects += self._elect(now, wall, self.election.on_timer(now))
@@ -260,17 +266,17 @@ class ClusterMember:
             effects += self._depart(now)
         if self._rejoin_at is not None and self._rejoin_at <= now:
             effects += self._rejoin(now, wall)
-        for number, (client, until) in list(self._asks.items()):
-            if until <= now:
-                del self._asks[number]
-                effects.append(Answer(client, False, "no answer from the coordinator within 30 s"))
-        return self._run(now, wall, effects)
+        return self._run(now, wall, [*effects, *self._asks.on_timer(now)])
 
     # --- messages -------------------------------------------------------------------------------
 
     def _dispatch(
         self, now: Instant, wall: int, sender: str, message: protocol.ClusterMessage
     ) -> Effects:
+        if isinstance(message, Sync | Update | protocol.Order):
+            if sender != self.leader or message.term != self.election.term:
+                return []
+            return self._obey(now, wall, sender, message)
         match message:
             case Hello():
                 return self._hear_hello(now, wall, sender, message)
@@ -278,52 +284,21 @@ class ClusterMember:
                 return self._hear_lead(now, wall, sender, message)
             case protocol.Gone():
                 return self._hear_gone(now, wall, sender)
-            case protocol.Told(number, accepted, text):
-                client, _ = self._asks.pop(number, (None, 0))
-                return [] if client is None else [Answer(client, accepted, text)]
+            case protocol.Told():
+                return [*self._asks.told(message)]
             case protocol.Released():
                 return self._leave() if self._departing and sender == self.leader else []
-            case Sync() | Update() | protocol.Execute() | protocol.Cancel() | protocol.Forget():
-                if sender != self.leader or message.term != self.election.term:
-                    return []
-                return self._obey(now, wall, sender, message)
             case _:
                 if self.coordinator is None:
                     return []
-                return self._lead(self.coordinator, now, wall, sender, message)
-
-    def _lead(
-        self,
-        coordinator: Coordinator,
-        now: Instant,
-        wall: int,
-        sender: str,
-        message: protocol.ClusterMessage,
-    ) -> Effects:
-        match message:
-            case protocol.Join():
-                return coordinator.join(now, wall, sender, message)
-            case protocol.Outcome(result):
-                return coordinator.outcome(now, wall, sender, result)
-            case protocol.Links(down):
-                return coordinator.report_links(now, wall, sender, down)
-            case protocol.Ask():
-                return coordinator.ask(now, wall, sender, message)
-            case protocol.Depart():
-                return coordinator.depart(now, wall, sender)
-            case Stored():
-                return coordinator.stored(sender, message)
-            case OutOfStep():
-                return coordinator.resynchronise(sender)
-            case _:
-                return []
+                return to_coordinator(self.coordinator, now, wall, sender, message)
 
     def _obey(
         self,
         now: Instant,
         wall: int,
         sender: str,
-        message: Sync | Update | protocol.Execute | protocol.Cancel | protocol.Forget,
+        message: Sync | Update | protocol.Order,
     ) -> Effects:
         match message:
             case protocol.Execute(operation=operation):
@@ -341,6 +316,11 @@ class ClusterMember:
                 return executed(
                     self.leader, self.executor.cancel(now, wall, resource, task, interval)
                 )
+            case protocol.Fence(term, run, call):
+                return handed(self.leader, self.hand.begin(now, term, run, call))
+            case protocol.FencingHistory(records=records):
+                self.fenced = records
+                return []
             case protocol.Forget(resource=resource):
                 self.executor.forget(resource)
                 return []
@@ -404,7 +384,9 @@ class ClusterMember:
                     self.coordinator = None
                     if mine:
                         self._follow_until = None
-                        self.coordinator = Coordinator(self.settings, term, self.replica)
+                        self.coordinator = Coordinator(
+                            self.settings, term, self.replica, self.fenced
+                        )
                         self.coordinator.ledger.standing = self._standing
                         effects += self.coordinator.begin(
                             now, self.election.participants, self._heard

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from standfest.core.cib.replica import OutOfStep, Stored, Sync, Update
 from standfest.core.membership.election import Hello
 from standfest.model.element import Element
+from standfest.model.fencing import FenceCall, FencingRecord
 from standfest.model.operations import Operation, OperationResult
 from standfest.model.status import Version
 from standfest.wire import values
@@ -70,6 +71,37 @@ class Forget:
 
 
 @dataclass(frozen=True, slots=True)
+class Fence:
+    """Coordinator to member: call this fence agent; `run` is never used twice in a term."""
+
+    term: int
+    run: int
+    call: FenceCall
+
+
+@dataclass(frozen=True, slots=True)
+class Fenced:
+    """Member to coordinator: how a call that the coordinator of this term asked for has ended."""
+
+    term: int
+    run: int
+    succeeded: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class FencingHistory:
+    """Coordinator to all: what was fenced lately, oldest first."""
+
+    term: int
+    records: tuple[FencingRecord, ...]
+
+
+Order = Execute | Cancel | Forget | Fence | FencingHistory
+"""What members do because the coordinator of their term says so."""
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """Member to coordinator: how an operation ended."""
 
@@ -129,7 +161,23 @@ class Cleanup:
     node: str
 
 
-Request = Standby | Move | Clear | Cleanup
+@dataclass(frozen=True, slots=True)
+class FenceNode:
+    """Request: fence a node; action: `reboot`, `off` or `on`."""
+
+    node: str
+    action: str
+
+
+@dataclass(frozen=True, slots=True)
+class FenceConfirm:
+    """Request: an administrator has seen to it that nothing runs on a node."""
+
+    node: str
+
+
+FencingRequest = FenceNode | FenceConfirm
+Request = Standby | Move | Clear | Cleanup | FencingRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +208,9 @@ ClusterMessage = (
     | Execute
     | Cancel
     | Forget
+    | Fence
+    | Fenced
+    | FencingHistory
     | Outcome
     | Links
     | Gone
@@ -173,7 +224,7 @@ _TYPES: dict[str, type] = {
     kind.__name__: kind
     for kind in (
         *(Hello, Lead, Join, Sync, Update, Stored, OutOfStep, Execute, Cancel, Forget),
-        *(Outcome, Links, Gone, Depart, Released, Ask, Told),
+        *(Fence, Fenced, FencingHistory, Outcome, Links, Gone, Depart, Released, Ask, Told),
     )
 }
 

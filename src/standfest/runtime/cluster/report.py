@@ -5,6 +5,7 @@ from typing import Any
 
 from standfest.config.cib import compile_configuration
 from standfest.model.configuration import Clone, Group, OnFail, Primitive, Resource
+from standfest.model.fencing import FencingRecord
 from standfest.model.operations import OperationResult, OperationStatus
 from standfest.model.status import Status
 from standfest.runtime.cluster.member import ClusterMember
@@ -13,7 +14,9 @@ _TRUE = ("on", "true", "yes", "y", "1")
 
 
 def report(member: ClusterMember, what: str) -> dict[str, Any]:
-    """Return the cluster as this member sees it; `what` is `status`, or `cib` for versions only."""
+    """Return the cluster as this member sees it; `what`: `status`, `cib` (versions), `fencing`."""
+    if what == "fencing":
+        return {"node": member.name, "history": [_fencing(record) for record in member.fenced]}
     cib = member.cib
     base: dict[str, Any] = {
         "node": member.name,
@@ -117,6 +120,22 @@ def _blocked(primitive: Primitive, history: tuple[OperationResult, ...]) -> bool
         if _failed(entry) and reaction is OnFail.BLOCK:
             return True
     return False
+
+
+def _fencing(record: FencingRecord) -> dict[str, Any]:
+    return {
+        "id": record.id,
+        "target": record.target,
+        "action": record.action,
+        "state": record.state.value,
+        "origin": record.origin,
+        "began": record.began,
+        "ended": record.ended,
+        "executor": record.executor,
+        "devices": list(record.devices),
+        "failed_attempts": record.attempts,
+        "reason": record.reason,
+    }
 
 
 def _failed(entry: OperationResult) -> bool:

@@ -16,7 +16,16 @@ from standfest.model.element import Element
 from standfest.model.errors import OperationError
 from standfest.model.status import NodeState, Status
 from standfest.runtime.cluster.failures import forget_failures
-from standfest.runtime.cluster.protocol import Cleanup, Clear, Move, Request, Standby, Told
+from standfest.runtime.cluster.protocol import (
+    Cleanup,
+    Clear,
+    FenceConfirm,
+    FenceNode,
+    Move,
+    Request,
+    Standby,
+    Told,
+)
 from standfest.runtime.cluster.settings import ClusterSettings, Standing
 
 
@@ -75,6 +84,8 @@ def changes_for(
             names = histories(configuration, cib.status, resource)
             cleaned = tuple(_cleanup(cib, names, node))
             return cleaned, f"failures of {resource} are forgotten"
+        case FenceNode() | FenceConfirm():
+            raise AssertionError("fencing changes no configuration")
 
 
 def histories(configuration: Configuration, status: Status, resource: str) -> tuple[str, ...]:

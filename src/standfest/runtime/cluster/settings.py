@@ -2,10 +2,16 @@
 
 from dataclasses import dataclass
 
-from standfest.model.time import Duration, seconds
+from standfest.model.time import Duration, milliseconds, seconds
 
 JOIN_TIMEOUT: Duration = seconds(3)
 """How long a new coordinator waits for the members' histories before it acts without them."""
+
+ABSENCE_PATIENCE: Duration = seconds(10)
+"""How long a member's cluster daemon may be away before the node is fenced; it is restarted."""
+
+ARRIVAL_PATIENCE: Duration = seconds(60)
+"""The same for a node that has just been heard, and has not joined yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +32,15 @@ class ClusterSettings:
 
     nodes: all configured node names, sorted; instance: 36 characters that end the transition keys,
     drawn at the daemon's start; initdead: how long a node that had no carrier at all waits for the
-    others when its cables are back.
+    others when its cables are back; settle: within which time nodes that were cut off together are
+    missed, before one of them is fenced.
     """
 
     name: str
     nodes: tuple[str, ...]
     instance: str
     initdead: Duration = seconds(10)
+    settle: Duration = milliseconds(500)
 
     def quorate(self, present: int, standing: Standing) -> bool:
         """Return what the votes say, else whether `present` of all nodes are a majority."""

@@ -4,10 +4,13 @@ from standfest.core.cib.replica import Persist, Publish, ReplicaEffect
 from standfest.core.executor.effects import ExecutorEffect, Report
 from standfest.core.executor.effects import KillRun as ExecutorKill
 from standfest.core.executor.effects import StartRun as ExecutorStart
+from standfest.core.fencing.hand import Begin, End, HandEffect, Tell
 from standfest.model.operations import OperationResult
 from standfest.model.time import in_milliseconds
 from standfest.runtime.cluster import protocol
 from standfest.runtime.cluster.effects import (
+    FenceKill,
+    FenceRun,
     KillRun,
     MemberEffect,
     Note,
@@ -37,6 +40,24 @@ def executed(leader: str, wanted: list[ExecutorEffect]) -> list[MemberEffect]:
                 effects.append(_ended(result))
                 if leader:
                     effects.append(Send(leader, protocol.Outcome(result)))
+    return effects
+
+
+def handed(leader: str, wanted: list[HandEffect]) -> list[MemberEffect]:
+    """Return what this node's fencing hand wants; how it ended goes to the coordinator."""
+    effects: list[MemberEffect] = []
+    for effect in wanted:
+        match effect:
+            case Begin(number, call):
+                node, device, action = call.target, call.device, call.action
+                started = note("fence-agent-started", node=node, device=device, action=action)
+                effects += [started, FenceRun(number, call)]
+            case End(number):
+                effects.append(FenceKill(number))
+            case Tell(term, run, succeeded, reason):
+                effects.append(note("fence-agent-ended", succeeded=succeeded, reason=reason))
+                if leader:
+                    effects.append(Send(leader, protocol.Fenced(term, run, succeeded, reason)))
     return effects
 
 
