@@ -29,8 +29,9 @@ def machines(daemon: Module) -> dict[str, type]:
     for imported in daemon.imports:
         source, _, name = imported.name.rpartition(".")
         if source.startswith("standfest."):
-            kind = getattr(importlib.import_module(source), name, None)
-            if inspect.isclass(kind) and inputs_of(kind):
+            value = getattr(importlib.import_module(source), name, None)
+            kind: type = value if inspect.isclass(value) else type(value)
+            if kind is value and inputs_of(kind):
                 found[name] = kind
     return found
 

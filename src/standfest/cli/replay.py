@@ -1,8 +1,11 @@
 """`standfest replay JOURNAL`: what a daemon was told and what it decided, decided once more."""
 
 import json
+import resource
+import signal
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +27,11 @@ from standfest.runtime.recording.replayer import (
 )
 
 EXIT_DIVERGED, EXIT_UNUSABLE, EXIT_DAMAGED = 1, 2, 3
+
+PATIENCE_S = 60
+"""For one input; the longest that a machine of ours takes, scheduling, is seconds."""
+MOST_MEMORY_BYTES = 2 * 1024**3
+"""What a foreign file can make us take."""
 
 
 @click.command(name="replay")
@@ -56,7 +64,8 @@ def command(journal: Path, process: str | None, until: str, quiet: bool, as_json
             click.echo(f"Error: {path}: {error}", err=True)
             sys.exit(EXIT_UNUSABLE)
         shown = _Shown(recording, path, quiet=quiet, as_json=as_json)
-        status = max(status, shown.show(limit), key=SEVERITY.index)
+        with _bounded():
+            status = max(status, shown.show(limit), key=SEVERITY.index)
     sys.exit(status)
 
 
@@ -111,6 +120,7 @@ class _Shown:
             if limit is not None and isinstance(found, Step) and found.when_ns > limit:
                 return
             yield found
+            signal.alarm(PATIENCE_S)
 
     def _step(self, step: Step) -> None:
         self._inputs += 1
@@ -147,6 +157,25 @@ _OUTCOMES = {
     EXIT_UNUSABLE: "nothing could be replayed",
     EXIT_DAMAGED: "decided as recorded as far as it can be read",
 }
+
+
+@contextmanager
+def _bounded() -> Iterator[None]:
+    """Let a foreign file take neither all memory nor all time: its machine raises instead."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    before = signal.signal(signal.SIGALRM, _give_up)
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY_BYTES, hard))
+    signal.alarm(PATIENCE_S)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def _give_up(_number: int, _frame: object) -> None:
+    raise TimeoutError(f"takes longer than {PATIENCE_S} s")
 
 
 def _as_object(step: Step) -> dict[str, object]:

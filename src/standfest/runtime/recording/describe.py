@@ -34,13 +34,27 @@ MOST_ITEMS = 8
 DEPTH = 4
 
 
+UNLIKELY = (TypeError, ValueError, AttributeError, RecursionError)
+"""What values raise that no machine of ours has made: a foreign file's."""
+
+
 def words(arguments: tuple[tuple[str, Any], ...]) -> list[str]:
     """Return an input's arguments as words `name=value`."""
-    return [word for name, value in arguments for word in _named(name, value, DEPTH)]
+    try:
+        return [word for name, value in arguments for word in _named(name, value, DEPTH)]
+    except UNLIKELY:
+        return ["?"]
 
 
 def effect_words(effect: Any) -> list[str]:
     """Return an effect as words: its kind, and what may be said of it."""
+    try:
+        return _effect_words(effect)
+    except UNLIKELY:
+        return ["?"]
+
+
+def _effect_words(effect: Any) -> list[str]:
     if isinstance(effect, Note):
         told = dict(effect.fields)
         # What an agent says of a resource may repeat its parameters.

@@ -10,6 +10,7 @@ import inspect
 import json
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 from zlib import crc32
@@ -27,6 +28,7 @@ REFUSED = b"refused"
 """What an input comes to that the machine refused with an OperationError."""
 
 
+@cache
 def inputs_of(kind: type) -> tuple[str, ...]:
     """Return the names of a machine's inputs: public methods whose first argument is `now`."""
     found = []
@@ -131,7 +133,8 @@ class _Recorded:
     def __init__(self, recorder: Recorder, name: str, machine: Any) -> None:
         own = vars(self)
         own["_machine"] = machine
-        for method in inputs_of(type(machine)):
+        kind: type = type(machine)
+        for method in inputs_of(kind):
             own[method] = _recorded(recorder, name, method, getattr(machine, method))
         if hasattr(machine, "deadline"):
             own["deadline"] = machine.deadline

@@ -129,7 +129,8 @@ class _Half:
         first = state.get("first")
         self._first = first if isinstance(first, int) else 1
         self._machines = {str(name): machine for name, machine in state["machines"].items()}
-        self._inputs = {name: inputs_of(type(m)) for name, m in self._machines.items()}
+        kinds: dict[str, type] = {name: type(machine) for name, machine in self._machines.items()}
+        self._inputs = {name: inputs_of(kind) for name, kind in kinds.items()}
 
     def _step(self, index: int) -> Step:
         number, offset = self._first + index - 1, self._half.offsets[index]

@@ -57,14 +57,15 @@ class Ring:
         """Turn to the other half, beginning with `state`; False when there is no room for it."""
         buffer, sequence = self._buffer, self._sequence + 1
         start = HEADER_BYTES + (self._sequence % HALVES) * self._half_bytes
-        HALF.pack_into(buffer, start, HALF_MARK, 0, now, wall_ns)
+        head = start + HALF.size
+        buffer[start:head] = HALF.pack(HALF_MARK, 0, now, wall_ns)
         self._start, self._at, self._end = start, start + RECORDS_AT, start + self._half_bytes
         self._sequence = sequence
         buffer[self._at : self._at + RECORD.size] = NOTHING
         self.progress(0, 0)
         if not self.append(state):
             return False
-        HALF.pack_into(buffer, start, HALF_MARK, sequence, now, wall_ns)
+        buffer[start:head] = HALF.pack(HALF_MARK, sequence, now, wall_ns)
         return True
 
     def append(self, text: bytes) -> bool:
@@ -82,7 +83,8 @@ class Ring:
 
     def progress(self, done: int, digest: int) -> None:
         """Say that so many inputs of this half have been dealt with, and what they came to."""
-        PROGRESS.pack_into(self._buffer, self._start + PROGRESS_AT, done, digest, done ^ digest)
+        at = self._start + PROGRESS_AT
+        self._buffer[at : at + PROGRESS.size] = PROGRESS.pack(done, digest, done ^ digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,7 @@ def read_ring(data: bytes) -> RingText:
 
 
 def _read_half(data: bytes, start: int, end: int) -> Half | str | None:
-    """Return a half, what is wrong with it, or None when it was never written."""
+    """Return a half, what is wrong with it, or None when it was never written (through)."""
     if len(data) < start + RECORDS_AT:
         return "the file ends before it"
     mark, sequence, now, wall_ns = HALF.unpack_from(data, start)
@@ -148,7 +150,7 @@ def _read_half(data: bytes, start: int, end: int) -> Half | str | None:
     if mark != HALF_MARK:
         return "it does not begin as a half"
     if sequence == 0:
-        return "the process ended while it was being prepared"
+        return None  # the process ended while it was being prepared
     done, digest, both = PROGRESS.unpack_from(data, start + PROGRESS_AT)
     records: list[bytes] = []
     offsets: list[int] = []
