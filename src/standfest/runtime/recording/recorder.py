@@ -95,19 +95,19 @@ class Recorder:
 
     def conclude(self, effects: list[Any]) -> None:
         """Add what came of the input to the digest."""
-        if effects and self._ring is not None:
+        ring = self._ring
+        if effects and ring is not None:
             try:
                 self._digest = crc32(self._writer.flat(effects), self._digest)
             except (TypeError, ValueError, RecursionError) as error:
                 self._stop(str(error))
-        self._count()
+        self._done += 1
+        if ring is not None:
+            ring.progress(self._done, self._digest)
 
     def refuse(self) -> None:
         """The machine refused the input."""
         self._digest = crc32(REFUSED, self._digest)
-        self._count()
-
-    def _count(self) -> None:
         self._done += 1
         if self._ring is not None:
             self._ring.progress(self._done, self._digest)
