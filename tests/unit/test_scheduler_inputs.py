@@ -9,6 +9,7 @@ from standfest.config.recorded import read
 from standfest.core.cib.document import Cib
 from standfest.core.scheduler.engine import decide
 from standfest.core.scheduler.schedule import schedule
+from standfest.model.configuration import NoQuorumPolicy
 from standfest.model.history import Entry, NodeRecord, Recorded
 from standfest.model.operations import Agent, Operation, OperationResult, OperationStatus
 from standfest.model.status import Join, NodeState, Status, Version
@@ -110,21 +111,22 @@ def test_the_status_as_given_is_the_status_as_written_and_read(status: Status) -
 def test_every_node_of_the_installation_is_the_schedulers_to_use() -> None:
     # The CIB names a, ha.cf both: without b in it the address would have nowhere to go.
     configuration, _ = compile_configuration(ELEMENT)
-    known = inputs.effective(ELEMENT, configuration, ("a", "b"), isolated=False)
+    known = inputs.effective(ELEMENT, configuration, ("a", "b"), policy=None)
     nodes = known.child("nodes")
     assert nodes is not None
     assert [(n.id, n.get("uname")) for n in nodes.children] == [("17", "a"), ("b", "b")]
 
 
-def test_an_isolated_node_stops_everything_whatever_its_policy_says() -> None:
+def test_the_policy_that_counts_now_is_the_given_one_whatever_the_configuration_says() -> None:
     configuration, _ = compile_configuration(ELEMENT)
     agent = Agent("ocf", "IPaddr", "heartbeat")
     operation = Operation("ip", agent, "start", 0, seconds(20), (("nic", "eth0"),))
     started = OperationResult(operation, OperationStatus.DONE, 0, 1)
     state = NodeState("a", True, True, Join.MEMBER, True, (("ip", (started,)),))
     cib = Cib(Version(), ELEMENT, Status((state,), have_quorum=False, coordinator="a"))
-    for isolated, expected in ((False, ()), (True, ("ip_stop_0 a",))):
-        known = inputs.effective(ELEMENT, configuration, ("a",), isolated=isolated)
+    stop, freeze = NoQuorumPolicy.STOP, NoQuorumPolicy.FREEZE
+    for policy, expected in ((None, ()), (stop, ("ip_stop_0 a",)), (freeze, ())):
+        known = inputs.effective(ELEMENT, configuration, ("a",), policy=policy)
         plan = schedule(known, inputs.recorded(cib), 1_700_000_000)
         assert plan.steps == expected
 

@@ -23,6 +23,7 @@ VERBS = {
     "firewall": ("standfest.cli.firewall", "Show, do and undo what a director's filter needs."),
     "ipvsadm": ("standfest.cli.ipvsadm", "Show and change the kernel's IPVS, as ipvsadm does."),
     "node": ("standfest.cli.node", "Put a node into standby, or bring it back."),
+    "quorum": ("standfest.cli.quorum", "Show votes and what breaks a tie; prepare a shared disk."),
     "realserver": ("standfest.cli.realserver", "Make this machine a real server, or undo it."),
     "replay": ("standfest.cli.replay", "Decide again what a daemon's recording says it was told."),
     "resource": ("standfest.cli.resource", "Move a resource, take the move back, forget failures."),

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from standfest.cli.places import run_dir_option
+from standfest.config import quorum
 from standfest.daemons import places, reading, seed
 from standfest.daemons.identity import node_name
 from standfest.model.errors import ConfigError, Finding, OperationError
@@ -131,7 +132,10 @@ def examine(where: places.Places, node: str) -> tuple[Finding, ...]:
         except ConfigError as error:
             errors += error.findings
     try:
-        warnings += seed.from_files(where.cib_files, nodes, votes=on_corosync).findings
+        seeded = seed.from_files(where.cib_files, nodes, votes=on_corosync)
+        warnings += seeded.findings
+        if not on_corosync and where.cib_files:
+            warnings += _quorum(where, seeded)
     except ConfigError as error:
         errors += error.findings
     if where.keepalived is not None:
@@ -150,10 +154,23 @@ def _heartbeat(where: places.Places, node: str) -> reading.Installation:
     """Return what ha.cf and the log daemon's file say; raises ConfigError."""
     settings, warnings = reading.heartbeat_settings(where.ha_dir)
     warnings += reading.log_settings(where.ha_dir, settings)[1]
+    reading.quorum_settings(where.ha_dir, settings)
     if node not in settings.nodes:
         path, here = str(where.ha_dir / "ha.cf"), f"no node {node}, which is `uname -n` here"
         raise ConfigError(Finding(path, 0, here, " ".join(settings.nodes)))
     return reading.Installation(settings.nodes, settings.initdead, warnings)
+
+
+def _quorum(where: places.Places, seeded: seed.Seed) -> list[Finding]:
+    """Return what nothing decides; of files that are refused for something else, nothing."""
+    try:
+        settings = reading.quorum_settings(
+            where.ha_dir, reading.heartbeat_settings(where.ha_dir)[0]
+        )
+    except ConfigError:
+        return []
+    stated = seed.configuration_of(seeded)
+    return quorum.warnings(settings, stated, str(where.ha_dir / quorum.FILE))
 
 
 def _keys(where: places.Places, _node: str) -> reading.Installation:

@@ -85,6 +85,26 @@ def tables(report: Report, text: str, listed: str) -> tuple[Table, tuple[Table, 
     return root, members
 
 
+def named(report: Report, text: str, root: Table, name: str) -> Table | None:
+    """Return the table `[name]`; None where there is none. Anything else there is reported."""
+    values = root.values.get(name)
+    if values is None:
+        return None
+    if not isinstance(values, dict):
+        root.error(name, f"{name} is {spelled(values)}", f"a table [{name}]")
+        return None
+    table = Table(report, name, values, root.line_of(name))
+    inside = False
+    for number, line in enumerate(text.splitlines(), 1):
+        if (header := _HEADER.fullmatch(line)) is not None:
+            inside = header[1] == name
+            if inside:
+                table.line = number
+        elif inside and (key := _KEY.match(line)) and key[1] in values:
+            table.lines[key[1]] = number
+    return table
+
+
 def _document(report: Report, text: str) -> dict[str, Any]:
     if len(text) > MAX_TEXT:
         report.error(0, f"the file has {len(text)} characters", f"at most {MAX_TEXT}")

@@ -10,6 +10,7 @@ import random
 import signal
 import socket
 import sys
+import time
 import uuid
 from functools import partial
 
@@ -24,6 +25,7 @@ from standfest.daemons import identity, places, reading, seed
 from standfest.daemons.process import die_with_parent, settle_memory
 from standfest.model.errors import OperationError, WireError
 from standfest.model.operations import ExitCode
+from standfest.model.quorum import Counted, Lease, QuorumRules, Reached
 from standfest.model.time import Duration, Instant, earliest, milliseconds, seconds
 from standfest.ports.fencing import FenceEnded
 from standfest.runtime import channel as channels
@@ -31,6 +33,7 @@ from standfest.runtime import frames
 from standfest.runtime.channel import Channel, Listener
 from standfest.runtime.cluster import effects, inputs, protocol, stored
 from standfest.runtime.cluster.member import ClusterMember
+from standfest.runtime.cluster.quorumreport import quorum_report
 from standfest.runtime.cluster.report import report
 from standfest.runtime.cluster.settings import ClusterSettings
 from standfest.runtime.journal import Journal
@@ -81,6 +84,9 @@ class ClusterDaemon:
         self._next_client = 1
         self._watching: tuple[str, ...] | None = None
         self._leaving = False
+        self._arbiter: Channel | None = None
+        self._arbiter_status: dict[str, object] = {}
+        self._presence: frames.Present | None = None
 
     def run(self) -> None:
         """Serve until this node has left the cluster."""
@@ -111,6 +117,12 @@ class ClusterDaemon:
         if at is not None and at <= now:
             self._perform(self._member.on_timer(now, self._loop.wall()))
 
+    def _moment(self) -> tuple[Instant, int]:
+        """Return the time for an input, once what ran out before it is acted on."""
+        now, wall = self._loop.now(), self._loop.wall()
+        self._perform(self._member.expire(now, wall))
+        return now, wall
+
     # --- pulse ----------------------------------------------------------------------------------
 
     def _connect(self) -> None:
@@ -128,7 +140,7 @@ class ClusterDaemon:
     def _without_ring(self, now: Instant) -> None:
         """Nobody says any more whether corosync still has this node: act as if it had not."""
         wall = self._loop.wall()
-        self._perform(self._member.verdict(now, wall, quorate=False, reason="no-ring"))
+        self._perform(self._member.tell(now, wall, Counted(False, "no-ring")))
         self._perform(self._member.carrier(now, wall, (), isolated=True))
 
     def _on_pulse_gone(self, _channel: Channel) -> None:
@@ -139,7 +151,7 @@ class ClusterDaemon:
             self._pulse_gone_at = now
 
     def _on_pulse(self, _channel: Channel, value: frames.Value | frames.Payload) -> None:
-        now, wall = self._loop.now(), self._loop.wall()
+        now, wall = self._moment()
         match value:
             case frames.Payload(node, content):
                 try:
@@ -164,7 +176,7 @@ class ClusterDaemon:
                 self._perform(self._member.carrier(now, wall, down, isolated=isolated))
             case frames.Quorum(quorate, reason):
                 self._pulse_gone_at = None
-                self._perform(self._member.verdict(now, wall, quorate=quorate, reason=reason))
+                self._perform(self._member.tell(now, wall, Counted(quorate, reason)))
             case frames.Left():
                 self._loop.stop()
             case _:
@@ -181,10 +193,10 @@ class ClusterDaemon:
     def _on_runs(self) -> None:
         """Runs have ended; those that could not even start did so without a descriptor."""
         for ended in self._runner.poll():
-            now, wall = self._loop.now(), self._loop.wall()
+            now, wall = self._moment()
             self._perform(self._member.run_ended(now, wall, ended))
         for ended in self._fencer.poll():
-            now, wall = self._loop.now(), self._loop.wall()
+            now, wall = self._moment()
             fenced = FenceEnded(ended.run, ended.exit_code == ExitCode.OK, ended.reason)
             self._perform(self._member.fence_ended(now, wall, fenced))
 
@@ -198,6 +210,11 @@ class ClusterDaemon:
 
     def _on_command(self, client: Channel, value: frames.Value | frames.Payload) -> None:
         match value:
+            case frames.Promise():
+                self._on_promise(client, value)
+            case frames.Query("quorum"):
+                found = quorum_report(self._member.partition, self._arbiter_status)
+                client.send(frames.Reply(True, json.dumps(found)))
             case frames.Query():
                 answer = json.dumps(report(self._member, value.what))
                 client.send(frames.Reply(True, answer))
@@ -209,12 +226,35 @@ class ClusterDaemon:
                 number = self._next_client
                 self._next_client += 1
                 self._clients[number] = client
-                now, wall = self._loop.now(), self._loop.wall()
+                now, wall = self._moment()
                 self._perform(self._member.ask(now, wall, number, request))
             case _:
                 client.close()
 
+    def _on_promise(self, client: Channel, promise: frames.Promise) -> None:
+        """The arbiter speaks for the tiebreaker; the first word says that it is there."""
+        if self._arbiter is not client:
+            self._arbiter, self._presence = client, None
+        self._arbiter_status = json.loads(promise.status)
+        lease = Lease(promise.since, promise.votes_until, promise.kept_until)
+        now, wall = self._moment()
+        self._perform(self._member.tell(now, wall, lease))
+        self._perform(self._member.tell(now, wall, Reached(promise.reachable)))
+
+    def _tell_arbiter(self) -> None:
+        if self._arbiter is None:
+            return
+        known = self._member.partition.presence(self._member.executor.history())
+        presence = frames.Present(
+            tuple(sorted(known.view)), known.since, known.votes, known.enough, known.busy
+        )
+        if presence != self._presence:
+            self._presence = presence
+            self._arbiter.send(presence)
+
     def _on_client_gone(self, client: Channel) -> None:
+        if client is self._arbiter:
+            self._arbiter, self._arbiter_status = None, {}
         self._clients = {n: other for n, other in self._clients.items() if other is not client}
 
     def _on_terminate(self) -> None:
@@ -246,12 +286,15 @@ class ClusterDaemon:
                 case effects.Answer(client, accepted, text):
                     if client in self._clients:
                         self._clients.pop(client).send(frames.Reply(accepted, text))
+                case effects.RememberAll():
+                    self._where.seen_all.write_text(identity.boot(), encoding="ascii")
                 case effects.LeaveCluster():
                     self._leave()
                 case effects.Note():
                     self._note(effect)
         self._on_runs()
         self._watch_devices()
+        self._tell_arbiter()
 
     def _save(self, content: bytes) -> None:
         try:
@@ -277,6 +320,19 @@ class ClusterDaemon:
 def _built_in(name: str) -> BuiltIn | None:
     agent = built_in(name)
     return None if agent is None else partial(invoke, agent)
+
+
+def _rules(where: places.Places) -> QuorumRules:
+    heartbeat, _ = reading.heartbeat_settings(where.ha_dir)
+    return reading.quorum_settings(where.ha_dir, heartbeat).rules
+
+
+def _seen_all(where: places.Places) -> bool:
+    """Return whether all nodes were there at once since this machine was booted."""
+    try:
+        return where.seen_all.read_text(encoding="ascii") == identity.boot()
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def _request(command: frames.Command) -> protocol.Request | None:
@@ -315,14 +371,17 @@ def main() -> None:
             instance=str(uuid.UUID(bytes=os.urandom(16))),
             initdead=installation.initdead,
             settle=installation.settle,
+            rules=None if on_corosync else _rules(where),
+            seen_all=_seen_all(where),
         ),
         random.SystemRandom().getrandbits(62),
         loaded.cib,
         loaded.promised,
+        time.monotonic_ns(),
     )
     if on_corosync:
         # Until `ring` says what the votes are.
-        member.verdict(0, 0, quorate=False, reason="not-asked-yet")
+        member.tell(time.monotonic_ns(), 0, Counted(False, "not-asked-yet"))
     ClusterDaemon(where, member, store).run()
 
 

@@ -46,6 +46,11 @@ def next_generation(state_dir: Path) -> int:
     return last + 1
 
 
+def boot() -> str:
+    """Return what tells this start of the machine from all others. Source: random(4)."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
 def replace_file(path: Path, content: bytes) -> None:
     """Replace a file as a whole: old or new after a crash, nothing between."""
     temporary = path.with_name(path.name + ".new")

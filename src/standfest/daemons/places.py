@@ -39,6 +39,11 @@ class Places:
         return self.run_dir / "cluster.sock"
 
     @property
+    def seen_all(self) -> Path:
+        """Return the file that says since which boot all nodes were there at once."""
+        return self.run_dir / "quorum-seen-all"
+
+    @property
     def pid_file(self) -> Path:
         """Return the file with the supervisor's process id."""
         return self.run_dir / "supervisor.pid"

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from standfest.config import authkeys, corosyncconf, hacf, halogd
+from standfest.config import authkeys, corosyncconf, hacf, halogd, quorum
 from standfest.config.corosyncconf import CorosyncSettings
 from standfest.daemons.places import COROSYNC, Places
 from standfest.model.errors import ConfigError, Finding
 from standfest.model.keys import Keyring
+from standfest.model.quorumfile import QuorumSettings
 from standfest.model.settings import HeartbeatSettings, LogSettings
 from standfest.model.time import Duration, seconds
 
@@ -65,6 +66,14 @@ def corosync_settings(where: Places, own_name: str) -> tuple[CorosyncSettings, t
     """Return corosync.conf as settings, and its warnings."""
     path = where.corosync_conf
     return corosyncconf.parse(text_of(path, "corosync's configuration"), str(path), own_name)
+
+
+def quorum_settings(ha_dir: Path, heartbeat: HeartbeatSettings) -> QuorumSettings:
+    """Return quorum.toml's rules for these nodes; without the file a plain majority."""
+    path = ha_dir / quorum.FILE
+    text = text_of(path, "the cluster's quorum rules") if path.exists() else None
+    file = quorum.parse(text, str(path)) if text is not None else None
+    return quorum.resolve(file, heartbeat, str(path))
 
 
 def keyring(ha_dir: Path) -> tuple[Keyring, tuple[Finding, ...]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from standfest.config import cib as cib_config
 from standfest.core.cib.document import Cib
 from standfest.daemons.reading import text_of
+from standfest.model.configuration import Configuration
 from standfest.model.element import Element
 from standfest.model.errors import ConfigError, Finding, Severity
 from standfest.model.status import Status
@@ -93,3 +94,8 @@ def _lone_node_warning(path: str) -> Finding:
         "fencing, or no_quorum_policy=ignore to accept this in writing",
         Severity.WARNING,
     )
+
+
+def configuration_of(seeded: Seed) -> Configuration:
+    """Return what it says as values."""
+    return cib_config.compile_configuration(seeded.cib.configuration)[0]

@@ -89,6 +89,31 @@ class Left:
 
 
 @dataclass(frozen=True, slots=True)
+class Promise:
+    """`arbiter`: what the tiebreaker promises (model.quorum.Lease), and what an operator may know.
+
+    reachable: of a ping tiebreaker; status: JSON.
+    """
+
+    since: int
+    votes_until: int
+    kept_until: int
+    reachable: bool
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """`cluster`: this node's partition (model.quorum.Presence), for `arbiter`."""
+
+    view: tuple[str, ...]
+    since: int
+    votes: int
+    enough: bool
+    busy: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """A command asks for a report; `what` is a word that the daemon knows."""
 
@@ -114,24 +139,14 @@ class Reply:
 
 
 Value = (
-    Heard
-    | Lost
-    | Reset
-    | Settled
-    | Carrier
-    | Quorum
-    | Watch
-    | Leave
-    | Left
-    | Query
-    | Command
-    | Reply
-)
+    Heard | Lost | Reset | Settled | Carrier | Quorum | Watch | Leave | Left | Promise | Present
+    | Query | Command | Reply
+)  # fmt: skip
 _TYPES: dict[str, type] = {
     kind.__name__: kind
     for kind in (
         *(Heard, Lost, Reset, Settled, Carrier, Quorum, Watch),
-        *(Leave, Left, Query, Command, Reply),
+        *(Leave, Left, Promise, Present, Query, Command, Reply),
     )
 }
 

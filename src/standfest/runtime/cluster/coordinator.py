@@ -30,13 +30,13 @@ from standfest.runtime.cluster.failures import failure_changes
 from standfest.runtime.cluster.fencing import Fencing
 from standfest.runtime.cluster.fencing import Result as FencingResult
 from standfest.runtime.cluster.ledger import Ledger
+from standfest.runtime.cluster.partition import Partition
 from standfest.runtime.cluster.requests import changes_for, histories
 from standfest.runtime.cluster.settings import (
     ABSENCE_PATIENCE,
     ARRIVAL_PATIENCE,
     JOIN_TIMEOUT,
     ClusterSettings,
-    Standing,
 )
 
 Effects = list[MemberEffect]
@@ -50,9 +50,10 @@ class Coordinator:
         settings: ClusterSettings,
         term: int,
         replica: Replica,
+        partition: Partition,
         fenced: tuple[FencingRecord, ...] = (),
     ) -> None:
-        self.ledger = Ledger(settings, term, replica)
+        self.ledger = Ledger(settings, term, replica, partition)
         self._fencing = Fencing(self.ledger, fenced)
         self._deciding = Deciding(self.ledger, self._fencing)
         self._absent: dict[str, Instant] = {}
@@ -255,11 +256,8 @@ class Coordinator:
         changed = self._publish_links()
         return effects + changed + (self._deciding.consider(now, wall, "link") if changed else [])
 
-    def stand(self, now: Instant, wall: int, standing: Standing, why: str) -> Effects:
-        """This node is isolated, or no longer; the votes have changed."""
-        if self.ledger.standing == standing:
-            return []
-        self.ledger.standing = standing
+    def judge(self, now: Instant, wall: int, why: str) -> Effects:
+        """This partition may do something else now: acted on at once."""
         if not self.ledger.serving:
             return []
         effects = self.ledger.apply((self.ledger.quorum(),))
@@ -397,7 +395,7 @@ class Coordinator:
         """Without quorum begin no more fencing, unless the configuration wants that."""
         options = self.ledger.configuration().options
         ignored = options.no_quorum_policy is NoQuorumPolicy.IGNORE
-        if self.ledger.standing.isolated or not (self.ledger.quorum().have_quorum or ignored):
+        if self.ledger.partition.isolated or not (self.ledger.quorum().have_quorum or ignored):
             return self._fencing.stand_down(wall)
         return []
 

@@ -90,6 +90,11 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class RememberAll:
+    """All nodes were there at once: to be remembered until this machine is booted again."""
+
+
+@dataclass(frozen=True, slots=True)
 class LeaveCluster:
     """Everything is handed over: `pulse` may announce the departure, the daemon may end."""
 
@@ -112,6 +117,7 @@ MemberEffect = (
     | Save
     | KeepInput
     | Answer
+    | RememberAll
     | LeaveCluster
     | Note
 )

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from standfest.core.cib.document import Cib, with_section
 from standfest.core.cib.status_xml import cib_element, digest, node_ids, resource_entries
 from standfest.model import xml
-from standfest.model.configuration import Configuration
+from standfest.model.configuration import Configuration, NoQuorumPolicy
 from standfest.model.element import Element
 from standfest.model.history import Entry, NodeRecord, Recorded, ResourceRecord
 from standfest.model.operations import OperationResult, OperationStatus
@@ -37,27 +37,30 @@ def document(kept: KeepInput) -> str:
 
 
 def effective(
-    element: Element, configuration: Configuration, nodes: Sequence[str], *, isolated: bool
+    element: Element,
+    configuration: Configuration,
+    nodes: Sequence[str],
+    *,
+    policy: NoQuorumPolicy | None,
 ) -> Element:
     """Return the configuration with all nodes and the derived link rules.
 
-    nodes: all of the installation, whether the CIB names them or not. isolated: let go of
-    everything; a node without any carrier stops all, whatever its no-quorum-policy: nobody can
-    reach it, and whoever cannot hear it is taking over.
+    nodes: all of the installation, whether the CIB names them or not. policy: counts instead of
+    the configuration's no-quorum-policy.
     """
     element = links.with_link_rules(_with_nodes(element, nodes), configuration)
-    if not isolated:
+    if policy is None:
         return element
     override = Element(
         "cluster_property_set",
-        (("id", "standfest-isolated"), ("score", "INFINITY")),
+        (("id", "standfest-quorum"), ("score", "INFINITY")),
         (
             Element(
                 "nvpair",
                 (
-                    ("id", "standfest-isolated-no-quorum-policy"),
+                    ("id", "standfest-quorum-no-quorum-policy"),
                     ("name", "no-quorum-policy"),
-                    ("value", "stop"),
+                    ("value", policy.value),
                 ),
             ),
         ),

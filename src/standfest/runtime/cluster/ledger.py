@@ -6,13 +6,14 @@ Shared by the parts of a coordinator; it decides nothing.
 from standfest.config.cib import compile_configuration
 from standfest.core.cib.changes import Change, SetQuorum
 from standfest.core.cib.replica import Committed, Persist, Replica, ReplicaEffect
-from standfest.model.configuration import Configuration
+from standfest.model.configuration import Configuration, NoQuorumPolicy
 from standfest.model.element import Element
 from standfest.model.status import NodeState, Version
 from standfest.runtime.cluster import inputs
 from standfest.runtime.cluster.effects import MemberEffect, Save, Send
+from standfest.runtime.cluster.partition import Partition
 from standfest.runtime.cluster.requests import Keepers
-from standfest.runtime.cluster.settings import ClusterSettings, Standing
+from standfest.runtime.cluster.settings import ClusterSettings
 
 Effects = list[MemberEffect]
 
@@ -21,20 +22,22 @@ class Ledger:
     """One term's books. serving: the members have said what they run, so decisions may be taken.
 
     joined: members under this coordinator, itself included once it has joined; heard: whom `pulse`
-    hears; standing: whether this node is isolated, and what the votes say.
+    hears; partition: what it may do.
     """
 
-    def __init__(self, settings: ClusterSettings, term: int, replica: Replica) -> None:
+    def __init__(
+        self, settings: ClusterSettings, term: int, replica: Replica, partition: Partition
+    ) -> None:
         self.settings = settings
+        self.partition = partition
         self.term = term
         self.replica = replica
-        self.standing = Standing()
         self.serving = False
         self.joined: set[str] = set()
         self.heard: set[str] = set()
         self._asked: dict[Version, list[tuple[str, int, str]]] = {}
         self._compiled: tuple[Element, Configuration] | None = None
-        self._effective: tuple[Element, bool, Element] | None = None
+        self._effective: tuple[Element, NoQuorumPolicy | None, Element] | None = None
 
     # --- what is known --------------------------------------------------------------------------
 
@@ -48,13 +51,12 @@ class Ledger:
 
     def quorum(self) -> SetQuorum:
         """Return what is to be stated of this partition."""
-        present = len(self.heard | {self.settings.name})
-        return SetQuorum(self.settings.quorate(present, self.standing), self.settings.name)
+        return SetQuorum(self.partition.quorate, self.settings.name)
 
     def keepers(self) -> Keepers:
         """Return who would keep a change of the configuration."""
         policy = self.configuration().options.no_quorum_policy
-        return Keepers(self.settings, self.standing, {self.settings.name, *self.joined}, policy)
+        return Keepers(self.partition, {self.settings.name, *self.joined}, policy)
 
     def configuration(self) -> Configuration:
         """Return the configuration as values."""
@@ -65,14 +67,25 @@ class Ledger:
 
     def to_schedule(self) -> Element:
         """Return the configuration with all that follows from this installation's state."""
-        element, isolated = self.replica.cib.configuration, self.standing.isolated
+        element, policy = self.replica.cib.configuration, self._policy()
         known = self._effective
-        if known is None or known[0] is not element or known[1] != isolated:
+        if known is None or known[0] is not element or known[1] != policy:
             made = inputs.effective(
-                element, self.configuration(), self.settings.nodes, isolated=isolated
+                element, self.configuration(), self.settings.nodes, policy=policy
             )
-            known = self._effective = (element, isolated, made)
+            known = self._effective = (element, policy, made)
         return known[2]
+
+    def _policy(self) -> NoQuorumPolicy | None:
+        """Return the no-quorum-policy that counts now whatever the configuration says.
+
+        A node without any carrier stops all: nobody can reach it, and whoever cannot hear it is
+        taking over. While a tie is open, what runs is kept and nothing is started.
+        """
+        if self.partition.isolated:
+            return NoQuorumPolicy.STOP
+        ignored = self.configuration().options.no_quorum_policy is NoQuorumPolicy.IGNORE
+        return NoQuorumPolicy.FREEZE if self.partition.open and not ignored else None
 
     # --- what is written ------------------------------------------------------------------------
 

@@ -5,9 +5,7 @@ this node leads. The same object runs in the daemon and in the simulator.
 """
 
 from collections import deque
-from dataclasses import replace
 
-from standfest.config.cib import compile_configuration
 from standfest.core.cib.document import Cib
 from standfest.core.cib.replica import (
     Replica,
@@ -24,12 +22,12 @@ from standfest.core.membership.election import (
     Promised,
     SayHello,
 )
-from standfest.model.element import Element
 from standfest.model.fencing import FencingRecord
+from standfest.model.quorum import QuorumWord
 from standfest.model.time import Duration, Instant, earliest, seconds
 from standfest.ports.agents import RunEnded
 from standfest.ports.fencing import FenceEnded
-from standfest.runtime.cluster import links, protocol
+from standfest.runtime.cluster import protocol
 from standfest.runtime.cluster.asks import Asks
 from standfest.runtime.cluster.coordinator import Coordinator
 from standfest.runtime.cluster.dispatch import to_coordinator
@@ -42,7 +40,8 @@ from standfest.runtime.cluster.effects import (
     Send,
     note,
 )
-from standfest.runtime.cluster.settings import ClusterSettings, Standing
+from standfest.runtime.cluster.partition import Partition
+from standfest.runtime.cluster.settings import ClusterSettings
 from standfest.runtime.cluster.translate import executed, handed, replicated
 
 FOLLOW_TIMEOUT: Duration = seconds(2)
@@ -63,6 +62,7 @@ class ClusterMember:
         session: int,
         cib: Cib,
         promised: tuple[int, str] = (0, ""),
+        now: Instant = 0,
     ) -> None:
         self.settings = settings
         self.name = settings.name
@@ -72,6 +72,7 @@ class ClusterMember:
         self.executor = Executor()
         self.hand = Hand()
         self.fenced: tuple[FencingRecord, ...] = ()
+        self.partition = Partition(settings, now, cib.configuration)
         self.coordinator: Coordinator | None = None
         self._heard: set[str] = set()
         self._leads: dict[str, protocol.Lead] = {}
@@ -81,11 +82,9 @@ class ClusterMember:
         self._asks = Asks()
         self._departing = False
         self._depart_again: Instant | None = None
-        self._standing = Standing()
         self._rejoin_at: Instant | None = None
         self._joined_term = 0
         self._sessions: dict[str, int] = {}
-        self._watched: tuple[Element, tuple[str, ...]] | None = None
 
     # --- what the daemon may want to know -------------------------------------------------------
 
@@ -108,11 +107,7 @@ class ClusterMember:
 
     def devices(self) -> tuple[str, ...]:
         """Return the network devices that carry cluster addresses."""
-        element = self.cib.configuration
-        if self._watched is None or self._watched[0] is not element:
-            configuration, _ = compile_configuration(element)
-            self._watched = (element, links.devices(configuration))
-        return self._watched[1]
+        return self.partition.devices
 
     # --- what `pulse` reports -------------------------------------------------------------------
 
@@ -125,7 +120,7 @@ class ClusterMember:
         if node in self._heard:
             return self.reset(now, wall, node)
         self._heard.add(node)
-        if self._standing.isolated and self._rejoin_at is None:
+        if self.partition.isolated and self._rejoin_at is None:
             return []  # an old packet: no cable is plugged in
         return self._run(now, wall, self._appeared(now, wall, node))
 
@@ -134,7 +129,7 @@ class ClusterMember:
         if node not in self._heard:
             return []
         self._heard.discard(node)
-        if self._standing.isolated and self._rejoin_at is None:
+        if self.partition.isolated and self._rejoin_at is None:
             return []
         return self._run(now, wall, self._vanished(now, wall, node, left=left))
 
@@ -162,14 +157,14 @@ class ClusterMember:
         """
         self._down = down
         effects: Effects = []
-        if isolated and (not self._standing.isolated or self._rejoin_at is not None):
+        if isolated and (not self.partition.isolated or self._rejoin_at is not None):
             effects.append(note("isolated", Level.WARNING))
-            self._standing, self._rejoin_at = replace(self._standing, isolated=True), None
+            self.partition.isolated, self._rejoin_at = True, None
             if self.coordinator is not None:
-                effects += self.coordinator.stand(now, wall, self._standing, "isolated")
+                effects += self.coordinator.judge(now, wall, "isolated")
             for node in sorted(self._heard):
                 effects += self._vanished(now, wall, node, left=False)
-        elif not isolated and self._standing.isolated and self._rejoin_at is None:
+        elif not isolated and self.partition.isolated and self._rejoin_at is None:
             self._rejoin_at = now + self.settings.initdead
             for node in sorted(self._heard):
                 effects += self._appeared(now, wall, node)
@@ -177,19 +172,8 @@ class ClusterMember:
             effects.append(Send(self.leader, protocol.Links(down)))
         return self._run(now, wall, effects)
 
-    def verdict(self, now: Instant, wall: int, *, quorate: bool, reason: str) -> Effects:
-        """Somebody else counts the votes, and from now on only that counts; reason: for the log."""
-        if self._standing.verdict is quorate:
-            return []
-        self._standing = replace(self._standing, verdict=quorate)
-        level = Level.INFO if quorate else Level.WARNING
-        effects: Effects = [note("votes", level, quorate=quorate, reason=reason)]
-        if self.coordinator is not None:
-            effects += self.coordinator.stand(now, wall, self._standing, "votes")
-        return self._run(now, wall, effects)
-
     def _appeared(self, now: Instant, wall: int, node: str) -> Effects:
-        effects: Effects = [note("member-heard", node=node)]
+        effects: Effects = [note("member-heard", node=node), *self.partition.appear(now, node)]
         if self.coordinator is not None:
             effects += self.coordinator.hear(now, wall, node)
         effects += self._elect(now, wall, self.election.appear(now, node))
@@ -199,18 +183,34 @@ class ClusterMember:
         self._leads.pop(node, None)
         event = "member-left" if left else "member-lost"
         effects: Effects = [note(event, Level.INFO if left else Level.WARNING, node=node)]
+        effects += self.partition.vanish(now, node, left=left)
         if self.coordinator is not None:
             effects += self.coordinator.lose(now, wall, node, left=left)
         return effects + self._elect(now, wall, self.election.vanish(now, node))
 
     def _rejoin(self, now: Instant, wall: int) -> Effects:
         """Isolation is over: somebody is heard again, or there is nobody."""
-        if not self._standing.isolated:
+        if not self.partition.isolated:
             return []
-        self._standing, self._rejoin_at = replace(self._standing, isolated=False), None
+        self.partition.isolated, self._rejoin_at = False, None
         if self.coordinator is None:
             return []
-        return self.coordinator.stand(now, wall, self._standing, "link is back")
+        return self.coordinator.judge(now, wall, "link is back")
+
+    # --- quorum ---------------------------------------------------------------------------------
+
+    def tell(self, now: Instant, wall: int, word: QuorumWord) -> Effects:
+        """Something that quorum depends on is so now; acted on at once."""
+        return self._judged(now, wall, self.partition.tell(now, word))
+
+    def expire(self, now: Instant, wall: int) -> Effects:
+        """To be called before any other input: quorum that rests on a promise may be over."""
+        return self._judged(now, wall, self.partition.on_timer(now))
+
+    def _judged(self, now: Instant, wall: int, news: Effects) -> Effects:
+        if news and self.coordinator is not None:
+            news = news + self.coordinator.judge(now, wall, "votes")
+        return self._run(now, wall, news) if news else []
 
     # --- what happens on this node --------------------------------------------------------------
 
@@ -244,6 +244,7 @@ class ClusterMember:
             self.election.deadline(),
             self.executor.deadline(),
             self.hand.deadline(),
+            self.partition.quorum.deadline(),
             self.coordinator.deadline() if self.coordinator is not None else None,
             self._follow_until,
             self._depart_again,
@@ -253,7 +254,8 @@ class ClusterMember:
 
     def on_timer(self, now: Instant, wall: int) -> Effects:
         """Do what is due."""
-        effects = executed(self.leader, self.executor.on_timer(now, wall))
+        effects = self._judged(now, wall, self.partition.on_timer(now))
+        effects += executed(self.leader, self.executor.on_timer(now, wall))
         effects += handed(self.leader, self.hand.on_timer(now))
         at = self.election.deadline()
         if at is not None and at <= now:
@@ -385,9 +387,8 @@ class ClusterMember:
                     if mine:
                         self._follow_until = None
                         self.coordinator = Coordinator(
-                            self.settings, term, self.replica, self.fenced
+                            self.settings, term, self.replica, self.partition, self.fenced
                         )
-                        self.coordinator.ledger.standing = self._standing
                         effects += self.coordinator.begin(
                             now, self.election.participants, self._heard
                         )
@@ -474,4 +475,5 @@ class ClusterMember:
             assert steps <= MAX_LOCAL_STEPS, "a loop of messages to ourselves"
             pending.extend(self._dispatch(now, wall, self.name, effect.message))
         self.election.rank = self.replica.rank
-        return result
+        news = self.partition.configured(now, self.cib.configuration)
+        return result + self._judged(now, wall, news)

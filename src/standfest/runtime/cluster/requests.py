@@ -16,6 +16,7 @@ from standfest.model.element import Element
 from standfest.model.errors import OperationError
 from standfest.model.status import NodeState, Status
 from standfest.runtime.cluster.failures import forget_failures
+from standfest.runtime.cluster.partition import Partition
 from standfest.runtime.cluster.protocol import (
     Cleanup,
     Clear,
@@ -26,30 +27,28 @@ from standfest.runtime.cluster.protocol import (
     Standby,
     Told,
 )
-from standfest.runtime.cluster.settings import ClusterSettings, Standing
 
 
 @dataclass(frozen=True, slots=True)
 class Keepers:
     """Who would have a changed configuration on disk: a quorum by themselves, or it is refused."""
 
-    settings: ClusterSettings
-    standing: Standing
+    partition: Partition
     joined: Set[str]
     policy: NoQuorumPolicy
 
     @property
     def suffice(self) -> bool:
         """Return whether what they keep outlives the loss of any minority (docs/adr/0027)."""
-        kept = len(self.joined)
-        if self.standing.verdict:
-            return 2 * kept >= len(self.settings.nodes)  # which half counts, the votes have decided
-        return self.policy is NoQuorumPolicy.IGNORE or self.settings.quorate(kept, self.standing)
+        return self.policy is NoQuorumPolicy.IGNORE or self.partition.suffices(self.joined)
 
     def check(self, request: Request) -> None:
         """Raise OperationError without quorum; failures may be forgotten at any time."""
         if not isinstance(request, Cleanup) and not self.suffice:
-            names, all_nodes = ", ".join(sorted(self.joined)), len(self.settings.nodes)
+            names, all_nodes = (
+                ", ".join(sorted(self.joined)),
+                len(self.partition.quorum.rules.nodes),
+            )
             raise OperationError(f"no quorum: of {all_nodes} nodes only {names} would keep it")
 
     def told(self, number: int, text: str) -> Told:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from standfest.model.quorum import QuorumRules, one_vote_each
 from standfest.model.time import Duration, milliseconds, seconds
 
 JOIN_TIMEOUT: Duration = seconds(3)
@@ -15,25 +16,14 @@ ARRIVAL_PATIENCE: Duration = seconds(60)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What a node has been told of itself.
-
-    isolated: nobody can reach it, so it lets go of everything; verdict: what the votes say where
-    somebody else counts them (corosync), None where the coordinator counts nodes itself.
-    """
-
-    isolated: bool = False
-    verdict: bool | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class ClusterSettings:
     """One node's view of the installation.
 
     nodes: all configured node names, sorted; instance: 36 characters that end the transition keys,
     drawn at the daemon's start; initdead: how long a node that had no carrier at all waits for the
     others when its cables are back; settle: within which time nodes that were cut off together are
-    missed, before one of them is fenced.
+    missed, before one of them is fenced. rules: how votes are counted, a plain majority by default;
+    seen_all: all nodes were there at once since this machine was booted.
     """
 
     name: str
@@ -41,9 +31,10 @@ class ClusterSettings:
     instance: str
     initdead: Duration = seconds(10)
     settle: Duration = milliseconds(500)
+    rules: QuorumRules | None = None
+    seen_all: bool = False
 
-    def quorate(self, present: int, standing: Standing) -> bool:
-        """Return what the votes say, else whether `present` of all nodes are a majority."""
-        if standing.isolated:
-            return False
-        return 2 * present > len(self.nodes) if standing.verdict is None else standing.verdict
+    @property
+    def quorum(self) -> QuorumRules:
+        """Return how votes are counted."""
+        return self.rules or one_vote_each(self.nodes)

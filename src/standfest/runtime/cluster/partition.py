@@ -1,0 +1,135 @@
+"""The quorum machine beside a member: who is present, and what this partition may do."""
+
+from collections.abc import Collection
+
+from standfest.config.cib import compile_configuration
+from standfest.core.quorum.machine import Judged, Quorum, QuorumEffect, SeenAll
+from standfest.model.configuration import Configuration
+from standfest.model.element import Element
+from standfest.model.operations import OperationResult, OperationStatus
+from standfest.model.quorum import (
+    Counted,
+    Lease,
+    Mandate,
+    Presence,
+    QuorumWord,
+    Reached,
+    StoodStill,
+    Weight,
+)
+from standfest.model.status import NodeState
+from standfest.model.time import Instant
+from standfest.runtime.cluster import inputs, links
+from standfest.runtime.cluster.effects import Level, MemberEffect, RememberAll, note
+from standfest.runtime.cluster.settings import ClusterSettings
+
+History = tuple[tuple[str, tuple[OperationResult, ...]], ...]
+Effects = list[MemberEffect]
+
+
+class Partition:
+    """Whatever changes the verdict returns an event of it; nothing else does.
+
+    isolated: no link of this node has a carrier: nobody can reach it, so it lets go of everything.
+    devices: network devices that carry cluster addresses, by the configuration.
+    """
+
+    def __init__(self, settings: ClusterSettings, now: Instant, element: Element) -> None:
+        self.quorum = Quorum(settings.quorum, settings.name, now, seen_all=settings.seen_all)
+        self.isolated = False
+        self._counted: bool | None = None
+        self._element: Element | None = None
+        self._configuration: Configuration
+        self.devices: tuple[str, ...]
+        self.configured(now, element)
+
+    @property
+    def quorate(self) -> bool:
+        """Return whether anything may be started."""
+        counted = self._counted
+        return (self.quorum.verdict.quorate if counted is None else counted) and not self.isolated
+
+    @property
+    def open(self) -> bool:
+        """Return whether it is being decided: what runs is kept, nothing is started."""
+        return self._counted is None and self.quorum.verdict.mandate is Mandate.OPEN
+
+    def suffices(self, nodes: Collection[str]) -> bool:
+        """Return whether what these nodes keep outlives the loss of any minority.
+
+        Half of the votes do with the tiebreaker's (docs/adr/0029 says what that is worth), or where
+        somebody else has counted this half in.
+        """
+        weight = self.quorum.rules.weigh(nodes)
+        if self._counted is not None:
+            return self._counted and weight is not Weight.LESS
+        decided = self.quorum.verdict.quorate
+        return weight is Weight.MORE or (weight is Weight.HALF and decided)
+
+    def appear(self, now: Instant, node: str) -> Effects:
+        """A node is heard."""
+        return self._told(self.quorum.present(now, self.quorum.view | {node}))
+
+    def vanish(self, now: Instant, node: str, *, left: bool) -> Effects:
+        """A node is dead, or has left in order."""
+        return self._told(self.quorum.present(now, self.quorum.view - {node}, left=left))
+
+    def tell(self, now: Instant, word: QuorumWord) -> Effects:
+        """Something else than who is present is so now."""
+        match word:
+            case Lease():
+                return self._told(self.quorum.promise(now, word))
+            case Reached(reachable):
+                return self._told(self.quorum.reach(now, reachable=reachable))
+            case StoodStill(doubt):
+                return self._told(self.quorum.stood_still(now, doubt))
+            case Counted(quorate, reason):
+                if self._counted is quorate:
+                    return []
+                self._counted = quorate
+                level = Level.INFO if quorate else Level.WARNING
+                return [note("votes", level, quorate=quorate, reason=reason)]
+
+    def on_timer(self, now: Instant) -> Effects:
+        """Something has run out, or has settled."""
+        at = self.quorum.deadline()
+        return self._told(self.quorum.on_timer(now)) if at is not None and at <= now else []
+
+    def configured(self, now: Instant, element: Element) -> Effects:
+        """The configuration may be another one: rules may count on fencing, or not."""
+        if element is self._element:
+            return []
+        self._element = element
+        self._configuration = compile_configuration(element)[0]
+        self.devices = links.devices(self._configuration)
+        fenced = any(one.agent.standard == "stonith" for one in self._configuration.primitives())
+        usable = fenced and self._configuration.options.stonith_enabled
+        return self._told(self.quorum.fence(now, usable=usable))
+
+    def presence(self, history: History) -> Presence:
+        """Return what a tiebreaker is to know; history: of the operations on this node."""
+        return self.quorum.presence(busy=self._busy(history))
+
+    def _busy(self, history: History) -> bool:
+        if any(e.status is OperationStatus.PENDING for _, entries in history for e in entries):
+            return True
+        state = NodeState(self.quorum.name, history=history)
+        return bool(inputs.running(self._configuration, state))
+
+    @staticmethod
+    def _told(wanted: list[QuorumEffect]) -> Effects:
+        effects: Effects = []
+        for effect in wanted:
+            match effect:
+                case Judged(verdict):
+                    level = Level.INFO if verdict.quorate else Level.WARNING
+                    event = {
+                        Mandate.QUORATE: "quorum-have",
+                        Mandate.OPEN: "quorum-open",
+                        Mandate.LOST: "quorum-lost",
+                    }[verdict.mandate]
+                    why = verdict.ground.value
+                    effects.append(note(event, level, votes=verdict.votes, why=why))
+                case SeenAll():
+                    effects.append(RememberAll())
+        return effects
