@@ -20,6 +20,7 @@ VERBS = {
         "standfest.cli.drill",
         "Build the installation in namespaces and break it on purpose.",
     ),
+    "fence": ("standfest.cli.fence", "Fence a node, confirm that one is down, show the history."),
     "firewall": ("standfest.cli.firewall", "Show, do and undo what a director's filter needs."),
     "ipvsadm": ("standfest.cli.ipvsadm", "Show and change the kernel's IPVS, as ipvsadm does."),
     "node": ("standfest.cli.node", "Put a node into standby, or bring it back."),

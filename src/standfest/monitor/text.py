@@ -30,6 +30,10 @@ def _lines(report: Report) -> Iterator[str]:
         ]
         tail = f"  ({', '.join(troubles)})" if troubles else ""
         yield f"  {node['name']:<20} {node['status']}{tail}"
+    for fencing in report["fencing"]:
+        count = fencing["failed_attempts"]
+        failed = f", {count} failed attempts: {fencing['reason']}" if count else ""
+        yield f"  {fencing['target']} is being fenced ({fencing['action']}{failed})"
     yield ""
     yield "Resources:"
     if not report["resources"]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from standfest.config.cib import compile_configuration
 from standfest.model.configuration import Clone, Group, OnFail, Primitive, Resource
-from standfest.model.fencing import FencingRecord
+from standfest.model.fencing import FencingRecord, FencingState
 from standfest.model.operations import OperationResult, OperationStatus
 from standfest.model.status import Status
 from standfest.runtime.cluster.member import ClusterMember
@@ -35,6 +35,9 @@ def report(member: ClusterMember, what: str) -> dict[str, Any]:
         "nodes": [_node(member, name, stated.get(name, {})) for name in member.settings.nodes],
         "resources": [_resource(cib.status, resource) for resource in configuration.resources],
         "failures": _failures(cib.status),
+        "fencing": [
+            _fencing(record) for record in member.fenced if record.state is FencingState.UNDER_WAY
+        ],
     }
 
 
