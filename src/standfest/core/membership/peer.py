@@ -6,7 +6,8 @@ from standfest.core.membership.effects import NodeStatus
 from standfest.core.membership.receiver import Receiver
 from standfest.model.time import Duration, Instant, earliest
 
-ALIVE = frozenset({NodeStatus.INIT, NodeStatus.UP, NodeStatus.ACTIVE})
+ALIVE = (NodeStatus.ACTIVE, NodeStatus.UP, NodeStatus.INIT)
+"""A tuple: it is asked so often that an enumeration's hash would count."""
 
 
 @dataclass(slots=True)

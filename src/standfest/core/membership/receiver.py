@@ -52,7 +52,9 @@ class Receiver:
 
     def deadline(self) -> Instant | None:
         """Return when to ask for missing messages."""
-        return min((missing.ask_at for missing in self._missing.values()), default=None)
+        if not self._missing:
+            return None
+        return min(missing.ask_at for missing in self._missing.values())
 
     def accept(self, now: Instant, number: int, message: Message, patience: Duration) -> Arrival:
         """Take a numbered message; `patience` is how long a gap may just be a reordering.
