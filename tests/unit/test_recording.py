@@ -10,17 +10,23 @@ import pytest
 from click.testing import CliRunner
 
 from standfest.cli.replay import command
-from standfest.core.membership.effects import NodeStatus
+from standfest.core.cib.document import Cib
+from standfest.core.membership.effects import Deliver, NodeStatus, Transmit
 from standfest.core.membership.machine import Membership
 from standfest.core.membership.peer import Peer
 from standfest.core.membership.receiver import Receiver
+from standfest.model.element import Element
 from standfest.model.errors import OperationError, WireError
 from standfest.model.keys import Key, SignatureMethod
 from standfest.model.message import Message
 from standfest.model.operations import Agent, Operation, OperationResult, OperationStatus
 from standfest.model.settings import HeartbeatSettings
+from standfest.model.status import Status, Version
 from standfest.model.time import milliseconds, seconds
+from standfest.ports.agents import RunEnded
+from standfest.runtime.cluster.effects import Answer, KeepInput, Save, Send, StartRun, note
 from standfest.runtime.cluster.protocol import Outcome
+from standfest.runtime.recording import describe
 from standfest.runtime.recording.codec import Writer, read
 from standfest.runtime.recording.recorder import Recorder, about, inputs_of
 from standfest.runtime.recording.replayer import Damage, Step, Verdict, parse, replay
@@ -328,6 +334,42 @@ def test_one_damaged_half_does_not_harm_the_other() -> None:
     found = steps(bytes(data))
     assert isinstance(found[0], Damage)
     assert len(found) == len(second.records)  # one damage, and all but the state of the second
+
+
+# --- in words -------------------------------------------------------------------------------------
+
+
+def test_what_may_be_secret_has_no_words() -> None:
+    secret = (("password", "hunter2"),)
+    operation = Operation("web", Agent("ocf", "x"), "start", 0, seconds(20), parameters=secret)
+    result = OperationResult(operation, OperationStatus.ERROR, 1, 3, exit_reason="hunter2 is wrong")
+    element = Element("nvpair", (("name", "password"), ("value", "hunter2")), text="hunter2")
+    cib = Cib(Version(1, 2, 3), element, Status())
+    payload = Message((("t", "standfest"), ("src", "b"), ("data", b"hunter2"), ("x", "hunter2")))
+    effects = (
+        Transmit(payload),
+        Deliver("b", 5, b"hunter2"),
+        StartRun(1, operation),
+        Send(None, Outcome(result)),
+        Save(cib),
+        KeepInput(cib, 5, ("hunter2",)),
+        Answer(1, True, "hunter2"),
+        note("operation-ended", resource="web", reason="hunter2", value="hunter2"),
+    )
+    said = [" ".join(describe.effect_words(effect)) for effect in effects]
+    assert said == [
+        "Transmit Message t=standfest src=b",
+        "Deliver sender=b incarnation=5 payload=7-bytes",
+        "StartRun run=1 operation=web:start",
+        "Send Outcome OperationResult operation=web:start status=error exit_code=1",
+        "Save cib=1.2.3",
+        "KeepInput cib=1.2.3",
+        "Answer client=1 accepted=True",
+        "Note info operation-ended resource=web",
+    ]
+    ended = RunEnded(1, 1, reason="hunter2")
+    told = describe.words((("ended", ended), ("text", "hunter2"), ("request", element)))
+    assert told == ["RunEnded", "run=1", "exit_code=1", "killed=False", "request=..."]
 
 
 # --- the command ----------------------------------------------------------------------------------

@@ -23,7 +23,7 @@ SHOWN = frozenset(
         *("exit_code", "generation", "id", "incarnation", "interval", "isolated", "killed"),
         *("late_by", "leading", "left", "level", "link", "mine", "node", "number"),
         *("on", "reason", "resource", "run", "seeking", "sender", "session", "state", "status"),
-        *("task", "term", "up", "written", "accepted", "members", "priority"),
+        *("task", "term", "up", "written", "accepted"),
     }
 )
 """Fields of values that may be printed."""
@@ -110,7 +110,7 @@ def _version(value: Version) -> str:
 def _text(value: Any) -> str | None:
     """Return a plain value as one word, or None for what is not plain."""
     if isinstance(value, Enum):
-        return _short(str(value.value))
+        return _short(value.value if isinstance(value.value, str) else value.name.lower())
     if isinstance(value, str | int):
         return _short(str(value))
     if isinstance(value, tuple) and all(isinstance(item, str) for item in value):
