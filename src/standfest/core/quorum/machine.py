@@ -110,13 +110,17 @@ class Quorum:
 
     def deadline(self) -> Instant | None:
         """Return when the verdict may change by time alone."""
+        judged, lease = self._judged_at, self.lease
+        moments = [at for at in (self._settled_at, self._doubt_until) if at > judged]
+        leased = [at for at in (lease.votes_until, lease.kept_until) if at > judged]
+        if not moments and not leased:
+            return None  # as nearly always: no votes need to be counted for it
         weight = self.rules.weigh(self.view)
         if weight is Weight.LESS:
             return None
-        moments = [self._settled_at, self._doubt_until]
         if weight is Weight.HALF and self.rules.breaker.exclusive:
-            moments += [self.lease.votes_until, self.lease.kept_until]
-        return min((at for at in moments if at > self._judged_at), default=None)
+            moments += leased
+        return min(moments, default=None)
 
     # --- the verdict ----------------------------------------------------------------------------
 
