@@ -3,6 +3,7 @@
 import json
 import random
 from collections import OrderedDict, deque
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,14 @@ def test_chance_goes_on_where_it_was() -> None:
     source.random()
     again = read(Writer().state(source))
     assert [again.randint(0, 9) for _ in range(5)] == [source.randint(0, 9) for _ in range(5)]
+
+
+def test_what_counts_goes_on_where_it_was() -> None:
+    numbers = count(5)
+    assert next(numbers) == 5
+    again = read(Writer().state([numbers, numbers]))
+    assert again[0] is again[1]
+    assert (next(again[0]), next(numbers)) == (6, 6)
 
 
 def test_payloads_are_hidden_where_they_shall_be() -> None:

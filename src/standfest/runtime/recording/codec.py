@@ -19,6 +19,7 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import Enum
 from functools import cache, partial
 from importlib import import_module
+from itertools import count
 from operator import attrgetter
 from typing import Any, get_type_hints
 
@@ -123,6 +124,8 @@ class _Walk:
         if kind is random.Random:
             version, internal, spare = value.getstate()
             return {"R": [version, internal, spare]}
+        if kind is count:
+            return {"N": list(value.__reduce__()[1])}
         mark = _CONTAINERS.get(kind)
         if mark in _MAPPINGS:
             return {mark: [[self.walk(key), self.walk(item)] for key, item in value.items()]}
@@ -182,6 +185,8 @@ class _Reading:
                 return self._flat(content)
             case "R":
                 return self._random(content)
+            case "N":
+                return self._objects[self._reserve(count(*(int(number) for number in content)))]
             case "n":
                 return self._object(content)
             case _:
