@@ -15,6 +15,7 @@ from standfest.model.time import Duration, Instant, milliseconds, seconds
 from standfest.ports.fencing import FenceEnded
 from standfest.runtime.cluster import effects
 from standfest.runtime.cluster.protocol import FenceConfirm, FenceNode
+from standfest.runtime.recording.codec import Writer, read
 from standfest.sim.cluster import SimCluster, SimNode
 
 CIB = """<configuration><crm_config><cluster_property_set id="o">
@@ -58,6 +59,7 @@ class FencedCluster(SimCluster):
             initdead=seconds(10),
         )
         super().__init__(seed, ha_cf, element)
+        self.world.shared |= {"power"}  # a device may be started where another node is lost
         self.switch = Switch()
         self.fenced: list[tuple[Instant, str]] = []
         self._pending: list[tuple[Instant, SimNode, int, FenceCall]] = []
@@ -304,3 +306,16 @@ def test_a_node_that_was_never_seen_is_fenced_before_anything_starts() -> None:
     sim.go(3000)
     assert [target for _, target in sim.fenced] == ["b"]
     assert sim.world.on("web") == {"a"}
+
+
+def test_a_coordinator_that_is_fencing_can_be_recorded_and_read_again() -> None:
+    sim = FencedCluster(10, configuration("stop"), "a", "b", "c")
+    serving(sim)
+    leader = next(n for n in sim.nodes.values() if n.member and n.member.coordinator)
+    sim.switch.takes = seconds(30)
+    sim.crash(next(name for name in sim.nodes if name != leader.name))
+    sim.go(3000)
+    assert len(sim.switch.calls) == 1
+    text = Writer().state(leader.member)
+    assert Writer().state(read(text)) == text
+    assert read(text).deadline() == leader.member.deadline()  # type: ignore[union-attr]

@@ -435,3 +435,9 @@ def test_exit_statuses_say_what_it_came_to(tmp_path: Path, monkeypatch: pytest.M
     code, lines = run(path, "-q")
     assert code == 1
     assert "input 1: diverged: its effects are others than those recorded" in lines
+
+
+@pytest.mark.parametrize("event", ["fence-agent-ended", "fencing-failed"])
+def test_what_fence_agents_say_is_not_printed(event: str) -> None:
+    printed = describe.effect_words(note(event, node="alice", reason="wrong password hunter2"))
+    assert printed == ["Note", "info", event, "node=alice"]

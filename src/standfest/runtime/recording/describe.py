@@ -27,6 +27,8 @@ SHOWN = frozenset(
     }
 )
 """Fields of values that may be printed."""
+AGENTS_WORDS = frozenset({"fence-agent-ended", "fencing-failed"})
+"""Events whose reason is what an agent said, though they name no resource."""
 SHOWN_OF_MESSAGES = ("t", "st", "src", "dest", "seq", "firstseq", "lastseq", "ackseq", "part")
 """Fields of datagrams that may be printed."""
 LONGEST = 80
@@ -57,8 +59,9 @@ def effect_words(effect: Any) -> list[str]:
 def _effect_words(effect: Any) -> list[str]:
     if isinstance(effect, Note):
         told = dict(effect.fields)
-        # What an agent says of a resource may repeat its parameters.
-        hidden = {"reason"} if "resource" in told else set()
+        # What an agent says of a resource, or of a fence device, may repeat its parameters.
+        agents = "resource" in told or effect.event in AGENTS_WORDS
+        hidden = {"reason"} if agents else set()
         said = [f"{name}={_short(told[name])}" for name in told if name in SHOWN - hidden]
         return [type(effect).__name__, effect.level.value, effect.event, *said]
     return [type(effect).__name__, *_inner(effect, DEPTH)]
