@@ -107,3 +107,19 @@ def test_the_configuration_of_a_later_term_is_newer_whatever_its_epoch() -> None
     election.appear(0, "b")
     election.hear(0, "b", Hello(2, (0, 2, 9), 2, False))
     assert Elected("a", 3, True) in election.settle(0)
+
+
+def test_a_hello_that_came_before_its_sender_was_heard_is_asked_for_again() -> None:
+    a, b = settled("a"), settled("b")
+    hello = b.appear(1, "a")[0]
+    assert isinstance(hello, SayHello)
+    assert a.hear(1, "b", hello.hello) == []  # a does not hear b yet
+    question = a.appear(2, "b")[0]
+    assert isinstance(question, SayHello)
+    b.hear(2, "a", question.hello)  # the first time it is news in any case
+    late = a.on_timer(seconds(3))[-1]
+    assert isinstance(late, SayHello)
+    answers = b.hear(seconds(3), "a", late.hello)
+    assert [(type(e), e.destination) for e in answers if isinstance(e, SayHello)] == [
+        (SayHello, "a")
+    ]

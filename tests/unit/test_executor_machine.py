@@ -123,3 +123,12 @@ def test_a_promotion_ends_the_monitors_here_and_in_what_is_told() -> None:
     assert executor.deadline() is None
     ((_, entries),) = executor.history()
     assert [entry.operation.task for entry in entries] == ["promote"]
+
+
+def test_what_waits_is_forgotten_when_whoever_asked_for_it_may_no_longer_be_obeyed() -> None:
+    executor = Executor()
+    monitor, start = operation("monitor", key="1"), operation("start", key="2")
+    assert executor.execute(0, WALL, monitor) == [StartRun(1, monitor)]
+    assert executor.execute(1, WALL, start) == []
+    executor.drop_waiting()
+    assert [type(effect) for effect in end(executor, 2, 1, code=7)] == [Report]

@@ -7,16 +7,17 @@ import pytest
 from standfest.core.membership.effects import (
     Deliver,
     Dropped,
-    Late,
     LinkChanged,
     MembershipEffect,
     NodeChanged,
     NodeStatus,
+    Paused,
     Reason,
     Refusal,
     Settled,
     StreamReset,
     Transmit,
+    Unsteady,
 )
 from standfest.core.membership.machine import Membership
 from standfest.core.membership.sender import MAX_PAYLOAD_BYTES
@@ -117,12 +118,82 @@ def test_heartbeats_keep_their_rhythm_and_are_not_made_up_for() -> None:
     assert node.deadline() == milliseconds(400)
 
 
-def test_a_late_heartbeat_is_reported_once() -> None:
+def test_late_heartbeats_are_reported_once_with_the_deadtime_that_they_ask_for() -> None:
     node = machine()
     node.start(0, WALL)
     hear(node, 0, beat(1))
-    assert hear(node, milliseconds(501), beat(2)) == [Late("b", milliseconds(501))]
-    assert hear(node, milliseconds(600), beat(3)) == []
+    # 2 x 501 ms = 1,002 ms, rounded up to 100 ms.
+    first = Unsteady("b", 1, 0, milliseconds(501), milliseconds(1_100), over=False)
+    assert hear(node, milliseconds(501), beat(2)) == [first]
+    timers(node, milliseconds(501))
+    assert hear(node, milliseconds(1_121), beat(3)) == []  # 620 ms: the same episode
+    number, now = 4, milliseconds(1_121)
+    news: list[object] = []
+    while now < milliseconds(61_121):
+        timers(node, now)
+        assert news == []
+        now += milliseconds(100)
+        news = hear(node, now, beat(number))
+        number += 1
+    # 60 s after the second: 2 x 620 ms = 1,240 ms.
+    assert news == [Unsteady("b", 2, 0, milliseconds(620), milliseconds(1_300), over=True)]
+    (figures,) = [peer.rhythm.figures() for peer in node.peers]
+    assert (figures.late, figures.lost, figures.longest) == (2, 0, milliseconds(620))
+    # 600 of 602 intervals were 100 ms: in the bucket from 98.304 to 114.688 ms.
+    assert figures.usual == figures.p99 == 114_688_000
+
+
+def test_a_message_that_has_to_be_asked_for_is_lost() -> None:
+    node = machine()
+    node.start(0, WALL)
+    hear(node, 0, beat(1))
+    hear(node, milliseconds(100), beat(2))
+    hear(node, milliseconds(200), beat(4))
+    (news,) = [e for _, e in timers(node, milliseconds(290)) if isinstance(e, Unsteady)]
+    # Nothing was late: at least four heartbeats of 100 ms.
+    assert news == Unsteady("b", 0, 1, 0, milliseconds(400), over=False)
+    assert [link.skipped for peer in node.peers for link in peer.links.values()] == [1]
+    hear(node, milliseconds(299), beat(3))
+    assert [link.skipped for peer in node.peers for link in peer.links.values()] == [0]
+
+
+def test_a_silence_of_more_than_four_deadtimes_is_no_advice() -> None:
+    node = machine()
+    node.start(0, WALL)
+    hear(node, 0, beat(1, dt="64"))  # it announces 100 ms, and was heard again within them
+    hear(node, milliseconds(90), beat(2, dt="64"))
+    (peer,) = node.peers
+    peer.rhythm.beat(milliseconds(500), "b", milliseconds(401), milliseconds(100))
+    assert peer.rhythm.figures().longest == milliseconds(401)
+    assert peer.rhythm.advised == milliseconds(400)  # 4 x keepalive; 2 x 90 ms is less
+    peer.rhythm.beat(milliseconds(900), "b", milliseconds(400), milliseconds(100))
+    assert peer.rhythm.advised == milliseconds(800)
+
+
+def test_a_node_that_stood_still_for_a_deadtime_knows_nobody_until_it_hears_them_anew() -> None:
+    node = machine()
+    node.start(0, WALL)
+    hear(node, 0, beat(1))
+    timers(node, milliseconds(700))
+    hear(node, milliseconds(750), beat(2))
+    # Deadtime 1 s less half a heartbeat, 50 ms, after the last heartbeat of its own at 700 ms.
+    assert node.wake(milliseconds(1_649)) == []
+    assert hear(node, milliseconds(1_650), beat(3)) == [Paused(milliseconds(950))]
+    assert hear(node, milliseconds(1_651), beat(4)) == [
+        LinkChanged("b", "eth1", True),
+        NodeChanged("b", NodeStatus.ACTIVE, 7, Reason.HEALED),
+        StreamReset("b"),
+    ]
+
+
+def test_the_timer_says_that_we_were_paused_before_anything_else() -> None:
+    node = machine()
+    node.start(0, WALL)
+    hear(node, milliseconds(10), beat(1))
+    first, second = node.on_timer(seconds(5), WALL, "0")
+    assert first == Paused(seconds(5))
+    assert isinstance(second, Transmit)
+    assert node.on_timer(milliseconds(5_100), WALL, "0")[:1] != [first]
 
 
 def test_the_second_links_copy_is_no_second_heartbeat() -> None:
@@ -137,6 +208,8 @@ def test_a_cut_link_is_named_and_nobody_dies_of_it() -> None:
     node.start(0, WALL)
     for number in range(1, 16):
         now = milliseconds(100 * number)
+        if number < 13:
+            assert timers(node, now) == []
         hear(node, now, beat(number), "eth1")
         if number <= 3:
             hear(node, now, beat(number), "eth0")
@@ -152,6 +225,7 @@ def test_a_replayed_heartbeat_keeps_nobody_alive() -> None:
     hear(node, 0, beat(1))
     hear(node, milliseconds(100), beat(2))
     for at in range(200, 1_100, 100):
+        assert timers(node, milliseconds(at)) == []
         assert hear(node, milliseconds(at), beat(1)) == []
     assert timers(node, milliseconds(1_100))[-1][1] == NodeChanged(
         "b", NodeStatus.DEAD, 7, Reason.SILENT

@@ -14,8 +14,9 @@ from standfest.cli.replay import command
 from standfest.core.cib.document import Cib
 from standfest.core.membership.effects import Deliver, NodeStatus, Transmit
 from standfest.core.membership.machine import Membership
-from standfest.core.membership.peer import Peer
+from standfest.core.membership.peer import Link, Peer
 from standfest.core.membership.receiver import Receiver
+from standfest.core.membership.rhythm import Rhythm
 from standfest.model.element import Element
 from standfest.model.errors import OperationError, WireError
 from standfest.model.keys import Key, SignatureMethod
@@ -34,7 +35,7 @@ from standfest.runtime.recording.replayer import Damage, Step, Verdict, parse, r
 from standfest.runtime.recording.ring import HEADER_BYTES, Ring, create, read_ring
 
 SETTINGS = HeartbeatSettings(
-    ("a", "b"), (), keepalive=milliseconds(100), deadtime=seconds(1), initdead=seconds(2)
+    ("a", "b"), (), keepalive=milliseconds(100), deadtime=seconds(99), initdead=seconds(99)
 )
 WALL = 1_764_155_000
 HALF = 20_000
@@ -96,11 +97,12 @@ def test_values_come_back_with_their_types() -> None:
 
 
 def test_what_was_shared_is_shared_again() -> None:
-    peer = Peer("b", seconds(1), Receiver(5), 3, status=NodeStatus.UP, links={"eth1": 5})
+    peer = Peer("b", seconds(1), Receiver(5), Rhythm(1, 2), 3, status=NodeStatus.UP)
+    peer.links["eth1"] = Link(7)
     state = {"one": peer, "two": [peer], "sets": {3, 1, 2}, "queue": deque([1, 2])}
     again = read(Writer().state(state))
     assert again["one"] is again["two"][0]
-    assert (again["one"].status, again["one"].links) == (NodeStatus.UP, {"eth1": 5})
+    assert (again["one"].status, again["one"].links) == (NodeStatus.UP, {"eth1": Link(7)})
     assert again["one"].receiver.complete
     assert again["sets"] == {1, 2, 3}
     assert again["queue"] == deque([1, 2])

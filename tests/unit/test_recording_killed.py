@@ -10,7 +10,7 @@ from typing import Any
 from standfest.core.membership.machine import Membership
 from standfest.model.message import Message
 from standfest.model.settings import HeartbeatSettings
-from standfest.model.time import seconds
+from standfest.model.time import milliseconds
 from standfest.runtime.recording.recorder import Recorder, about
 from standfest.runtime.recording.replayer import Damage, Verdict, parse, replay
 from standfest.runtime.recording.ring import Ring
@@ -36,7 +36,7 @@ while True:
     number += 1
     fields = (("t", "status"), ("st", "up"), ("src", "b"), ("seq", f"{number:x}"))
     message = Message((*fields, ("hg", "5"), ("ts", "65f2a1b3"), ("ld", "x" * 500)))
-    machine.on_message(number * 1_000_000, 1, "eth1", message)
+    machine.on_message(number * 1_000, 1, "eth1", message)
 """
 
 
@@ -74,7 +74,7 @@ def live_until(stores: int) -> tuple[bytes, int]:
         for number in range(1, 200):
             fields = (("t", "status"), ("st", "up"), ("src", "b"), ("seq", f"{number:x}"))
             message = Message((*fields, ("hg", "5"), ("ts", "65f2a1b3")))
-            machine.on_message(seconds(number), 1, "eth1", message)
+            machine.on_message(milliseconds(100 * number), 1, "eth1", message)
             inputs += 1
     except KilledError:
         pass

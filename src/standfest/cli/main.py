@@ -23,6 +23,7 @@ VERBS = {
     "fence": ("standfest.cli.fence", "Fence a node, confirm that one is down, show the history."),
     "firewall": ("standfest.cli.firewall", "Show, do and undo what a director's filter needs."),
     "ipvsadm": ("standfest.cli.ipvsadm", "Show and change the kernel's IPVS, as ipvsadm does."),
+    "membership": ("standfest.cli.membership", "Show how steadily the other nodes are heard."),
     "node": ("standfest.cli.node", "Put a node into standby, or bring it back."),
     "quorum": ("standfest.cli.quorum", "Show votes and what breaks a tie; prepare a shared disk."),
     "realserver": ("standfest.cli.realserver", "Make this machine a real server, or undo it."),

@@ -158,7 +158,8 @@ def _heartbeat(where: places.Places, node: str) -> reading.Installation:
     if node not in settings.nodes:
         path, here = str(where.ha_dir / "ha.cf"), f"no node {node}, which is `uname -n` here"
         raise ConfigError(Finding(path, 0, here, " ".join(settings.nodes)))
-    return reading.Installation(settings.nodes, settings.initdead, warnings)
+    deadtime = settings.deadtime
+    return reading.Installation(settings.nodes, settings.initdead, deadtime, warnings)
 
 
 def _quorum(where: places.Places, seeded: seed.Seed) -> list[Finding]:
@@ -175,7 +176,7 @@ def _quorum(where: places.Places, seeded: seed.Seed) -> list[Finding]:
 
 def _keys(where: places.Places, _node: str) -> reading.Installation:
     """Return what is weak about authkeys; raises ConfigError."""
-    return reading.Installation((), 0, reading.keyring(where.ha_dir)[1])
+    return reading.Installation((), 0, None, reading.keyring(where.ha_dir)[1])
 
 
 def _corosync(where: places.Places, node: str) -> reading.Installation:
@@ -188,4 +189,4 @@ def _corosync(where: places.Places, node: str) -> reading.Installation:
         raise ConfigError(Finding("--stack corosync", 0, str(error))) from error
     found = reading.installation(where, node)
     logs = reading.log_settings(where.ha_dir, None)[1]
-    return reading.Installation(found.nodes, found.initdead, (*found.warnings, *logs))
+    return reading.Installation(found.nodes, found.initdead, None, (*found.warnings, *logs))

@@ -10,7 +10,6 @@ import random
 import signal
 import socket
 import sys
-import time
 import uuid
 from functools import partial
 
@@ -26,7 +25,14 @@ from standfest.daemons.process import die_with_parent, settle_memory
 from standfest.model.errors import OperationError, WireError
 from standfest.model.operations import ExitCode
 from standfest.model.quorum import Counted, Lease, QuorumRules, Reached
-from standfest.model.time import Duration, Instant, earliest, milliseconds, seconds
+from standfest.model.time import (
+    Duration,
+    Instant,
+    earliest,
+    in_milliseconds,
+    milliseconds,
+    seconds,
+)
 from standfest.ports.fencing import FenceEnded
 from standfest.runtime import channel as channels
 from standfest.runtime import frames
@@ -37,7 +43,7 @@ from standfest.runtime.cluster.quorumreport import quorum_report
 from standfest.runtime.cluster.report import report
 from standfest.runtime.cluster.settings import ClusterSettings
 from standfest.runtime.journal import Journal
-from standfest.runtime.loop import Loop
+from standfest.runtime.loop import Loop, since_boot
 from standfest.runtime.recording import recorder as recording
 
 RING_WAIT: Duration = seconds(5)
@@ -46,7 +52,15 @@ RING_WAIT: Duration = seconds(5)
 PULSE_RETRY: Duration = milliseconds(20)
 """How soon to try again when `pulse` cannot be reached; it is restarting."""
 
+PAUSE_ANSWER_S = 1.0
+"""How long to wait for `pulse` to say whether the whole node stood still."""
+
 DISK_RETRY: Duration = seconds(1)
+
+TICKS = 8
+"""How often in a deadtime this daemon turns at least, so that a pause is noticed as one."""
+
+EXIT_STALLED = 75  # EX_TEMPFAIL of sysexits.h: the supervisor starts us again
 
 MOST_INPUTS = 500
 """How many inputs of the scheduler are kept for `standfest simulate`; some 3 KB each."""
@@ -55,13 +69,23 @@ MOST_INPUTS = 500
 class ClusterDaemon:
     """Feeds the member and performs its effects in order."""
 
-    def __init__(self, where: places.Places, member: ClusterMember, store: FileStore) -> None:
+    def __init__(
+        self,
+        where: places.Places,
+        member: ClusterMember,
+        store: FileStore,
+        deadtime: Duration | None,
+    ) -> None:
         self._where = where
         self._journal = Journal(where.run_dir, member.name, "cluster")
         recorder = recording.begin(where.run_dir, "cluster", member.name, self._on_recording_ended)
         self._member = recorder.attach("member", member)
         self._store = store
-        self._loop = Loop(self._deadline, self._on_timer)
+        self._loop = Loop(self._deadline, self._on_timer, clock=since_boot, on_turn=self._on_turn)
+        self._deadtime = deadtime
+        self._turned = self._loop.now()
+        self._tick_at: Instant | None = None if deadtime is None else self._turned
+        self._pulse_spoke: Instant = self._turned
         self._runner = LinuxAgentRunner(
             find_built_in=_built_in,
             make_host=LinuxHost,
@@ -104,10 +128,12 @@ class ClusterDaemon:
     def _deadline(self) -> Instant | None:
         gone = self._pulse_gone_at
         let_go = None if gone is None else gone + RING_WAIT
-        return earliest(self._member.deadline(), self._retry_at, let_go)
+        return earliest(self._member.deadline(), self._retry_at, let_go, self._tick_at)
 
     def _on_timer(self) -> None:
         now = self._loop.now()
+        if self._deadtime is not None and self._tick_at is not None and self._tick_at <= now:
+            self._tick(now, self._deadtime)
         if self._retry_at is not None and self._retry_at <= now:
             self._connect()
         if self._pulse_gone_at is not None and self._pulse_gone_at + RING_WAIT <= now:
@@ -123,6 +149,50 @@ class ClusterDaemon:
         self._perform(self._member.expire(now, wall))
         return now, wall
 
+    def _on_turn(self) -> None:
+        """Before anything is looked at that came while we stood still, if we did.
+
+        `pulse` says whether the whole node was paused. If only we were, the others may have been
+        told that this node is without us: then we start anew, and look before we act.
+        """
+        now = self._loop.now()
+        gap, self._turned = now - self._turned, now
+        if self._deadtime is None or gap < self._deadtime or self._pulse is None:
+            return
+        self._note(effects.note("stood-still", effects.Level.WARNING, ms=in_milliseconds(gap)))
+        self._pulse_spoke = now
+        try:
+            question = frames.Query("pause")
+            answer = channels.request(self._where.pulse_socket, question, PAUSE_ANSWER_S)
+        except OperationError:
+            answer = None
+        if not isinstance(answer, frames.Reply):
+            self._paused(gap)  # whatever happened to `pulse`: the others do not hear us
+            return
+        state = json.loads(answer.text)
+        if not state["served"]:
+            sys.exit(EXIT_STALLED)
+        if state["woke"] is not None and state["woke"] < gap:
+            self._paused(gap)
+
+    def _paused(self, duration: Duration) -> None:
+        self._perform(self._member.paused(self._loop.now(), self._loop.wall(), duration))
+
+    def _tick(self, now: Instant, deadtime: Duration) -> None:
+        """Show `pulse` that we turn; end one that does not: nobody hears this node then."""
+        self._tick_at = now + max(deadtime // TICKS, milliseconds(50))
+        if self._pulse is None:
+            return
+        self._pulse.send(frames.Alive())
+        silence = now - self._pulse_spoke
+        if self._pulse is not None and silence >= deadtime:
+            self._note(
+                effects.note("pulse-silent", effects.Level.ERROR, ms=in_milliseconds(silence))
+            )
+            self._pulse.kill_peer()
+            self._pulse.close()
+            self._paused(silence)
+
     # --- pulse ----------------------------------------------------------------------------------
 
     def _connect(self) -> None:
@@ -134,6 +204,7 @@ class ClusterDaemon:
             return
         endpoint.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1024 * 1024)
         self._pulse = Channel(self._loop, endpoint, self._on_pulse, self._on_pulse_gone)
+        self._pulse_spoke = self._loop.now()
         self._watching = None
         self._watch_devices()
 
@@ -152,7 +223,10 @@ class ClusterDaemon:
 
     def _on_pulse(self, _channel: Channel, value: frames.Value | frames.Payload) -> None:
         now, wall = self._moment()
+        self._pulse_spoke = now
         match value:
+            case frames.Paused(duration):
+                self._paused(duration)
             case frames.Payload(node, content):
                 try:
                     message = protocol.decode(content)
@@ -377,12 +451,12 @@ def main() -> None:
         random.SystemRandom().getrandbits(62),
         loaded.cib,
         loaded.promised,
-        time.monotonic_ns(),
+        since_boot(),
     )
     if on_corosync:
         # Until `ring` says what the votes are.
-        member.tell(time.monotonic_ns(), 0, Counted(False, "not-asked-yet"))
-    ClusterDaemon(where, member, store).run()
+        member.tell(since_boot(), 0, Counted(False, "not-asked-yet"))
+    ClusterDaemon(where, member, store, installation.deadtime).run()
 
 
 if __name__ == "__main__":

@@ -20,27 +20,29 @@ from standfest.adapters.linux.rtnetlink import LinkEvents, RouteNetlink
 from standfest.core.membership.effects import (
     Deliver,
     Dropped,
-    Late,
     LinkChanged,
     MembershipEffect,
     NodeChanged,
     NodeStatus,
+    Paused,
     Settled,
     StreamReset,
     Transmit,
+    Unsteady,
 )
 from standfest.core.membership.machine import Membership
 from standfest.daemons import identity, places, reading
-from standfest.daemons.process import become_realtime, die_with_parent, settle_memory
+from standfest.daemons.membership import steadiness
+from standfest.daemons.process import become_realtime, die_with_parent, settle_memory, take_time
 from standfest.model.errors import ConfigError, OperationError, WireError
 from standfest.model.keys import Key, Keyring
 from standfest.model.message import Message
 from standfest.model.settings import HeartbeatSettings
-from standfest.model.time import Duration, Instant, in_milliseconds, milliseconds
+from standfest.model.time import Duration, Instant, in_milliseconds, milliseconds, seconds
 from standfest.runtime import frames
 from standfest.runtime.channel import Channel, Listener
 from standfest.runtime.journal import Journal
-from standfest.runtime.loop import Loop
+from standfest.runtime.loop import Loop, since_boot
 from standfest.runtime.recording import recorder as recording
 from standfest.wire import heartbeat
 from standfest.wire.sealed import is_sealed
@@ -52,6 +54,11 @@ GREET_EVERY: Duration = milliseconds(20)
 """Between heartbeats that let somebody believe at once that we are alive."""
 
 
+CLUSTER_PATIENCE: Duration = seconds(2)
+"""A cluster daemon that says nothing for so long, and for a deadtime, stands still: the others are
+told as if it had ended."""
+
+
 class Pulse:
     """Carries datagrams to the membership machine and its effects to sockets."""
 
@@ -60,7 +67,7 @@ class Pulse:
     ) -> None:
         self._settings = settings
         self._journal = Journal(where.run_dir, name, "pulse")
-        self._loop = Loop(self._deadline, self._on_timer)
+        self._loop = Loop(self._deadline, self._on_timer, clock=since_boot, on_turn=self._on_turn)
         self._media = Media(settings)
         self._sealing: Sealing | None = None
         self._greet_at: Instant = 0
@@ -78,6 +85,9 @@ class Pulse:
             ),
         )
         self._cluster: Channel | None = None
+        self._cluster_spoke: Instant = 0
+        self._untold_pause: Duration = 0
+        self._woke: Instant | None = None
         self._heard: dict[str, str] = {}
         self._heard_with: dict[str, int] = {}
         self._settled = False
@@ -102,6 +112,7 @@ class Pulse:
         self._read_carriers()
         self._perform(self._membership.start(self._loop.now(), self._loop.wall()))
         settle_memory()
+        take_time()
         if self._settings.realtime:
             for trouble in become_realtime():
                 self._note("info", "without", what=trouble)
@@ -173,11 +184,21 @@ class Pulse:
     def _deadline(self) -> Instant | None:
         return self._membership.deadline()
 
+    def _on_turn(self) -> None:
+        now = self._loop.now()
+        if now >= self._membership.dead_at:
+            self._perform(self._membership.wake(now))
+
     def _on_timer(self) -> None:
         now, wall = self._loop.now(), self._loop.wall()
         if wall != self._load_read:  # the kernel averages over minutes; once a second is plenty
             self._load_read, self._load = wall, _load()
         self._perform(self._membership.on_timer(now, wall, self._load))
+        self._tell(frames.Alive())
+        patience = max(CLUSTER_PATIENCE, self._settings.deadtime)
+        if self._cluster is not None and now - self._cluster_spoke > patience:
+            self._note("warning", "cluster-silent", ms=in_milliseconds(now - self._cluster_spoke))
+            self._cluster.close()
 
     def _perform(self, effects: list[MembershipEffect]) -> None:
         for effect in effects:
@@ -197,12 +218,35 @@ class Pulse:
                     level = "info" if up else "warning"
                     event = "link-up" if up else "link-lost"
                     self._note(level, event, node=node, link=link)
-                case Late(node, late_by):
-                    self._note(
-                        "warning", "late-heartbeat", node=node, late_ms=in_milliseconds(late_by)
-                    )
+                case Unsteady():
+                    self._note_unsteady(effect)
+                case Paused(duration):
+                    self._paused(duration)
                 case Dropped(reason=reason):
                     self._refused[reason.value] += 1
+
+    def _note_unsteady(self, news: Unsteady) -> None:
+        event = "late-heartbeat" if news.silence else "lost-messages"
+        self._note(
+            "info" if news.over else "warning",
+            "steady-again" if news.over else event,
+            node=news.node,
+            late=news.late,
+            lost=news.lost,
+            silence_ms=in_milliseconds(news.silence),
+            deadtime_ms=in_milliseconds(self._settings.deadtime),
+            advised_deadtime_ms=in_milliseconds(news.advised),
+        )
+
+    def _paused(self, duration: Duration) -> None:
+        """We stood still: `cluster` gives up what it owns before it hears anything else."""
+        self._note("warning", "paused", ms=in_milliseconds(duration))
+        self._heard.clear()
+        self._heard_with.clear()
+        self._woke = self._cluster_spoke = self._loop.now()
+        self._untold_pause = duration if self._cluster is None else 0
+        self._tell(frames.Paused(duration))
+        self._media.drain()
 
     def _node_changed(self, change: NodeChanged) -> None:
         before, after = self._heard.get(change.node), change.state
@@ -296,6 +340,8 @@ class Pulse:
 
     def _on_value(self, channel: Channel, value: frames.Value | frames.Payload) -> None:
         now, wall = self._loop.now(), self._loop.wall()
+        if channel is self._cluster:
+            self._cluster_spoke = now
         match value:
             case frames.Payload(node, content):
                 try:
@@ -308,6 +354,10 @@ class Pulse:
             case frames.Leave():
                 self._perform(self._membership.leave(now, wall))
                 channel.send(frames.Left())
+            case frames.Alive():
+                return
+            case frames.Query("pause"):
+                channel.send(frames.Reply(True, json.dumps(self._pause_report(now))))
             case frames.Query():
                 channel.send(frames.Reply(True, json.dumps(self._report())))
             case _:
@@ -318,6 +368,10 @@ class Pulse:
         if self._cluster is channel:
             return
         self._cluster = channel
+        self._cluster_spoke = self._loop.now()
+        if self._untold_pause:
+            self._tell(frames.Paused(self._untold_pause))
+            self._untold_pause = 0
         for node in sorted(self._heard):
             self._tell(frames.Heard(node))
         if self._settled:
@@ -335,6 +389,11 @@ class Pulse:
         if self._cluster is not None:
             self._cluster.send(value)
 
+    def _pause_report(self, now: Instant) -> dict[str, object]:
+        """Return how long ago we woke from a pause (ns, None: never), and whether we are served."""
+        woke = None if self._woke is None else now - self._woke
+        return {"woke": woke, "served": self._cluster is not None}
+
     def _report(self) -> dict[str, object]:
         return {
             "node": self._name,
@@ -347,6 +406,8 @@ class Pulse:
                 "mixed": self._keyring.mixed,
                 "heard": dict(self._heard_with),
             },
+            "steadiness": [steadiness(peer, self._loop.now()) for peer in self._membership.peers],
+            "deadtime": in_milliseconds(self._settings.deadtime),
             "received": dict(self._received),
             "refused": dict(self._refused),
             "sent": [

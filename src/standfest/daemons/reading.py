@@ -43,11 +43,13 @@ def heartbeat_settings(ha_dir: Path) -> tuple[HeartbeatSettings, tuple[Finding, 
 class Installation:
     """What both stacks say.
 
-    initdead: how long a node that was cut off waits for the others; settle: see `ClusterSettings`.
+    initdead: how long a node that was cut off waits for the others; deadtime: after how much
+    silence the others give a node up, None where corosync decides; settle: `ClusterSettings`.
     """
 
     nodes: tuple[str, ...]
     initdead: Duration
+    deadtime: Duration | None
     warnings: tuple[Finding, ...]
     settle: Duration = 0
 
@@ -56,10 +58,11 @@ def installation(where: Places, own_name: str) -> Installation:
     """Return the nodes as the stack's own file has them; raises ConfigError."""
     if where.stack == COROSYNC:
         corosync, warnings = corosync_settings(where, own_name)
-        return Installation(corosync.nodes, COROSYNC_INITDEAD, warnings)  # it loses all at once
+        # It loses all at once.
+        return Installation(corosync.nodes, COROSYNC_INITDEAD, None, warnings)
     heartbeat, warnings = heartbeat_settings(where.ha_dir)
     settle = 2 * heartbeat.keepalive
-    return Installation(heartbeat.nodes, heartbeat.initdead, warnings, settle)
+    return Installation(heartbeat.nodes, heartbeat.initdead, heartbeat.deadtime, warnings, settle)
 
 
 def corosync_settings(where: Places, own_name: str) -> tuple[CorosyncSettings, tuple[Finding, ...]]:

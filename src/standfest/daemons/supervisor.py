@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from standfest.daemons.places import COROSYNC, Places, from_arguments
-from standfest.daemons.process import tell_systemd
+from standfest.daemons.process import hurry, tell_systemd
 from standfest.model.time import Duration, Instant, earliest, milliseconds, seconds
 from standfest.runtime.journal import Journal
 from standfest.runtime.loop import Loop
@@ -94,6 +94,8 @@ class Supervisor:
             words += [str(self._places.keepalived), "--parent", str(os.getpid())]
             environment = {k: v for k, v in os.environ.items() if k != "NOTIFY_SOCKET"}
         child.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, env=environment)
+        if child.name == "pulse":
+            hurry(child.process.pid)
         child.pidfd = os.pidfd_open(child.process.pid)
         self._loop.watch(child.pidfd, lambda _events: self._ended(child))
         self._journal.write("info", "started", (("process", child.name),))

@@ -56,6 +56,18 @@ class Settled:
 
 
 @dataclass(frozen=True, slots=True)
+class Paused:
+    """`pulse`: this node stood still for so long (ns); all that was heard before is void."""
+
+    duration: int
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """Both ways: the sender's loop turns."""
+
+
+@dataclass(frozen=True, slots=True)
 class Carrier:
     """`pulse`: the devices without carrier; isolated when no device has one."""
 
@@ -139,13 +151,13 @@ class Reply:
 
 
 Value = (
-    Heard | Lost | Reset | Settled | Carrier | Quorum | Watch | Leave | Left | Promise | Present
-    | Query | Command | Reply
+    Heard | Lost | Reset | Settled | Paused | Alive | Carrier | Quorum | Watch | Leave | Left
+    | Promise | Present | Query | Command | Reply
 )  # fmt: skip
 _TYPES: dict[str, type] = {
     kind.__name__: kind
     for kind in (
-        *(Heard, Lost, Reset, Settled, Carrier, Quorum, Watch),
+        *(Heard, Lost, Reset, Settled, Paused, Alive, Carrier, Quorum, Watch),
         *(Leave, Left, Promise, Present, Query, Command, Reply),
     )
 }

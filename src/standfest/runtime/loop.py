@@ -28,6 +28,14 @@ MAX_SELECTABLE = 1024  # FD_SETSIZE, select(2)
 READ_WRITE = selectors.EVENT_READ | selectors.EVENT_WRITE
 
 
+def since_boot() -> Instant:
+    """Return nanoseconds that also pass while the machine is suspended. Source: clock_gettime(2).
+
+    CLOCK_MONOTONIC stands still then: whoever must notice that it slept cannot use it.
+    """
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
 class Loop:
     """Calls handlers of readable and writable descriptors, and one timer."""
 
@@ -37,9 +45,14 @@ class Loop:
         on_timer: Callable[[], None],
         *,
         clock: Callable[[], Instant] = time.monotonic_ns,
+        on_turn: Callable[[], None] | None = None,
     ) -> None:
-        """Prepare; clock: nanoseconds that never go back, `now` to whoever asks the loop."""
+        """Prepare; clock: nanoseconds that never go back, `now` to whoever asks the loop.
+
+        on_turn: called after each wait, before anything that has come is looked at.
+        """
         self.now = clock
+        self._on_turn = on_turn
         self._selector = selectors.DefaultSelector()
         self._deadline = deadline
         self._on_timer = on_timer
@@ -109,7 +122,7 @@ class Loop:
             wait = IDLE_WAIT_S
             if at is not None:
                 wait = max(0.0, (at - self.now()) / NANOSECONDS_PER_SECOND)
-            served = self._serve(min(wait, IDLE_WAIT_S))
+            served = self._serve(min(wait, IDLE_WAIT_S), self._on_turn)
             late = self.now() - at if at is not None else -1
             if late >= 0:
                 # What has arrived while we slept too long counts before its absence is judged.
@@ -119,7 +132,7 @@ class Loop:
                         break
                 self._on_timer()
 
-    def _serve(self, wait_s: float) -> bool:
+    def _serve(self, wait_s: float, on_turn: Callable[[], None] | None = None) -> bool:
         """Wait for descriptors, call their handlers; return whether any was ready."""
         if self._stale:
             self._arrange()
@@ -129,9 +142,14 @@ class Loop:
             except OSError:
                 self._few = False  # one was closed without a word: epoll forgets those
             else:
+                if on_turn is not None:
+                    on_turn()
                 return self._call(readable, writable)
         # epoll counts milliseconds and rounds up: at an advert interval of 10 ms that is a lot.
-        if wait_s > 0 and not select.select([self._selector], (), (), wait_s)[0]:
+        idle = wait_s > 0 and not select.select([self._selector], (), (), wait_s)[0]
+        if on_turn is not None:
+            on_turn()
+        if idle:
             return False
         ready = self._selector.select(0)
         for key, events in ready:

@@ -259,6 +259,10 @@ class SimCluster:
                                 self.network.send(self.now, node.name, link, other, message)
                 case membership.NodeChanged():
                     self._node_changed(node, effect)
+                case membership.Paused(duration):
+                    node.heard.clear()
+                    if node.member is not None:
+                        self._member(node, node.member.paused(self.now, self.wall, duration))
                 case membership.StreamReset(other) if node.member is not None:
                     self._member(node, node.member.reset(self.now, self.wall, other))
                 case membership.Settled():

@@ -18,6 +18,7 @@ from standfest.model.settings import Bcast, HeartbeatSettings, Mcast, Ucast
 
 MAX_DATAGRAM = 65_507
 RECEIVE_BUFFER_BYTES = 1024 * 1024
+MAX_DRAINED = 100_000
 IPTOS_LOWDELAY = 0x10
 ETHERTYPE_IPV4 = 0x0800
 BROADCAST_MAC = b"\xff" * 6
@@ -113,6 +114,14 @@ class Media:
             return self._receivers[link].recv(MAX_DATAGRAM + 1)
         except OSError:
             return None  # a link's own trouble (ENETDOWN): reported by its silence
+
+    def drain(self) -> int:
+        """Drop what has arrived; return how much. For whoever slept: it is of unknown age."""
+        dropped = 0
+        for link in self._receivers:
+            while dropped < MAX_DRAINED and self.receive(link) is not None:
+                dropped += 1
+        return dropped
 
     def _open_receiver(self, device: str, group: Mcast | None) -> None:
         if device not in self._receivers:

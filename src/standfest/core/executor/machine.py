@@ -97,6 +97,11 @@ class Executor:
         self._history.drop_recurring(name, task, interval)
         return []
 
+    def drop_waiting(self) -> None:
+        """Forget what has not begun: whoever asked for it may no longer be obeyed."""
+        for resource in self._resources.values():
+            resource.queue.clear()
+
     def on_run_ended(  # noqa: PLR0917  the fields of ports.agents.RunEnded, which core cannot import
         self, now: Instant, wall: int, run: int, exit_code: int, reason: str, killed: bool
     ) -> Effects:

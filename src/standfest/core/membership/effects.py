@@ -81,11 +81,30 @@ class StreamReset:
 
 
 @dataclass(frozen=True, slots=True)
-class Late:
-    """A heartbeat came later than `warntime` after the one before."""
+class Unsteady:
+    """A node's heartbeats begin to come late or to get lost, or have been steady again (`over`).
+
+    late, lost: how many in this episode; silence: the longest of it, 0 if nothing was late;
+    advised: the deadtime that this network needs, by all that was seen (`rhythm.Rhythm`).
+    """
 
     node: str
-    late_by: Duration
+    late: int
+    lost: int
+    silence: Duration
+    advised: Duration
+    over: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Paused:
+    """This node stood still for about a deadtime: the others have declared it dead.
+
+    Comes before anything else: whoever owns something here gives it up first. All other nodes are
+    unknown from then on, and are announced again when they are heard.
+    """
+
+    duration: Duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,5 +121,13 @@ class Dropped:
 
 
 MembershipEffect = (
-    Transmit | NodeChanged | LinkChanged | Deliver | StreamReset | Late | Settled | Dropped
+    Transmit
+    | NodeChanged
+    | LinkChanged
+    | Deliver
+    | StreamReset
+    | Unsteady
+    | Paused
+    | Settled
+    | Dropped
 )

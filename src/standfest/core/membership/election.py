@@ -25,7 +25,7 @@ class Hello:
 
     session: drawn at its start, so that a restart is noticed; rank: how new its configuration is
     (core.cib.document.Rank); term: of the coordinator it leads or follows; leading: whether it
-    coordinates; seeking: it waits for the coordinator's Lead or for a Sync; promised: the latest
+    coordinates; seeking: it waits for our Hello, our Lead or a Sync; promised: the latest
     term that it promised, and to whom.
     """
 
@@ -110,7 +110,8 @@ class Election:
     def appear(self, now: Instant, node: str) -> list[ElectionEffect]:
         """A node is heard: present ourselves and wait for its cluster daemon."""
         self._peers[node] = _Peer(None, now + HELLO_TIMEOUT)
-        return [self._say(node), *self._decide(now)]
+        # Its own Hello may have come, and been ignored, before we knew that it is heard.
+        return [self._say(node, seeking=True), *self._decide(now)]
 
     def vanish(self, now: Instant, node: str) -> list[ElectionEffect]:
         """A node is dead or has left."""
@@ -134,7 +135,7 @@ class Election:
         if news and self.coordinator == node:
             self.coordinator = ""  # a restarted coordinator must be elected again
         self._peers[node] = replace(peer, hello=hello)
-        effects: list[ElectionEffect] = [self._say(node)] if news else []
+        effects: list[ElectionEffect] = [self._say(node)] if news or hello.seeking else []
         return effects + self._decide(now)
 
     def promise(self, term: int, node: str) -> list[ElectionEffect] | None:
@@ -166,7 +167,7 @@ class Election:
         for name, peer in self._peers.items():
             if peer.hello is None and peer.wait_until <= now:
                 self._peers[name] = replace(peer, wait_until=now + HELLO_TIMEOUT)
-                effects.append(self._say(name))
+                effects.append(self._say(name, seeking=True))
         return effects
 
     def _decide(self, now: Instant) -> list[ElectionEffect]:
@@ -203,8 +204,8 @@ class Election:
             if peer.hello is not None:
                 yield name, peer.hello
 
-    def _hello(self) -> Hello:
-        return Hello(self.session, self.rank, self.term, self.leading, promised=self.promised)
+    def _hello(self, *, seeking: bool = False) -> Hello:
+        return Hello(self.session, self.rank, self.term, self.leading, seeking, self.promised)
 
-    def _say(self, destination: str | None) -> SayHello:
-        return SayHello(self._hello(), destination)
+    def _say(self, destination: str | None, *, seeking: bool = False) -> SayHello:
+        return SayHello(self._hello(seeking=seeking), destination)

@@ -10,21 +10,22 @@ from typing import Protocol
 from standfest.core.membership.effects import (
     Deliver,
     Dropped,
-    Late,
     LinkChanged,
     MembershipEffect,
     NodeChanged,
     NodeStatus,
+    Paused,
     Reason,
     Refusal,
     Settled,
     StreamReset,
-    Transmit,
 )
-from standfest.core.membership.peer import Peer
+from standfest.core.membership.peer import Link, Peer
 from standfest.core.membership.receiver import Arrival, Receiver
-from standfest.core.membership.sender import PAYLOAD_TYPE, Sender, fragments
-from standfest.model.message import FieldValue, Message
+from standfest.core.membership.rhythm import Rhythm
+from standfest.core.membership.sender import PAYLOAD_TYPE, fragments
+from standfest.core.membership.voice import Fields, Voice
+from standfest.model.message import Message
 from standfest.model.settings import HeartbeatSettings
 from standfest.model.time import (
     Duration,
@@ -38,10 +39,9 @@ from standfest.model.time import (
 ACKNOWLEDGE_EVERY = 10
 MIN_PATIENCE_MS, MAX_PATIENCE_MS = 5, 20
 MAX_ANNOUNCED_DEADTIME: Duration = seconds(86_400)
-MAX_NUMBER = 2**63
+NEVER: Instant = 2**63
 
 Effects = list[MembershipEffect]
-Fields = tuple[tuple[str, FieldValue], ...]
 
 
 class Random(Protocol):
@@ -66,20 +66,31 @@ class Membership:
     ) -> None:
         self._name = name
         self._uuid = uuid
-        self._generation = generation
         self._settings = settings
         self._random = random
-        self._sender = Sender()
+        self._voice = Voice(name, uuid, generation, len(settings.nodes) + settings.hopfudge)
         self._beat_at: Instant | None = None
+        self._spoke: Instant = 0  # when we last beat
         self._status = NodeStatus.INIT
-        self._load = "0.00 0.00 0.00 1/1 1"
         self._settled = False
-        self._peers = {
-            node: Peer(node, settings.deadtime, self._receiver(), random.randint(0, 9))
-            for node in settings.nodes
-            if node != name
-        }
+        self._peers = {node: self._peer(node) for node in settings.nodes if node != name}
         del links  # every link that a message comes over is known from then on
+
+    @property
+    def peers(self) -> tuple[Peer, ...]:
+        """Return what is known of each other node, to be read only."""
+        return tuple(self._peers.values())
+
+    @property
+    def dead_at(self) -> Instant:
+        """Return when we count as dead, if we do not beat before.
+
+        A little less than a deadtime after we did: a heartbeat that leaves then may come too late.
+        """
+        if self._beat_at is None:
+            return NEVER
+        keepalive, deadtime = self._settings.keepalive, self._settings.deadtime
+        return self._spoke + deadtime - min(keepalive // 2, deadtime // 8)
 
     # --- inputs ---------------------------------------------------------------------------------
 
@@ -100,16 +111,35 @@ class Membership:
         """Say that we leave in order, and fall silent."""
         self._beat_at = None
         own: Fields = (("t", "shutdone"), ("st", "dead"))
-        return [self._numbered(now, wall, own, None)]
+        return [self._voice.numbered(wall, own)]
 
     def submit(self, now: Instant, wall: int, payload: bytes, destination: str | None) -> Effects:
         """Send a payload to one node, or to all; raises OperationError when it is too large."""
-        return [self._numbered(now, wall, own, destination) for own in fragments(payload)]
+        return [self._voice.numbered(wall, own, destination) for own in fragments(payload)]
+
+    def wake(self, now: Instant) -> Effects:
+        """Return Paused when our own heartbeats stayed away for so long that we count as dead.
+
+        To be called before anything else that has come meanwhile is looked at.
+        """
+        if now < self.dead_at:
+            return []
+        silence = now - self._spoke
+        self._spoke = now
+        self._beat_at = now
+        for peer in self._peers.values():
+            if peer.status is None:
+                peer.give_up_at = now + self._settings.initdead
+            elif peer.alive:
+                peer.status = NodeStatus.DEAD  # Paused says it; heard again, it has healed
+            for _, link in peer.up():
+                link.up = False
+        return [Paused(silence)]
 
     def on_timer(self, now: Instant, wall: int, load: str) -> Effects:
         """Beat, and judge every node's silence."""
-        self._load = load
-        effects: Effects = []
+        self._voice.load = load
+        effects = self.wake(now)
         if self._beat_at is not None and self._beat_at <= now:
             effects += self._beat(now, wall)
             missed = (now - self._beat_at) // self._settings.keepalive
@@ -119,7 +149,12 @@ class Membership:
         return effects + self._settle()
 
     def on_message(self, now: Instant, wall: int, link: str, message: Message) -> Effects:
-        """Take a message whose signature is good."""
+        """Take a message whose signature is good.
+
+        After a pause it is not looked at, only Paused comes: it may be as old as the pause is long.
+        """
+        if paused := self.wake(now):
+            return paused
         source = message.text("src")
         if source == self._name:
             return []  # our own broadcast
@@ -138,7 +173,7 @@ class Membership:
         if kind.startswith("NS_"):
             if generation == peer.generation:
                 effects += self._control(now, wall, peer, kind, message)
-            return effects + self._hear_link(now, peer, link)
+            return effects + self._hear_link(now, peer, link, None)
         number = _number(message.text("seq"), 16)
         if number is None:
             return [Dropped(peer.name, Refusal.INCOMPLETE)]
@@ -148,14 +183,14 @@ class Membership:
         if arrival is Arrival.DUPLICATE:
             # The second link's copy of the latest proves that link; older ones may be replays.
             latest = peer.alive and number == peer.receiver.highest
-            return effects + (self._hear_link(now, peer, link) if latest else [])
-        effects += self._hear_link(now, peer, link)
+            return effects + (self._hear_link(now, peer, link, number) if latest else [])
+        effects += self._hear_link(now, peer, link, number)
         if kind == "status" and arrival is Arrival.NEW:
             effects += self._heartbeat(now, peer, message)
         effects += self._in_order(now, wall, peer)
         if number % ACKNOWLEDGE_EVERY == peer.acknowledge and peer.receiver.complete:
             own: Fields = (("t", "NS_ackmsg"), ("dest", peer.name), ("ackseq", f"{number:x}"))
-            effects.append(self._control_message(wall, own))
+            effects.append(self._voice.control(wall, own))
         return effects + self._settle()
 
     def deadline(self) -> Instant | None:
@@ -165,22 +200,24 @@ class Membership:
     # --- liveness -------------------------------------------------------------------------------
 
     def _beat(self, now: Instant, wall: int) -> Effects:
+        self._spoke = now
         own: Fields = (
             ("t", "status"),
             ("st", self._status.value),
             ("dt", f"{in_milliseconds(self._settings.deadtime):x}"),
             ("protocol", "1"),
         )
-        return [self._numbered(now, wall, own, None)]
+        return [self._voice.numbered(wall, own)]
 
     def _heartbeat(self, now: Instant, peer: Peer, message: Message) -> Effects:
         effects: Effects = []
-        if peer.alive and now - peer.last_heartbeat > self._settings.warntime:
-            effects.append(Late(peer.name, now - peer.last_heartbeat))
-        peer.last_heartbeat = now
         announced = _number(message.text("dt"), 16)
         if announced:
             peer.deadtime = min(milliseconds(announced), MAX_ANNOUNCED_DEADTIME)
+        if peer.alive:
+            silence = now - peer.last_heartbeat
+            effects += peer.rhythm.beat(now, peer.name, silence, peer.deadtime)
+        peer.last_heartbeat = now
         try:
             status = NodeStatus(message.text("st"))
         except ValueError:
@@ -202,6 +239,8 @@ class Membership:
         """The node has started (again): its numbers begin anew, what we had of it is void."""
         peer.generation = generation
         peer.receiver = self._receiver()
+        for link in peer.links.values():
+            link.restart()
         if not peer.alive:
             peer.returned = True
             if peer.status is NodeStatus.LEFT:
@@ -218,14 +257,13 @@ class Membership:
             effects.append(NodeChanged(peer.name, NodeStatus.DEAD, 0, Reason.NEVER_HEARD))
         if not peer.alive:
             return effects
-        for link, heard in list(peer.links.items()):
-            if heard + peer.deadtime <= now:
-                del peer.links[link]
-                effects.append(LinkChanged(peer.name, link, False))
+        for name, link in peer.up():
+            if link.heard + peer.deadtime <= now:
+                link.up = False
+                effects.append(LinkChanged(peer.name, name, False))
         if peer.last_heartbeat + peer.deadtime <= now:
             peer.status = NodeStatus.DEAD
-            effects += [LinkChanged(peer.name, link, False) for link in sorted(peer.links)]
-            peer.links.clear()
+            effects += self._cut(peer)
             changed = NodeChanged(peer.name, NodeStatus.DEAD, peer.generation, Reason.SILENT)
             return [*effects, changed]
         for number in peer.receiver.requests(now):
@@ -235,13 +273,29 @@ class Membership:
                 ("firstseq", str(number)),  # decimal, unlike all other numbers
                 ("lastseq", str(number)),
             )
-            effects.append(self._control_message(wall, own))
+            effects.append(self._voice.control(wall, own))
+        if peer.receiver.lost:
+            effects += peer.rhythm.lose(now, peer.name, peer.receiver.lost)
+            peer.receiver.lost = 0
         return effects + self._broken(peer)
 
-    def _hear_link(self, now: Instant, peer: Peer, link: str) -> Effects:
-        known = link in peer.links
-        peer.links[link] = now
-        return [] if known else [LinkChanged(peer.name, link, True)]
+    def _hear_link(self, now: Instant, peer: Peer, name: str, number: int | None) -> Effects:
+        link = peer.links.setdefault(name, Link(now, up=False))
+        if number is not None:
+            link.count(number)
+        came, link.up = not link.up, True
+        if not came:
+            link.longest = max(link.longest, now - link.heard)
+        link.heard = now
+        return [LinkChanged(peer.name, name, True)] if came else []
+
+    @staticmethod
+    def _cut(peer: Peer) -> Effects:
+        """Nothing comes from a node any more, over none of its links."""
+        names = sorted(name for name, _ in peer.up())
+        for name in names:
+            peer.links[name].up = False
+        return [LinkChanged(peer.name, name, False) for name in names]
 
     def _settle(self) -> Effects:
         if self._settled or any(peer.status is None for peer in self._peers.values()):
@@ -258,7 +312,7 @@ class Membership:
             kind = message.text("t")
             if kind == "shutdone":
                 peer.status = NodeStatus.LEFT
-                peer.links.clear()
+                self._cut(peer)
                 changed = NodeChanged(peer.name, NodeStatus.LEFT, peer.generation, Reason.LEFT)
                 effects.append(changed)
             elif not self._for_us(message):
@@ -283,21 +337,8 @@ class Membership:
             first = _number(message.text("firstseq"), 10)
             last = _number(message.text("lastseq"), 10)
             if first is not None and last is not None:
-                return self._again(now, wall, peer, first, last)
+                return list(self._voice.again(now, wall, peer.name, first, last))
         return []
-
-    def _again(self, now: Instant, wall: int, peer: Peer, first: int, last: int) -> Effects:
-        found, lost = self._sender.again(now, first, last)
-        effects: Effects = [Transmit(message) for message in found]
-        for number in lost:
-            own: Fields = (
-                ("t", "NS_nak_rexmit"),
-                ("firstseq", f"{number:x}"),
-                ("dest", peer.name),
-                ("info", "no longer kept"),
-            )
-            effects.append(self._control_message(wall, own))
-        return effects
 
     def _node_list(self, now: Instant, wall: int, peer: Peer) -> MembershipEffect:
         nodes = "".join(f"{node} " for node in self._settings.nodes)
@@ -307,7 +348,7 @@ class Membership:
             ("nodelist", nodes),
             ("delnodelist", " "),
         )
-        return self._numbered(now, wall, own, None)
+        return self._voice.numbered(wall, own)
 
     def _broken(self, peer: Peer) -> Effects:
         if not peer.receiver.broken:
@@ -322,37 +363,14 @@ class Membership:
         destination = message.text("dest")
         return destination is None or destination == self._name
 
-    def _numbered(self, now: Instant, wall: int, own: Fields, destination: str | None) -> Transmit:
-        """Return a message of our stream; kept, so that it can be sent again as it was."""
-        number = self._sender.number()
-        address: Fields = (("dest", destination),) if destination else ()
-        message = Message(
-            (
-                *own,
-                *address,
-                *self._origin(),
-                ("seq", f"{number:x}"),
-                ("hg", f"{self._generation:x}"),
-                ("ts", f"{wall:x}"),
-                ("ld", self._load),
-                ("ttl", self._ttl()),
-            )
-        )
-        self._sender.keep(number, message)
-        return Transmit(message)
-
-    def _control_message(self, wall: int, own: Fields) -> Transmit:
-        tail: Fields = (("hg", f"{self._generation:x}"), ("ts", f"{wall:x}"), ("ttl", self._ttl()))
-        return Transmit(Message((*own, *self._origin(), *tail)))
-
-    def _origin(self) -> Fields:
-        return (("src", self._name), ("srcuuid", self._uuid))
-
-    def _ttl(self) -> str:
-        return str(len(self._settings.nodes) + self._settings.hopfudge)
-
     def _patience(self) -> Duration:
         return milliseconds(self._random.randint(MIN_PATIENCE_MS, MAX_PATIENCE_MS))
+
+    def _peer(self, name: str) -> Peer:
+        settings = self._settings
+        rhythm = Rhythm(settings.keepalive, settings.warntime)
+        acknowledge = self._random.randint(0, ACKNOWLEDGE_EVERY - 1)
+        return Peer(name, settings.deadtime, self._receiver(), rhythm, acknowledge)
 
     def _receiver(self) -> Receiver:
         return Receiver(self._settings.max_rexmit_delay)

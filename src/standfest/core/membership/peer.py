@@ -1,39 +1,83 @@
 """What one node knows of another: its generation, its last heartbeat, its links."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from standfest.core.membership.effects import NodeStatus
 from standfest.core.membership.receiver import Receiver
+from standfest.core.membership.rhythm import Rhythm
 from standfest.model.time import Duration, Instant, earliest
 
 ALIVE = (NodeStatus.ACTIVE, NodeStatus.UP, NodeStatus.INIT)
 """A tuple: it is asked so often that an enumeration's hash would count."""
+
+WINDOW = 64
+"""A message that comes so many numbers late over one link counts as skipped there for good."""
+
+
+@dataclass(slots=True)
+class Link:
+    """How a node is heard over one link.
+
+    heard: when anything last came; skipped: numbers that did not come over it, whether or not they
+    came over another one; longest: ns of silence.
+    """
+
+    heard: Instant
+    up: bool = True
+    received: int = 0
+    skipped: int = 0
+    longest: Duration = 0
+    highest: int = 0
+    seen: int = 0  # the last WINDOW numbers, a bit each, the highest is bit 0
+
+    def count(self, number: int) -> None:
+        """Count a message by its number."""
+        self.received += 1
+        ahead = number - self.highest
+        if ahead > 0:
+            if self.highest:
+                self.skipped += ahead - 1
+            self.seen = (self.seen << min(ahead, WINDOW) | 1) & ((1 << WINDOW) - 1)
+            self.highest = number
+        elif ahead > -WINDOW and not self.seen >> -ahead & 1:
+            self.seen |= 1 << -ahead
+            self.skipped = max(0, self.skipped - 1)
+
+    def restart(self) -> None:
+        """The node has started anew: so do its numbers."""
+        self.highest = self.seen = 0
 
 
 @dataclass(slots=True)
 class Peer:
     """A configured node other than ourselves.
 
-    status: None until it is heard or given up; generation: the highest heard (0: none); links:
-    link -> when anything came over it; acknowledge: which last digit of `seq` we acknowledge;
-    returned: a new generation spoke while it was not alive, its first heartbeat is yet to come.
+    status: None until it is heard or given up; generation: the highest heard (0: none); links: all
+    over which it was ever heard; acknowledge: which last digit of `seq` we acknowledge; returned: a
+    new generation spoke while it was not alive, its first heartbeat is yet to come.
     """
 
     name: str
     deadtime: Duration
     receiver: Receiver
+    rhythm: Rhythm
     acknowledge: int
     status: NodeStatus | None = None
     generation: int = 0
     last_heartbeat: Instant = 0
     give_up_at: Instant = 0
     returned: bool = False
-    links: dict[str, Instant] = field(default_factory=dict)
+    links: dict[str, Link] = field(default_factory=dict)
 
     @property
     def alive(self) -> bool:
         """Return whether the node is heard."""
         return self.status in ALIVE
+
+    def up(self) -> Iterator[tuple[str, Link]]:
+        """Yield the links over which the node is heard."""
+        return ((name, link) for name, link in self.links.items() if link.up)
 
     def deadline(self) -> Instant | None:
         """Return when its silence, or a link's, means something."""
@@ -41,5 +85,5 @@ class Peer:
             return self.give_up_at
         if not self.alive:
             return None
-        links = [heard + self.deadtime for heard in self.links.values()]
+        links = [link.heard + self.deadtime for _, link in self.up()]
         return earliest(self.last_heartbeat + self.deadtime, *links, self.receiver.deadline())

@@ -44,6 +44,7 @@ class Receiver:
         self._missing: dict[int, _Missing] = {}
         self._pieces: list[bytes] = []
         self.broken = False
+        self.lost = 0  # messages that had to be asked for; the caller reads and clears it
 
     @property
     def complete(self) -> bool:
@@ -88,6 +89,7 @@ class Receiver:
         for number in due:
             missing = self._missing[number]
             missing.tries += 1
+            self.lost += missing.tries == 1
             missing.ask_at = now + missing.pause
             missing.pause = min(2 * missing.pause, self._max_pause)
         for number in [n for n in due if self._missing[n].tries > MAX_TRIES]:

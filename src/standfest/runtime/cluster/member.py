@@ -7,11 +7,7 @@ this node leads. The same object runs in the daemon and in the simulator.
 from collections import deque
 
 from standfest.core.cib.document import Cib
-from standfest.core.cib.replica import (
-    Replica,
-    Sync,
-    Update,
-)
+from standfest.core.cib.replica import Replica, Sync, Update
 from standfest.core.executor.machine import Executor
 from standfest.core.fencing.hand import Hand
 from standfest.core.membership.election import (
@@ -24,7 +20,7 @@ from standfest.core.membership.election import (
 )
 from standfest.model.fencing import FencingRecord
 from standfest.model.quorum import QuorumWord
-from standfest.model.time import Duration, Instant, earliest, seconds
+from standfest.model.time import Duration, Instant, earliest, in_milliseconds, seconds
 from standfest.ports.agents import RunEnded
 from standfest.ports.fencing import FenceEnded
 from standfest.runtime.cluster import protocol
@@ -42,7 +38,8 @@ from standfest.runtime.cluster.effects import (
 )
 from standfest.runtime.cluster.partition import Partition
 from standfest.runtime.cluster.settings import ClusterSettings
-from standfest.runtime.cluster.translate import executed, handed, replicated
+from standfest.runtime.cluster.surrender import Surrender
+from standfest.runtime.cluster.translate import executed, handed, obeyed, replicated
 
 FOLLOW_TIMEOUT: Duration = seconds(2)
 """How long a follower waits for its coordinator's Lead or Sync before it says Hello again."""
@@ -83,6 +80,7 @@ class ClusterMember:
         self._departing = False
         self._depart_again: Instant | None = None
         self._rejoin_at: Instant | None = None
+        self._surrender: Surrender | None = None
         self._joined_term = 0
         self._sessions: dict[str, int] = {}
 
@@ -120,8 +118,8 @@ class ClusterMember:
         if node in self._heard:
             return self.reset(now, wall, node)
         self._heard.add(node)
-        if self.partition.isolated and self._rejoin_at is None:
-            return []  # an old packet: no cable is plugged in
+        if self._alone:
+            return []  # an old packet: no cable is plugged in; or we have not given up all yet
         return self._run(now, wall, self._appeared(now, wall, node))
 
     def vanish(self, now: Instant, wall: int, node: str, *, left: bool) -> Effects:
@@ -129,7 +127,7 @@ class ClusterMember:
         if node not in self._heard:
             return []
         self._heard.discard(node)
-        if self.partition.isolated and self._rejoin_at is None:
+        if self._alone:
             return []
         return self._run(now, wall, self._vanished(now, wall, node, left=left))
 
@@ -149,6 +147,22 @@ class ClusterMember:
         """A message of another member's cluster daemon."""
         return self._run(now, wall, self._dispatch(now, wall, sender, message))
 
+    def paused(self, now: Instant, wall: int, duration: Duration) -> Effects:
+        """This node stood still for so long: the others have declared it dead and recovered.
+
+        It owns nothing any more. Addresses are released first, then everything is stopped in
+        order; when nothing is left it joins whoever is heard. Nobody is, until `appear` says so.
+        """
+        effects: Effects = [note("paused", Level.WARNING, ms=in_milliseconds(duration))]
+        if len(self.settings.nodes) == 1:
+            return effects
+        others = sorted(self._heard)
+        self._heard.clear()
+        until = now + self.settings.initdead
+        self._surrender = Surrender(self.name, self.executor, until, duration)
+        effects += self._surrender.begin(now, wall, self.partition.configuration)
+        return self._run(now, wall, effects + self._isolate(now, wall, others, "paused"))
+
     def carrier(self, now: Instant, wall: int, down: tuple[str, ...], *, isolated: bool) -> Effects:
         """The devices without carrier; isolated: no device of this node has one.
 
@@ -159,15 +173,10 @@ class ClusterMember:
         effects: Effects = []
         if isolated and (not self.partition.isolated or self._rejoin_at is not None):
             effects.append(note("isolated", Level.WARNING))
-            self.partition.isolated, self._rejoin_at = True, None
-            if self.coordinator is not None:
-                effects += self.coordinator.judge(now, wall, "isolated")
-            for node in sorted(self._heard):
-                effects += self._vanished(now, wall, node, left=False)
-        elif not isolated and self.partition.isolated and self._rejoin_at is None:
-            self._rejoin_at = now + self.settings.initdead
-            for node in sorted(self._heard):
-                effects += self._appeared(now, wall, node)
+            self._surrender = None
+            effects += self._isolate(now, wall, sorted(self._heard), "isolated")
+        elif not isolated and self._alone and self._surrender is None:
+            effects += self._listen(now, wall, self.settings.initdead)
         if self.leader:
             effects.append(Send(self.leader, protocol.Links(down)))
         return self._run(now, wall, effects)
@@ -187,6 +196,25 @@ class ClusterMember:
         if self.coordinator is not None:
             effects += self.coordinator.lose(now, wall, node, left=left)
         return effects + self._elect(now, wall, self.election.vanish(now, node))
+
+    @property
+    def _alone(self) -> bool:
+        """Return whether nobody counts as heard: without a cable, or before all is given up."""
+        return self.partition.isolated and self._rejoin_at is None
+
+    def _isolate(self, now: Instant, wall: int, others: list[str], why: str) -> Effects:
+        self.partition.isolated, self._rejoin_at = True, None
+        effects: Effects = []
+        if self.coordinator is not None:
+            effects += self.coordinator.judge(now, wall, why)
+        for node in others:
+            effects += self._vanished(now, wall, node, left=False)
+        return effects
+
+    def _listen(self, now: Instant, wall: int, patience: Duration) -> Effects:
+        """Isolation may end: when somebody is heard, at the latest after `patience`."""
+        self._surrender, self._rejoin_at = None, now + patience
+        return [e for node in sorted(self._heard) for e in self._appeared(now, wall, node)]
 
     def _rejoin(self, now: Instant, wall: int) -> Effects:
         """Isolation is over: somebody is heard again, or there is nobody."""
@@ -249,6 +277,7 @@ class ClusterMember:
             self._follow_until,
             self._depart_again,
             self._rejoin_at,
+            self._surrender.until if self._surrender is not None else None,
             self._asks.deadline(),
         )
 
@@ -303,28 +332,12 @@ class ClusterMember:
         message: Sync | Update | protocol.Order,
     ) -> Effects:
         match message:
-            case protocol.Execute(operation=operation):
-                started = note(
-                    "operation-requested",
-                    Level.DEBUG,
-                    resource=operation.resource,
-                    task=operation.task,
-                )
-                return [
-                    started,
-                    *executed(self.leader, self.executor.execute(now, wall, operation)),
-                ]
-            case protocol.Cancel(resource=resource, task=task, interval=interval):
-                return executed(
-                    self.leader, self.executor.cancel(now, wall, resource, task, interval)
-                )
+            case protocol.Execute() | protocol.Cancel() | protocol.Forget():
+                return obeyed(self.executor, self.leader, now, wall, message)
             case protocol.Fence(term, run, call):
                 return handed(self.leader, self.hand.begin(now, term, run, call))
             case protocol.FencingHistory(records=records):
                 self.fenced = records
-                return []
-            case protocol.Forget(resource=resource):
-                self.executor.forget(resource)
                 return []
             case Update():
                 if sender == self.name or not self._synchronised:
@@ -474,6 +487,10 @@ class ClusterMember:
             steps += 1
             assert steps <= MAX_LOCAL_STEPS, "a loop of messages to ourselves"
             pending.extend(self._dispatch(now, wall, self.name, effect.message))
+        surrender = self._surrender
+        if surrender is not None and surrender.over(now, self.partition.configuration, result):
+            patience = min(self.settings.initdead, max(surrender.slept, seconds(1)))
+            result += self._run(now, wall, self._listen(now, wall, patience))
         self.election.rank = self.replica.rank
         news = self.partition.configured(now, self.cib.configuration)
         return result + self._judged(now, wall, news)

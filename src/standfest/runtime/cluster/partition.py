@@ -31,7 +31,7 @@ class Partition:
     """Whatever changes the verdict returns an event of it; nothing else does.
 
     isolated: no link of this node has a carrier: nobody can reach it, so it lets go of everything.
-    devices: network devices that carry cluster addresses, by the configuration.
+    configuration: as it counts now; devices: those of the network that carry cluster addresses.
     """
 
     def __init__(self, settings: ClusterSettings, now: Instant, element: Element) -> None:
@@ -39,7 +39,7 @@ class Partition:
         self.isolated = False
         self._counted: bool | None = None
         self._element: Element | None = None
-        self._configuration: Configuration
+        self.configuration: Configuration
         self.devices: tuple[str, ...]
         self.configured(now, element)
 
@@ -100,10 +100,10 @@ class Partition:
         if element is self._element:
             return []
         self._element = element
-        self._configuration = compile_configuration(element)[0]
-        self.devices = links.devices(self._configuration)
-        fenced = any(one.agent.standard == "stonith" for one in self._configuration.primitives())
-        usable = fenced and self._configuration.options.stonith_enabled
+        self.configuration = compile_configuration(element)[0]
+        self.devices = links.devices(self.configuration)
+        fenced = any(one.agent.standard == "stonith" for one in self.configuration.primitives())
+        usable = fenced and self.configuration.options.stonith_enabled
         return self._told(self.quorum.fence(now, usable=usable))
 
     def presence(self, history: History) -> Presence:
@@ -114,7 +114,7 @@ class Partition:
         if any(e.status is OperationStatus.PENDING for _, entries in history for e in entries):
             return True
         state = NodeState(self.quorum.name, history=history)
-        return bool(inputs.running(self._configuration, state))
+        return bool(inputs.running(self.configuration, state))
 
     @staticmethod
     def _told(wanted: list[QuorumEffect]) -> Effects:

@@ -4,14 +4,16 @@ from standfest.core.cib.replica import Persist, Publish, ReplicaEffect
 from standfest.core.executor.effects import ExecutorEffect, Report
 from standfest.core.executor.effects import KillRun as ExecutorKill
 from standfest.core.executor.effects import StartRun as ExecutorStart
+from standfest.core.executor.machine import Executor
 from standfest.core.fencing.hand import Begin, End, HandEffect, Tell
 from standfest.model.operations import OperationResult
-from standfest.model.time import in_milliseconds
+from standfest.model.time import Instant, in_milliseconds
 from standfest.runtime.cluster import protocol
 from standfest.runtime.cluster.effects import (
     FenceKill,
     FenceRun,
     KillRun,
+    Level,
     MemberEffect,
     Note,
     Save,
@@ -59,6 +61,26 @@ def handed(leader: str, wanted: list[HandEffect]) -> list[MemberEffect]:
                 if leader:
                     effects.append(Send(leader, protocol.Fenced(term, run, succeeded, reason)))
     return effects
+
+
+def obeyed(
+    executor: Executor,
+    leader: str,
+    now: Instant,
+    wall: int,
+    order: protocol.Execute | protocol.Cancel | protocol.Forget,
+) -> list[MemberEffect]:
+    """Do what the coordinator orders of this node's executor."""
+    match order:
+        case protocol.Execute(operation=operation):
+            level, name, task = Level.DEBUG, operation.resource, operation.task
+            asked = note("operation-requested", level, resource=name, task=task)
+            return [asked, *executed(leader, executor.execute(now, wall, operation))]
+        case protocol.Cancel(resource=name, task=task, interval=interval):
+            return executed(leader, executor.cancel(now, wall, name, task, interval))
+        case protocol.Forget(resource=name):
+            executor.forget(name)
+            return []
 
 
 def replicated(wanted: list[ReplicaEffect], promised: tuple[int, str]) -> list[MemberEffect]:

@@ -1,0 +1,45 @@
+"""Nodes and single daemons that stand still, in the lab."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TIMEOUT_S = 120
+
+pytestmark = pytest.mark.slow
+
+
+def run(case: str) -> Any:
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.netns.pause_case", case],
+        check=False,
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+    )
+    if "no namespaces here" in done.stderr:
+        pytest.skip(done.stderr.strip().splitlines()[-1])
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_a_node_that_wakes_gives_up_its_addresses_and_its_heir_keeps_them() -> None:
+    # 0.3 s after it woke nobody hears two answers: a stop takes some tens of milliseconds.
+    assert run("whole") == {"heir": True, "paused": True, "twice": 0.0}
+
+
+def test_a_pulse_that_stands_still_is_ended_and_the_node_gives_up() -> None:
+    assert run("pulse") == {"moved": True, "whole": True}
+
+
+def test_a_cluster_daemon_that_stood_still_starts_anew_and_only_looks() -> None:
+    assert run("cluster") == {"again": True, "moved": False, "tasks": ["monitor"]}
