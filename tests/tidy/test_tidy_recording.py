@@ -12,8 +12,8 @@ from tests.tidy.modules import Module
 from standfest.runtime.recording.recorder import inputs_of
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
-DAEMONS = ("standfest.daemons.pulse", "standfest.daemons.cluster")
-READS = frozenset({"deadline", "devices"})
+DAEMONS = tuple(f"standfest.daemons.{name}" for name in ("pulse", "ring", "cluster"))
+READS = frozenset({"deadline", "devices", "picture"})
 """Methods that change nothing that decides."""
 
 

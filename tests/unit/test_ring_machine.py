@@ -176,6 +176,21 @@ def test_votes_that_never_judge_the_ring_count_as_no_after_two_seconds() -> None
     assert wait(ring, seconds(2)) == [Verdict(False, "no-votes"), Lost("bob", False)]
 
 
+def test_votes_for_a_ring_that_is_never_told_count_as_no_after_two_seconds() -> None:
+    ring = together(BOB)
+    assert wait(ring, seconds(5)) == []
+    assert ring.quorum(seconds(5), QuorumChanged(12, True)) == []
+    assert wait(ring, seconds(7) - 1) == []
+    assert wait(ring, seconds(7)) == [Verdict(False, "no-votes")]
+
+
+def test_without_quorum_others_are_waited_for_ten_seconds_before_that_is_all() -> None:
+    ring = connected()
+    assert feed(ring, 0, [GroupChanged((ALICE,), ()), *ALONE[1:]]) == [NO]
+    assert wait(ring, seconds(10) - 1) == []
+    assert wait(ring, seconds(10)) == [Settled()]
+
+
 def test_a_restarted_process_is_a_reset_and_one_that_stays_away_is_mute() -> None:
     ring = together(BOB)
     down = GroupChanged((ALICE,), ((BOB, Absence.PROCESS_DOWN),))
@@ -239,18 +254,18 @@ def test_a_payload_from_before_the_sender_was_lost_is_stale() -> None:
 
 def test_submitted_payloads_carry_the_ring_that_was_told_and_names_must_be_known() -> None:
     ring = together(BOB)
-    assert ring.submit(b"hello", "bob") == [Multicast(Fragment(8, 2, 1, 0, 1, b"hello"))]
+    assert ring.submit(0, b"hello", "bob") == [Multicast(Fragment(8, 2, 1, 0, 1, b"hello"))]
     ring.ring(0, RingChanged(12, (1, 2)))  # not judged yet: the cluster daemon lives in ring 8
-    assert ring.submit(b"hello", "") == [Multicast(Fragment(8, 0, 2, 0, 1, b"hello"))]
+    assert ring.submit(0, b"hello", "") == [Multicast(Fragment(8, 0, 2, 0, 1, b"hello"))]
     with pytest.raises(OperationError, match="no node dave"):
-        ring.submit(b"hello", "dave")
+        ring.submit(0, b"hello", "dave")
 
 
 def test_without_corosync_everything_is_let_go_and_is_back_with_the_others() -> None:
     ring = together(BOB)
     gone = [Verdict(False, "corosync-gone"), Isolated(True), Lost("bob", False)]
     assert ring.disconnect(seconds(1), "corosync-gone") == gone
-    assert ring.submit(b"hello", "bob") == []
+    assert ring.submit(0, b"hello", "bob") == []
     assert ring.leave(seconds(1)) == [Departed()]
     ring.connect(seconds(2), 1, NAMES, patience=PATIENCE, has_votes=True)
     # Settled only once; Isolated ends when the others are heard.

@@ -34,6 +34,7 @@ from standfest.runtime import frames
 from standfest.runtime.channel import Channel, Listener
 from standfest.runtime.journal import Journal
 from standfest.runtime.loop import Loop
+from standfest.runtime.recording import recorder as recording
 from standfest.wire import ring as wire
 
 CONNECT_RETRY: Duration = milliseconds(200)
@@ -52,7 +53,8 @@ class RingDaemon:
         self._where, self._name, self._libraries = where, name, libraries
         self._journal = Journal(where.run_dir, name, "ring")
         self._loop = Loop(self._deadline, self._on_timer)
-        self._ring = Ring(self._loop.now())
+        recorder = recording.begin(where.run_dir, "ring", name, self._on_recording_ended)
+        self._ring = recorder.attach("ring", Ring(self._loop.now()))
         self._connection: Connection | None = None
         self._descriptors: tuple[int, ...] = ()
         self._connecting: Aside[Connection] = Aside()
@@ -317,7 +319,7 @@ class RingDaemon:
         match value:
             case frames.Payload(node, content):
                 try:
-                    self._perform(self._ring.submit(content, node))
+                    self._perform(self._ring.submit(now, content, node))
                 except OperationError as error:
                     self._note("error", "not-sent", why=str(error))
             case frames.Watch(devices):
@@ -345,7 +347,7 @@ class RingDaemon:
     def _on_close(self, channel: Channel) -> None:
         if self._cluster is channel:
             self._cluster = None
-            self._perform(self._ring.submit(frames.GONE_PAYLOAD, ""))
+            self._perform(self._ring.submit(self._loop.now(), frames.GONE_PAYLOAD, ""))
 
     def _tell(self, value: frames.Value | frames.Payload) -> None:
         if self._cluster is not None:
@@ -365,6 +367,9 @@ class RingDaemon:
             "waiting": len(self._waiting),
             "refused": dict(self._refused),
         }
+
+    def _on_recording_ended(self, why: str) -> None:
+        self._note("warning", "not-recording", why=why)
 
     def _note(self, level: str, event: str, **fields: object) -> None:
         self._journal.write(level, event, tuple((k, str(v)) for k, v in fields.items()))

@@ -216,7 +216,7 @@ class Ring:
 
     # --- what the cluster daemon wants ----------------------------------------------------------
 
-    def submit(self, payload: bytes, destination: str) -> Effects:
+    def submit(self, now: Instant, payload: bytes, destination: str) -> Effects:
         """Send to a node, or to all when it is empty; raises OperationError for an unknown one."""
         if not self.connected or self.why_cut:
             return []  # whoever asked has been told that nobody is there

@@ -9,11 +9,15 @@ started again: its predecessor's recording stays as NAME.before.
 
 from pathlib import Path
 
-PULSE, CLUSTER = "pulse", "cluster"
-PROCESSES = (PULSE, CLUSTER)
-SIZES: dict[str, int] = {PULSE: 4 * 1024 * 1024, CLUSTER: 8 * 1024 * 1024}
+PULSE, RING, CLUSTER = "pulse", "ring", "cluster"
+PROCESSES = (PULSE, RING, CLUSTER)
+SIZES: dict[str, int] = {
+    PULSE: 4 * 1024 * 1024,
+    RING: 4 * 1024 * 1024,
+    CLUSTER: 8 * 1024 * 1024,
+}
 
-HIDING = frozenset({PULSE})
+HIDING = frozenset({PULSE, RING})
 """Processes whose recordings have lengths where payloads were."""
 
 
