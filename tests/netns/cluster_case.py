@@ -268,11 +268,31 @@ class Recordings:
         }
 
 
+def blind(lab: Lab) -> object:
+    """The owner dies while the other node's `pulse` is just being started again."""
+    for name in lab.plan.nodes:
+        text = lab.boot(name).path("/etc/ha.d/ha.cf")
+        settings = text.read_text(encoding="utf-8")
+        text.write_text(settings.replace("initdead 10", "initdead 3"), encoding="utf-8")
+    lab.start_client()
+    for name in lab.plan.nodes:
+        lab.launch(name)
+    first = lab.wait_healthy(30)[0]
+    until(lambda: set(status(lab, first).values()) == {"online"}, 10)
+    second = next(name for name in lab.plan.nodes if name != first)
+    old = pid(lab, second, "pulse")
+    lab.kill(first)
+    lab.nodes[second].run("/bin/kill", "-9", old)
+    until(lambda: owner(lab) == second, 10)
+    return {"heard": sorted(n for n, s in status(lab, second).items() if s == "online") == [second]}
+
+
 CASES: dict[str, tuple[Callable[[Lab], object], tuple[str, ...], str]] = {
     "daemons": (daemons, ("node-1", "node-2"), SIGNED),
     "garbage": (garbage, ("node-1", "node-2"), SIGNED),
     "three": (three, ("node-1", "node-2", "node-3"), ENCRYPTED),
     "recorded": (recorded, ("node-1", "node-2"), SIGNED),
+    "blind": (blind, ("node-1", "node-2"), SIGNED),
     "together": (together, ("node-1", "node-2"), SIGNED),
 }
 

@@ -73,3 +73,7 @@ def test_what_each_daemon_recorded_is_decided_again_after_a_failover() -> None:
         "in pulse": [],
         "secret": False,
     }
+
+
+def test_a_node_that_dies_while_pulse_restarts_is_taken_over_after_initdead() -> None:
+    assert run("blind") == {"heard": True}

@@ -261,8 +261,8 @@ class Pulse:
         if after in (NodeStatus.DEAD, NodeStatus.LEFT):
             self._heard.pop(change.node, None)
             self._heard_with.pop(change.node, None)
-            if before is not None:
-                self._tell(frames.Lost(change.node, left=after is NodeStatus.LEFT))
+            # Also what only our predecessor has heard: `cluster` may have that from it.
+            self._tell(frames.Lost(change.node, left=after is NodeStatus.LEFT))
             return
         self._heard[change.node] = after.value
         if before is None:

@@ -280,9 +280,8 @@ class SimCluster:
 
     def _node_changed(self, node: SimNode, change: membership.NodeChanged) -> None:
         if change.state in (NodeStatus.DEAD, NodeStatus.LEFT):
-            known = change.node in node.heard
             node.heard.discard(change.node)
-            if known and node.member is not None:
+            if node.member is not None:
                 left = change.state is NodeStatus.LEFT
                 self._member(node, node.member.vanish(self.now, self.wall, change.node, left=left))
         elif change.node not in node.heard:
