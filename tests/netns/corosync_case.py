@@ -83,35 +83,7 @@ def three(lab: CorosyncLab) -> object:
 
 
 def two(lab: CorosyncLab) -> object:
-    """Kill corosync under the owner, start it again; stop the next owner's, let it go on."""
-    first, began = begin(lab), time.monotonic()
-    lab.signal_ring(first, "KILL")
-    until(lambda: not has_address(lab, first), 5)
-    alone = owner(lab) in ("", first)  # the other one has not even noticed yet
-    until(lambda: owner(lab) not in ("", first), 10)
-    second = owner(lab)
-    lab.ring(first)
-    until(lambda: all_online(lab, second) and all_online(lab, first), 20)
-    stayed = owner(lab) == second
-    lab.signal_ring(second, "STOP")
-    until(lambda: not has_address(lab, second), 5)
-    until(lambda: owner(lab) == first, 10)
-    until(lambda: at_rest(lab, second), 10)
-    reason = links(lab, second)["cut_off"]
-    lab.signal_ring(second, "CONT")
-    until(lambda: all_online(lab, second) and all_online(lab, first), 20)
-    back = owner(lab) == first
-    return {
-        "let go first": alone,
-        "stayed": stayed,
-        "reason": reason,
-        "back": back,
-        "twice": twice(lab, began),
-    }
-
-
-def leave(lab: CorosyncLab) -> object:
-    """Stop our daemons on the owner in order, then start them again; corosync runs on."""
+    """Leave in order, corosync stays; kill corosync under an owner, stop it under the next one."""
     first, began = begin(lab), time.monotonic()
     lab.nodes[first].run("/bin/sh", "-c", "kill $(cat /run/standfest/supervisor.pid)")
     until(lambda: owner(lab) not in ("", first), 5)
@@ -122,12 +94,56 @@ def leave(lab: CorosyncLab) -> object:
     stands = links(lab, second)["nodes"][first]  # type: ignore[index]
     lab.daemons(first)
     until(lambda: all_online(lab, second) and all_online(lab, first), 15)
+    stayed = owner(lab) == second
+
+    lab.signal_ring(second, "KILL")
+    until(lambda: not has_address(lab, second), 5)
+    alone = owner(lab) in ("", second)  # the other one has not even noticed yet
+    until(lambda: owner(lab) == first and at_rest(lab, second), 10)
+    lab.ring(second)
+    until(lambda: all_online(lab, second) and all_online(lab, first), 20)
+    stayed = stayed and owner(lab) == first
+
+    lab.signal_ring(first, "STOP")
+    until(lambda: owner(lab) == second and at_rest(lab, first), 10)
+    reason = links(lab, first)["cut_off"]
+    lab.signal_ring(first, "CONT")
+    until(lambda: all_online(lab, second) and all_online(lab, first), 20)
     return {
         "left in order": left == [first],
         "stands": stands,
-        "stayed": owner(lab) == second,
+        "let go first": alone,
+        "reason": reason,
+        "stayed": stayed and owner(lab) == second,
         "twice": twice(lab, began),
     }
+
+
+def alone(lab: CorosyncLab) -> object:
+    """All daemons of the owner die, nobody starts them again; then daemons meet a dead corosync."""
+    for name in lab.plan.nodes:
+        lab.boot(name)
+        lab.ring(name)
+    lab.start_client()
+    for name in lab.plan.nodes:
+        lab.daemons(name, respawn=False)
+    first, began = lab.wait_healthy(40)[0], time.monotonic()
+    second = next(name for name in lab.plan.nodes if name != first)
+    until(lambda: all_online(lab, first), 15)
+    lab.nodes[first].run("/bin/sh", "-c", "kill -9 $(cat /run/standfest/supervisor.pid)")
+    until(lambda: links(lab, second)["nodes"][first] == "without daemon", 5)  # type: ignore[index]
+    time.sleep(3)
+    untouched = owner(lab) == first and status(lab, second)[first] == "pending"
+    lab.kill(first)
+    until(lambda: owner(lab) == second, 10)
+    lab.signal_ring(second, "STOP")
+    until(lambda: at_rest(lab, second), 10)
+    lab.nodes[second].run("/bin/kill", "-9", pid(lab, second, "ring"))
+    # It answers while it connects, and lets go after 3 s of that.
+    until(lambda: links(lab, second).get("cut_off") == "no-corosync", 10)
+    lab.signal_ring(second, "CONT")
+    until(lambda: owner(lab) == second, 15)
+    return {"untouched": untouched, "twice": twice(lab, began)}
 
 
 def killed(lab: Lab) -> object:
@@ -140,7 +156,7 @@ CASES: dict[str, tuple[Callable[[CorosyncLab], object], tuple[str, ...], str, st
     "three": (three, (*TWO, "node-3"), "udpu", "stop"),
     # Whoever has lost corosync lets go whatever the policy is: the other one takes over.
     "two": (two, TWO, "knet", "ignore"),
-    "leave": (leave, TWO, "knet", "stop"),
+    "alone": (alone, TWO, "knet", "stop"),
     "killed": (killed, TWO, "knet", "stop"),
 }
 

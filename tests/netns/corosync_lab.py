@@ -96,11 +96,11 @@ class CorosyncLab(Lab):
             self.ring(name)
         self.daemons(name)
 
-    def daemons(self, name: str) -> None:
+    def daemons(self, name: str, *, respawn: bool = True) -> None:
         """Start the product's daemons on a node."""
         node = self.nodes[name]
         words = ["-m", "standfest.cli.main", "run", "--stack", "corosync", "--cib", CIB_FILE]
-        node.spawn(*node.python(*words, "--run-dir", RUN_DIR), respawn=True)
+        node.spawn(*node.python(*words, "--run-dir", RUN_DIR), respawn=respawn)
 
     def bury(self, name: str) -> None:
         """Take a killed node away, so that it can be switched on again."""
