@@ -32,12 +32,13 @@ class Recordings:
         # In the simulator all draw from one source; a recording needs one of its own.
         own = random.Random(settings["random"].getrandbits(64))
         machine = Membership(**settings | {"random": own})
-        return self._recorder("pulse", hides=True).attach("membership", machine)
+        return self.recorder("pulse", hides=True).attach("membership", machine)
 
     def _member(self, *arguments: Any) -> ClusterMember:
-        return self._recorder("cluster", hides=False).attach("member", ClusterMember(*arguments))
+        return self.recorder("cluster", hides=False).attach("member", ClusterMember(*arguments))
 
-    def _recorder(self, process: str, *, hides: bool) -> Recorder:
+    def recorder(self, process: str, *, hides: bool) -> Recorder:
+        """Return a recorder for one machine."""
         buffer = bytearray(self.size)
         self.rings.append((process, buffer))
         ring = Ring(buffer, about("sim", process))

@@ -131,9 +131,10 @@ def alone(lab: CorosyncLab) -> object:
     second = next(name for name in lab.plan.nodes if name != first)
     until(lambda: all_online(lab, first), 15)
     lab.nodes[first].run("/bin/sh", "-c", "kill -9 $(cat /run/standfest/supervisor.pid)")
-    until(lambda: links(lab, second)["nodes"][first] == "without daemon", 5)  # type: ignore[index]
-    time.sleep(3)
-    untouched = owner(lab) == first and status(lab, second)[first] == "pending"
+    until(lambda: status(lab, second)[first] == "pending", 8)
+    said = links(lab, second)["nodes"][first]  # type: ignore[index]
+    time.sleep(1)
+    untouched = owner(lab) == first
     lab.kill(first)
     until(lambda: owner(lab) == second, 10)
     lab.signal_ring(second, "STOP")
@@ -143,7 +144,7 @@ def alone(lab: CorosyncLab) -> object:
     until(lambda: links(lab, second).get("cut_off") == "no-corosync", 10)
     lab.signal_ring(second, "CONT")
     until(lambda: owner(lab) == second, 15)
-    return {"untouched": untouched, "twice": twice(lab, began)}
+    return {"untouched": untouched, "said": said, "twice": twice(lab, began)}
 
 
 def killed(lab: Lab) -> object:

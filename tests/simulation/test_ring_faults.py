@@ -11,6 +11,7 @@ import random
 from collections import deque
 
 import pytest
+from tests.recorded import Recordings
 
 from standfest.core.ring import effects as told
 from standfest.core.ring.machine import Ring
@@ -25,6 +26,7 @@ from standfest.model.ring import (
     RingChanged,
 )
 from standfest.model.time import Duration, Instant, milliseconds, seconds
+from standfest.runtime.recording.replayer import Damage, Step, Verdict, parse, replay
 
 SEEDS = 150
 STEPS = 150
@@ -44,7 +46,7 @@ class Machine:
         self.group: deque[Report] = deque()
         self.votes: deque[QuorumChanged] = deque()
         self.outbox: deque[GroupMessage] = deque()
-        self.ring = Ring(0)
+        self.ring: Ring
         self.ring_nodes: tuple[int, ...] = ()
         self.ring_number = 0
         self.members: tuple[Process, ...] = ()
@@ -67,6 +69,9 @@ class Machine:
         """Start the ring process anew; its cluster daemon begins anew with it."""
         self.pid += 1
         self.ring = Ring(self.world.now)
+        if self.world.records:
+            recorder = self.world.recordings.recorder("ring", hides=True)
+            self.ring = recorder.attach("ring", self.ring)
         self.heard, self.verdict, self.isolated = set(), None, False
         self.lost_in, self.last, self.sent = {}, {}, 0
         self.ring_nodes, self.ring_number, self.members = (), 0, ()
@@ -150,9 +155,10 @@ class Machine:
 class World:
     """All nodes, the rings they are in, and time."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, records: bool = False) -> None:
         self.chance = random.Random(seed)
         self.now: Instant = 0
+        self.records, self.recordings = records, Recordings()
         self.machines = {number: Machine(self, number) for number in NAMES}
         self.up: set[int] = set()
         self.sequences = dict.fromkeys(NAMES, 0)
@@ -206,9 +212,9 @@ class World:
         machine.connected = True
         machine.brought = {self.sequences[number]: frozenset()}
         nodes, sequence = self.rings[number], self.sequences[number]
-        machine.perform(
-            machine.ring.connect(self.now, number, NAMES, patience=PATIENCE, has_votes=True)
-        )
+        names = tuple(NAMES.items())
+        connect = machine.ring.connect
+        machine.perform(connect(self.now, number, names, patience=PATIENCE, has_votes=True))
         self.group_changed(nodes, ())
         machine.group.append(RingChanged(sequence, tuple(sorted(nodes))))
         machine.votes.append(QuorumChanged(sequence, 2 * len(nodes) > len(NAMES)))
@@ -345,14 +351,23 @@ class World:
                     self.carry(machine)
 
 
-def run(seed: int) -> World:
-    world = World(seed)
+def run(seed: int, *, records: bool = False) -> World:
+    world = World(seed, records=records)
     for machine in world.machines.values():
         machine.start()
     for _ in range(STEPS):
         world.step()
     world.heal()
     return world
+
+
+def test_what_ring_was_told_is_decided_again() -> None:
+    recordings = run(7, records=True).recordings
+    assert recordings.troubles == []
+    steps = [step for _, ring in recordings.rings for step in replay(parse(bytes(ring)))]
+    assert {step.verdict for step in steps if isinstance(step, Step)} == {Verdict.AS_RECORDED}
+    assert not any(isinstance(step, Damage) for step in steps)
+    assert len(steps) > 300
 
 
 SEED = int(os.environ.get("STANDFEST_HUNT_SEED", "0"))

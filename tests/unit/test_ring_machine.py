@@ -38,7 +38,7 @@ from standfest.model.ring import (
 )
 from standfest.model.time import milliseconds, seconds
 
-NAMES = {1: "alice", 2: "bob", 3: "carol"}
+NAMES = ((1, "alice"), (2, "bob"), (3, "carol"))
 ALICE, BOB, CAROL = Process(1, 100), Process(2, 100), Process(3, 100)
 YES = Verdict(True, "")
 NO = Verdict(False, "no-quorum")
@@ -347,7 +347,7 @@ def test_a_node_whose_name_is_unknown_is_asked_for_once_and_heard_then() -> None
     dave = Process(4, 100)
     assert ring.group(0, GroupChanged((ALICE, BOB, dave), ())) == [Unnamed((4,))]
     assert ring.group(0, GroupChanged((ALICE, BOB, dave), ())) == []
-    assert ring.name(0, {4: "dave"}) == [Heard("dave")]
+    assert ring.name(0, ((4, "dave"),)) == [Heard("dave")]
 
 
 @given(st.binary(max_size=500), st.integers(1, 100))

@@ -8,7 +8,6 @@ Source: ours (docs/adr/0031); cpg_overview(3) for what a group promises.
 """
 
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from standfest.core.ring.effects import (
@@ -57,6 +56,10 @@ GATHER_WAIT: Duration = seconds(3)
 FAREWELL_WAIT: Duration = seconds(2)
 MAX_HELD = 100_000
 """Messages that may wait for the votes; more means that something never ends."""
+
+
+Names = tuple[tuple[int, str], ...]
+"""Node numbers with the names that they have in corosync's nodelist."""
 
 
 @dataclass(slots=True)
@@ -145,7 +148,7 @@ class Ring:
         self,
         now: Instant,
         me: int,
-        names: Mapping[int, str],
+        names: Names,
         *,
         patience: Duration,
         has_votes: bool,
@@ -169,9 +172,9 @@ class Ring:
         self._beat_at = None
         return self._cut(now, why)
 
-    def name(self, now: Instant, names: Mapping[int, str]) -> Effects:
+    def name(self, now: Instant, names: Names) -> Effects:
         """The list of nodes was read again."""
-        self._names = {**self._names, **names}
+        self._names |= dict(names)
         return self._view(now)
 
     def ring(self, now: Instant, change: RingChanged) -> Effects:

@@ -34,7 +34,7 @@ class Nodelist:
     others' ring.
     """
 
-    names: Mapping[int, str]
+    names: tuple[tuple[int, str], ...]
     addresses: tuple[str, ...]
     patience: Duration
 
@@ -68,7 +68,8 @@ def nodelist(values: Mapping[str, str | int], me: int, own_name: str) -> Nodelis
     token = values.get("runtime.config.totem.token", DEFAULT_TOKEN_MS)
     consensus = values.get("runtime.config.totem.consensus", DEFAULT_TOKEN_MS * 6 // 5)
     addresses = RING_ADDRESS.findall(str(values.get(f"runtime.members.{me}.ip", "")))
-    return Nodelist(names, tuple(addresses), milliseconds(int(token) + int(consensus)))
+    patience = milliseconds(int(token) + int(consensus))
+    return Nodelist(tuple(sorted(names.items())), tuple(addresses), patience)
 
 
 def _values(libraries: Libraries, handle: c_uint64, prefix: bytes) -> dict[str, str | int]:
