@@ -1,5 +1,7 @@
 """What of corosync's libraries can be tested without a corosync."""
 
+from ctypes import sizeof
+
 import pytest
 
 from standfest.adapters.linux.corosync import library
@@ -22,7 +24,7 @@ def test_structures_have_the_sizes_of_the_c_library() -> None:
     # struct cpg_name: 4 + 128; cpg_address: 3 * 4; cpg_ring_id: 4, 4 to align, 8; iovec: 8 + 8;
     # cpg_model_v1_data_t: 4, 4 to align, 3 * 8, 4, 4 to align.
     sizes = [
-        library.ctypes.sizeof(kind)
+        sizeof(kind)
         for kind in (
             *(library.Name, library.Address, library.RingId),
             *(library.Buffer, library.GroupCallbacks, library.QuorumCallbacks),
