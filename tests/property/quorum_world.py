@@ -8,15 +8,17 @@ is counted by both for a moment, which no count of votes by views can help.
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from heapq import heappop, heappush
 
 from standfest.core.quorum.machine import Quorum
-from standfest.model.quorum import Ground, QuorumRules
+from standfest.model.quorum import Ground, Presence, QuorumRules
 from standfest.model.time import Duration, Instant, milliseconds, seconds
 
 TICK: Duration = milliseconds(5)
 KEEPALIVE: Duration = milliseconds(100)
 DEADTIME: Duration = seconds(1)
+INITDEAD: Duration = 2 * DEADTIME
 MAX_DELAY: Duration = milliseconds(40)
 EPOCH: Instant = seconds(1000)
 
@@ -41,9 +43,15 @@ class Node:
         self.quorum = Quorum(rules, name, self.clock.read(now), seen_all=True)
         self.heard: dict[str, Instant] = {}
         self.up = True
-        self.served = now
+        self.served = self.born = now
         self.stalled_until: Instant = 0
+        self.doubt_until: Instant = 0
         self.lost_at: Instant = 0
+
+    def presence(self, now: Instant, *, busy: bool) -> Presence:
+        """Return what the tiebreaker is told; who was paused lets go and wants no vote."""
+        presence = self.quorum.presence(busy=busy)
+        return replace(presence, enough=False) if now < self.doubt_until else presence
 
     def view(self, now: Instant) -> frozenset[str]:
         local = self.clock.read(now)
@@ -82,7 +90,7 @@ class World:
                 continue
             local = node.clock.read(self.now)
             if self.now - node.served > DEADTIME // 2:
-                node.quorum.stood_still(local, 2 * DEADTIME)
+                node.doubt_until = self.now + 2 * DEADTIME
             node.served = self.now
             if local % KEEPALIVE < TICK:
                 self._beat(node)
@@ -101,11 +109,14 @@ class World:
             other.heard[sender.name] = other.clock.read(self.now)
 
     def acting(self) -> list[Node]:
-        """Return the nodes that may start something now."""
+        """Return the nodes that may start something now; nobody does before its initdead."""
         return [
             node
             for node in self.nodes.values()
-            if node.up and self.now >= node.stalled_until and node.quorum.verdict.quorate
+            if node.up
+            and self.now >= max(node.stalled_until, node.doubt_until)
+            and self.now >= node.born + INITDEAD
+            and node.quorum.verdict.quorate
         ]
 
     def leased_apart(self) -> list[tuple[str, str]]:
@@ -116,6 +127,24 @@ class World:
             for one in acting
             for two in acting
             if one.name < two.name and one.quorum.view != two.quorum.view
+        ]
+
+    def kept_apart(self) -> list[tuple[str, str]]:
+        """Return pairs of one that has the vote without the other, which keeps what it runs."""
+        with_vote = [n for n in self.acting() if n.quorum.verdict.ground is Ground.LEASE]
+        keeping = [
+            node
+            for node in self.nodes.values()
+            if node.up
+            and self.now >= max(node.stalled_until, node.doubt_until)
+            and self.now > node.born + DEADTIME  # whoever was just started runs nothing
+            and node.quorum.verdict.ground is Ground.LEASE_OPEN
+        ]
+        return [
+            (one.name, two.name)
+            for one in with_vote
+            for two in keeping
+            if two.name not in one.quorum.view
         ]
 
     def quorate_apart(self) -> list[tuple[str, str]]:

@@ -2,7 +2,10 @@
 
 import pytest
 
+from standfest.analysis.filecheck import check
 from standfest.config import cib, quorum
+from standfest.config.keepalived.source import Setting
+from standfest.daemons.included import DiskFiles
 from standfest.model.configuration import Configuration
 from standfest.model.errors import ConfigError
 from standfest.model.quorum import Breaker
@@ -124,3 +127,30 @@ def test_what_a_cut_cable_would_show_is_a_warning(
     found = quorum.warnings(settings, configuration(policy=policy, fenced=fenced), "q")
     assert len(found) == len(words)
     assert all(one.problem.startswith(word) for one, word in zip(found, words, strict=True))
+
+
+HA_CF = "node a b\nbcast eth1\ndeadtime 1\nkeepalive 100ms\n"
+IGNORES = """<configuration><crm_config><cluster_property_set id="o">
+<nvpair id="s" name="stonith-enabled" value="false"/>
+<nvpair id="p" name="no-quorum-policy" value="ignore"/></cluster_property_set></crm_config>
+</configuration>"""
+
+
+def told(*texts: tuple[str, str]) -> list[str]:
+    checked = check(texts, Setting("here", {}), DiskFiles())
+    return [str(found) for found in checked.findings if "initdead" not in found.problem]
+
+
+def test_check_reads_the_files_of_one_cluster_together() -> None:
+    (warning,) = told(("c/ha.cf", HA_CF), ("c/cib.xml", IGNORES))
+    assert warning == (
+        "ha.cf: warning: two nodes without a tiebreaker and without fencing, and "
+        "no-quorum-policy=ignore: when all links between them are cut, both run everything; "
+        "expected fencing, or a tiebreaker (disk, qdevice)"
+    )
+    files = (("c/ha.cf", HA_CF), ("c/quorum.toml", SERVER), ("c/cib.xml", IGNORES))
+    assert told(*files) == []
+    (error,) = told(("c/ha.cf", HA_CF), ("c/quorum.toml", "[votes]\nc = 1\n"))
+    assert error.startswith('c/quorum.toml: votes of "c"; expected a node of ha.cf: a, b')
+    (error,) = told(("qdevice.toml", "port = 5414\n"))
+    assert error.startswith("qdevice.toml: no clusters")

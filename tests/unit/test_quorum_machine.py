@@ -3,6 +3,7 @@
 import pytest
 
 from standfest.core.quorum.machine import Judged, Quorum, SeenAll
+from standfest.model.element import Element
 from standfest.model.quorum import (
     Breaker,
     Ground,
@@ -13,6 +14,8 @@ from standfest.model.quorum import (
     one_vote_each,
 )
 from standfest.model.time import milliseconds, seconds
+from standfest.runtime.cluster.partition import Partition
+from standfest.runtime.cluster.settings import ClusterSettings
 
 A, B = frozenset({"a"}), frozenset({"a", "b"})
 TWO = (("a", 1), ("b", 1))
@@ -72,16 +75,6 @@ def test_a_majority_that_lost_nodes_starts_nothing_before_they_must_have_noticed
     assert quorum.deadline() is None
     quorum.present(seconds(2), frozenset("abc"))
     quorum.present(seconds(3), B, left=True)
-    assert says(quorum) == (Mandate.QUORATE, Ground.MAJORITY)
-
-
-def test_who_stood_still_lets_go_until_it_knows_the_others_again() -> None:
-    quorum = machine(one_vote_each("abc"))
-    quorum.present(0, frozenset("abc"))
-    assert quorum.stood_still(seconds(5), seconds(2)) == [Judged(quorum.verdict)]
-    assert says(quorum) == (Mandate.LOST, Ground.STOOD_STILL)
-    assert quorum.deadline() == seconds(7)
-    quorum.on_timer(seconds(7))
     assert says(quorum) == (Mandate.QUORATE, Ground.MAJORITY)
 
 
@@ -187,3 +180,11 @@ def test_a_daemon_that_starts_keeps_what_runs_until_the_tiebreaker_may_have_spok
     assert quorum.deadline() == milliseconds(500)
     quorum.on_timer(milliseconds(500))
     assert says(quorum) == (Mandate.LOST, Ground.NO_LEASE)
+
+
+def test_who_lets_go_of_everything_wants_no_vote() -> None:
+    settings = ClusterSettings("a", ("a", "b"), "0" * 36, rules=LEASED)
+    partition = Partition(settings, 0, Element("configuration"))
+    assert partition.presence(()).enough  # half
+    partition.isolated = True
+    assert not partition.presence(()).enough

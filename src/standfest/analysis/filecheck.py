@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import PurePath
 
-from standfest.config import authkeys, cib, hacf, halogd, share, sharecompare
+from standfest.config import authkeys, cib, hacf, halogd, qdevice, quorum, share, sharecompare
 from standfest.config.keepalived.directors import compare
 from standfest.config.keepalived.load import read
 from standfest.config.keepalived.parse import Parsed
 from standfest.config.keepalived.source import Files, Report, Setting
+from standfest.model.configuration import Configuration
 from standfest.model.errors import ConfigError, Finding
+from standfest.model.quorumfile import QuorumFile
+from standfest.model.settings import HeartbeatSettings
 
 
 class Kind(Enum):
@@ -26,6 +29,8 @@ class Kind(Enum):
     LOG = "ha_logd.cf"
     CIB = "CIB"
     SHARE = "standfest share"
+    QUORUM = "quorum.toml"
+    SERVER = "qdevice.toml"
 
 
 _BLOCK = re.compile(r"^\s*(global_defs|vrrp_\w+|virtual_server\w*|bfd_instance|static_\w+)\b", re.M)
@@ -38,6 +43,8 @@ _NAMES = {
     "authkeys": Kind.KEYS,
     "ha_logd.cf": Kind.LOG,
     "logd.cf": Kind.LOG,
+    quorum.FILE: Kind.QUORUM,
+    qdevice.FILE: Kind.SERVER,
 }
 
 
@@ -103,7 +110,8 @@ class _Clusters:
     """
 
     def __init__(self) -> None:
-        self._nodes = 0
+        self._heartbeat: HeartbeatSettings | None = None
+        self._quorum: tuple[str, QuorumFile] | None = None
         self.shared: list[sharecompare.Named] = []
         self._whole: list[tuple[str, str]] = []
         self._sections: list[tuple[str, str]] = []
@@ -113,7 +121,7 @@ class _Clusters:
         match kind:
             case Kind.HEARTBEAT:
                 settings, findings = hacf.parse(text, path)
-                self._nodes = len(settings.nodes)
+                self._heartbeat = settings
                 return findings
             case Kind.LOG:
                 return halogd.parse(text, path)[1]
@@ -123,26 +131,42 @@ class _Clusters:
                 file, findings = share.parse(text, path)
                 self.shared.append((path, file))
                 return findings
+            case Kind.QUORUM:
+                self._quorum = (path, quorum.parse(text, path))
+            case Kind.SERVER:
+                qdevice.parse(text, path)
             case Kind.CIB | Kind.KEEPALIVED:
                 whole = _root(text) in ("cib", "configuration")
                 (self._whole if whole else self._sections).append((path, text))
         return ()
 
     def findings(self) -> list[Finding]:
-        """Return what is wrong with the CIBs."""
+        """Return what is wrong with the CIBs, and with how their clusters count votes."""
         found: list[Finding] = []
+        nodes = len(self._heartbeat.nodes) if self._heartbeat is not None else 0
+        configuration: Configuration | None = None
         for texts in (*([one] for one in self._whole), self._sections):
             try:
-                found += _cib(texts, self._nodes) if texts else ()
+                if texts:
+                    loaded = cib.load(texts)
+                    configuration, warnings = cib.compile_configuration(
+                        loaded.configuration, loaded.path_of, nodes
+                    )
+                    found += (*loaded.findings, *warnings)
             except ConfigError as error:
                 found += error.findings
-        return found
+        return found + self._votes(configuration)
 
-
-def _cib(texts: Sequence[tuple[str, str]], nodes: int) -> Sequence[Finding]:
-    loaded = cib.load(texts)
-    _settings, warnings = cib.compile_configuration(loaded.configuration, loaded.path_of, nodes)
-    return (*loaded.findings, *warnings)
+    def _votes(self, configuration: Configuration | None) -> list[Finding]:
+        """Return what nothing decides; with quorum.toml, or with ha.cf and a CIB beside it."""
+        if self._heartbeat is None or (self._quorum is None and configuration is None):
+            return []
+        path, file = self._quorum or ("ha.cf", None)
+        try:
+            settings = quorum.resolve(file, self._heartbeat, path)
+        except ConfigError as error:
+            return list(error.findings)
+        return quorum.warnings(settings, configuration, path)
 
 
 def _root(text: str) -> str:

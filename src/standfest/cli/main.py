@@ -25,6 +25,7 @@ VERBS = {
     "ipvsadm": ("standfest.cli.ipvsadm", "Show and change the kernel's IPVS, as ipvsadm does."),
     "membership": ("standfest.cli.membership", "Show how steadily the other nodes are heard."),
     "node": ("standfest.cli.node", "Put a node into standby, or bring it back."),
+    "qdevice": ("standfest.cli.qdevice", "Run a quorum server that breaks ties for clusters."),
     "quorum": ("standfest.cli.quorum", "Show votes and what breaks a tie; prepare a shared disk."),
     "realserver": ("standfest.cli.realserver", "Make this machine a real server, or undo it."),
     "replay": ("standfest.cli.replay", "Decide again what a daemon's recording says it was told."),

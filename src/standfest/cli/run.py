@@ -2,6 +2,7 @@
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -99,8 +100,17 @@ def command(
         click.echo(str(finding), err=True)
     if check:
         return
+    where = replace(where, arbiter=_asks(where))
     words = [sys.executable, "-m", "standfest.daemons.supervisor", *where.arguments()]
     os.execv(sys.executable, words)  # a fresh, small process: what checking imported is gone
+
+
+def _asks(where: places.Places) -> bool:
+    """Return whether a tiebreaker has to be asked."""
+    if where.stack == places.COROSYNC:
+        return False
+    heartbeat, _ = reading.heartbeat_settings(where.ha_dir)
+    return reading.quorum_settings(where.ha_dir, heartbeat).device is not None
 
 
 def _has_cluster(context: click.Context, ha_dir: Path) -> bool:

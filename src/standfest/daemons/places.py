@@ -17,7 +17,8 @@ class Places:
     """Directories of one node: configuration, what outlives a restart, sockets.
 
     keepalived: a director's file, when a director runs beside the cluster; corosync_conf: counts
-    when the stack is corosync, and then ha.cf does not.
+    when the stack is corosync, and then ha.cf does not; arbiter: whether a process
+    asks a tiebreaker.
     """
 
     ha_dir: Path = DEFAULT_HA_DIR
@@ -27,6 +28,7 @@ class Places:
     keepalived: Path | None = None
     stack: str = HEARTBEAT
     corosync_conf: Path = DEFAULT_COROSYNC_CONF
+    arbiter: bool = False
 
     @property
     def pulse_socket(self) -> Path:
@@ -67,6 +69,8 @@ class Places:
             *("--stack", self.stack),
             *("--corosync-conf", str(self.corosync_conf)),
         ]
+        if self.arbiter:
+            words += ["--arbiter", "yes"]
         for path in self.cib_files:
             words += ["--cib", str(path)]
         if self.keepalived is not None:
@@ -77,7 +81,7 @@ class Places:
 def from_arguments(words: list[str]) -> Places:
     """Return the places that `arguments()` wrote; for daemons."""
     options = ("--ha-dir", "--state-dir", "--run-dir", "--cib", "--keepalived")
-    more = ("--stack", "--corosync-conf")
+    more = ("--stack", "--corosync-conf", "--arbiter")
     values: dict[str, list[str]] = {option: [] for option in (*options, *more)}
     for option, value in zip(words[::2], words[1::2], strict=True):
         values[option].append(value)
@@ -89,4 +93,5 @@ def from_arguments(words: list[str]) -> Places:
         Path(values["--keepalived"][-1]) if values["--keepalived"] else None,
         values["--stack"][-1],
         Path(values["--corosync-conf"][-1]),
+        bool(values["--arbiter"]),
     )

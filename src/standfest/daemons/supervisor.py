@@ -1,5 +1,7 @@
 """The supervisor: starts `log`, `pulse`, `cluster`, restarts what dies, ends all in order.
 
+Where a tiebreaker has to be asked `arbiter` runs beside them.
+
 Where the stack is corosync `ring` stands in the place of `pulse`.
 
 With `--keepalived FILE` a director runs beside them, and is told what keepalived would be told.
@@ -25,6 +27,10 @@ from standfest.runtime.loop import Loop
 PROCESSES = ("log", "pulse", "cluster")
 """In the order in which they start; they end in the opposite order."""
 ON_COROSYNC = ("log", "ring", "cluster")
+
+ARBITER = "arbiter"
+"""Before `cluster`, which may need the tiebreaker's vote for handing over. A disk that hangs may
+hold it for ever, also when it is killed: nobody waits for it then."""
 
 RESTART_DELAY: Duration = milliseconds(50)
 MAX_RESTART_DELAY: Duration = seconds(10)
@@ -57,7 +63,9 @@ class Supervisor:
 
     def __init__(self, places: Places, node: str) -> None:
         self._places = places
-        names = ON_COROSYNC if places.stack == COROSYNC else PROCESSES
+        names: tuple[str, ...] = ON_COROSYNC if places.stack == COROSYNC else PROCESSES
+        if places.arbiter:
+            names = (*names[:-1], ARBITER, names[-1])
         self._names = names if places.keepalived is None else (*names, DIRECTOR)
         self._children = {name: Child(name) for name in self._names}
         self._ending: list[str] | None = None
@@ -167,6 +175,9 @@ class Supervisor:
                 process = self._children[self._ending[0]].process
                 if process is not None:
                     process.kill()
+                if self._ending[0] == ARBITER:
+                    self._ending.pop(0)
+                    self._end_next()
         for child in self._children.values():
             if child.restart_at is not None and child.restart_at <= now:
                 self._start(child)
@@ -175,7 +186,8 @@ class Supervisor:
         for child in self._children.values():
             if child.process is not None:
                 child.process.kill()
-                child.process.wait()
+                if child.name != ARBITER:
+                    child.process.wait()
 
 
 def prepare(places: Places) -> None:

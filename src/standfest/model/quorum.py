@@ -96,7 +96,6 @@ class Ground(Enum):
 
     MAJORITY = "more than half of the votes"
     SETTLING = "more than half of the votes, until those that are lost must have noticed"
-    STOOD_STILL = "this node stood still, and others may have gone on without it"
     MINORITY = "less than half of the votes"
     TIE = "half of the votes, and nothing breaks the tie"
     WAITING = "not all nodes have been there since the start"
@@ -151,16 +150,6 @@ class Reached:
 
 
 @dataclass(frozen=True, slots=True)
-class StoodStill:
-    """This node was paused for longer than its deadtime; for `doubt` it believes nothing of others.
-
-    doubt: its deadtime at least.
-    """
-
-    doubt: Duration
-
-
-@dataclass(frozen=True, slots=True)
 class Counted:
     """Somebody else counts the votes (corosync), and from now on only that counts.
 
@@ -171,7 +160,7 @@ class Counted:
     reason: str
 
 
-QuorumWord = Lease | Reached | StoodStill | Counted
+QuorumWord = Lease | Reached | Counted
 """What a member is told that its quorum depends on, besides who is present."""
 
 

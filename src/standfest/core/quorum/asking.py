@@ -78,6 +78,10 @@ class Asking:
             case Token.NO:
                 return self._refuse(now)
 
+    def heard(self, now: Instant) -> Effects:
+        """The server knows only now that it is this node that speaks: what was asked is lost."""
+        return self._ask(now) if self._presence is not None else []
+
     def on_timer(self, now: Instant) -> Effects:
         """Ask again."""
         return self._ask(now) if self._due is not None and self._due <= now else []

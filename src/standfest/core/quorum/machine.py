@@ -19,7 +19,7 @@ from standfest.model.quorum import (
     Verdict,
     Weight,
 )
-from standfest.model.time import Duration, Instant
+from standfest.model.time import Instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Quorum:
         self.fencing = False
         self.reachable = False
         self.verdict = Verdict(Mandate.OPEN, Ground.LEASE_OPEN)
-        self._settled_at = self._doubt_until = self._judged_at = now
+        self._settled_at = self._judged_at = now
         self._judge(now)
 
     # --- inputs ---------------------------------------------------------------------------------
@@ -96,14 +96,6 @@ class Quorum:
         enough = self.rules.weigh(self.view) is not Weight.LESS
         return Presence(self.view, self.since, self.rules.count(self.view), enough, busy)
 
-    def stood_still(self, now: Instant, doubt: Duration) -> Effects:
-        """This node was paused for so long that others may have counted it out.
-
-        What it believes of the others is old: it lets go for `doubt`, its deadtime at least.
-        """
-        self._doubt_until = now + doubt
-        return self._judge(now)
-
     def on_timer(self, now: Instant) -> Effects:
         """Something has run out, or has settled."""
         return self._judge(now)
@@ -111,7 +103,7 @@ class Quorum:
     def deadline(self) -> Instant | None:
         """Return when the verdict may change by time alone."""
         judged, lease = self._judged_at, self.lease
-        moments = [at for at in (self._settled_at, self._doubt_until) if at > judged]
+        moments = [self._settled_at] if self._settled_at > judged else []
         leased = [at for at in (lease.votes_until, lease.kept_until) if at > judged]
         if not moments and not leased:
             return None  # as nearly always: no votes need to be counted for it
@@ -137,8 +129,6 @@ class Quorum:
         weight = self.rules.weigh(self.view)
         if weight is Weight.LESS:
             return Mandate.LOST, Ground.MINORITY
-        if now < self._doubt_until:
-            return Mandate.LOST, Ground.STOOD_STILL
         if (self.rules.wait_for_all or self.rules.two_node) and not self.seen_all:
             return Mandate.LOST, Ground.WAITING
         if weight is Weight.MORE:

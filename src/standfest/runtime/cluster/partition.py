@@ -1,6 +1,7 @@
 """The quorum machine beside a member: who is present, and what this partition may do."""
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from standfest.config.cib import compile_configuration
 from standfest.core.quorum.machine import Judged, Quorum, QuorumEffect, SeenAll
@@ -14,7 +15,6 @@ from standfest.model.quorum import (
     Presence,
     QuorumWord,
     Reached,
-    StoodStill,
     Weight,
 )
 from standfest.model.status import NodeState
@@ -81,8 +81,6 @@ class Partition:
                 return self._told(self.quorum.promise(now, word))
             case Reached(reachable):
                 return self._told(self.quorum.reach(now, reachable=reachable))
-            case StoodStill(doubt):
-                return self._told(self.quorum.stood_still(now, doubt))
             case Counted(quorate, reason):
                 if self._counted is quorate:
                     return []
@@ -107,8 +105,12 @@ class Partition:
         return self._told(self.quorum.fence(now, usable=usable))
 
     def presence(self, history: History) -> Presence:
-        """Return what a tiebreaker is to know; history: of the operations on this node."""
-        return self.quorum.presence(busy=self._busy(history))
+        """Return what a tiebreaker is to know; history: of the operations on this node.
+
+        A node that lets go of everything wants no vote: it would keep it from all others.
+        """
+        presence = self.quorum.presence(busy=self._busy(history))
+        return replace(presence, enough=False) if self.isolated else presence
 
     def _busy(self, history: History) -> bool:
         if any(e.status is OperationStatus.PENDING for _, entries in history for e in entries):
