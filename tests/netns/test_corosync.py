@@ -37,6 +37,8 @@ def run(case: str) -> Any:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.hunt
+@pytest.mark.skipif("STANDFEST_HUNT_SEED" not in os.environ, reason="runs in ./dev hunt only")
 def test_a_dead_node_is_taken_over_and_a_minority_stops_and_joins_again() -> None:
     assert run("three") == {
         "distinct": True,
