@@ -1,5 +1,6 @@
 """Two real nodes and a tiebreaker: when nothing but the heartbeats is cut, one goes on alone."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -73,6 +74,8 @@ def test_of_two_nodes_that_are_cut_apart_exactly_one_keeps_quorum(
     until(lambda: lab.quorate() == BOTH, 20)
 
 
+@pytest.mark.hunt
+@pytest.mark.skipif("STANDFEST_HUNT_SEED" not in os.environ, reason="runs in ./dev hunt only")
 @pytest.mark.parametrize("prepare", [with_server, with_disk], ids=["server", "disk"])
 def test_the_partner_of_a_dead_node_goes_on_without_a_break(lab: Lab, prepare: Prepare) -> None:
     prepare(lab)
@@ -88,6 +91,8 @@ def test_the_partner_of_a_dead_node_goes_on_without_a_break(lab: Lab, prepare: P
     assert lab.watch(3) == [[survivor]]
 
 
+@pytest.mark.hunt
+@pytest.mark.skipif("STANDFEST_HUNT_SEED" not in os.environ, reason="runs in ./dev hunt only")
 def test_a_lost_server_is_no_disaster_for_a_majority(lab: Lab) -> None:
     with_server(lab)
     (owner,) = lab.owners()
