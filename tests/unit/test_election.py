@@ -123,3 +123,10 @@ def test_a_hello_that_came_before_its_sender_was_heard_is_asked_for_again() -> N
     assert [(type(e), e.destination) for e in answers if isinstance(e, SayHello)] == [
         (SayHello, "a")
     ]
+
+
+def test_who_follows_a_coordinator_that_is_not_heard_yet_is_left_to_it() -> None:
+    election = settled("a")  # leads in term 1
+    election.appear(1, "b")
+    hello = Hello(2, (0, 0, 0), 0, False, promised=(7, "c"), follows="c")
+    assert not any(isinstance(e, Elected) for e in election.hear(1, "b", hello))

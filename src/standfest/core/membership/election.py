@@ -35,6 +35,7 @@ class Hello:
     leading: bool
     seeking: bool = False
     promised: tuple[int, str] = (0, "")
+    follows: str = ""  # its coordinator's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,8 +195,12 @@ class Election:
         return [*promised, Elected(winner, self.term, True)]
 
     def _outdated(self) -> bool:
-        """Return whether somebody has promised the term in which we lead to another."""
-        promises = [peer.hello.promised for peer in self._peers.values() if peer.hello is not None]
+        """Return whether somebody has promised the term in which we lead to another.
+
+        Who follows a coordinator that we may just not hear yet is left to it.
+        """
+        hellos = [peer.hello for peer in self._peers.values() if peer.hello is not None]
+        promises = [hello.promised for hello in hellos if hello.follows in {"", self.name}]
         return self.leading and any(t >= self.term and who != self.name for t, who in promises)
 
     def _candidates(self) -> Iterator[tuple[str, Hello]]:
@@ -205,7 +210,15 @@ class Election:
                 yield name, peer.hello
 
     def _hello(self, *, seeking: bool = False) -> Hello:
-        return Hello(self.session, self.rank, self.term, self.leading, seeking, self.promised)
+        return Hello(
+            self.session,
+            self.rank,
+            self.term,
+            self.leading,
+            seeking,
+            self.promised,
+            self.coordinator,
+        )
 
     def _say(self, destination: str | None, *, seeking: bool = False) -> SayHello:
         return SayHello(self._hello(seeking=seeking), destination)

@@ -454,6 +454,7 @@ class ClusterMember:
             leading=False,
             seeking=True,
             promised=self.election.promised,
+            follows=self.leader,
         )
 
     # --- leaving --------------------------------------------------------------------------------
