@@ -136,6 +136,11 @@ def test_who_is_refused_is_busy_then_needs_nothing_then_asks_again() -> None:
     (again,) = machine.on_timer(milliseconds(500))
     assert isinstance(again, SendAsk)
     assert again.ask.wish is Wish.VOTE
+    # It holds nothing any more: there is nothing to give back, and it goes on asking.
+    assert machine.told(milliseconds(501), Told(7, again.ask.number, Token.NO)) == []
+    (more,) = machine.on_timer(milliseconds(700))
+    assert isinstance(more, SendAsk)
+    assert more.ask.wish is Wish.VOTE
 
 
 SERVER = """address = "192.0.2.1"

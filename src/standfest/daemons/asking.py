@@ -44,6 +44,10 @@ class ServerVote:
         """Return the socket."""
         return [self._socket.fileno()]
 
+    def close(self) -> None:
+        """Ask no more."""
+        self._socket.close()
+
     @property
     def lease(self) -> Lease:
         """Return what the server promises."""

@@ -16,12 +16,13 @@ from typing import Any
 
 from standfest.config import authkeys, qdevice
 from standfest.core.quorum.server import VoteServer
+from standfest.core.sealing.sessions import Refusal
 from standfest.daemons.process import settle_memory, tell_systemd
 from standfest.daemons.reading import text_of
 from standfest.daemons.sealing import Sealing
 from standfest.model.errors import ConfigError, Finding, WireError
 from standfest.model.keys import Keyring
-from standfest.model.quorum import Ask
+from standfest.model.quorum import Ask, Wish
 from standfest.model.time import Duration, Instant, in_milliseconds, milliseconds
 from standfest.runtime import frames
 from standfest.runtime.channel import Channel, Listener
@@ -85,12 +86,13 @@ class QuorumServer:
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
         self._socket.setblocking(False)
         self._socket.bind((self._file.address, self._file.port))
-        run_dir.mkdir(parents=True, exist_ok=True, mode=0o755)
-        Listener(self._loop, run_dir / SOCKET, self._on_query, lambda _channel: None)
+        self._run_dir = run_dir
 
     def run(self) -> None:
         """Serve until SIGTERM."""
-        self._loop.watch(self._socket.fileno(), lambda _events: self._on_datagram())
+        self._run_dir.mkdir(parents=True, exist_ok=True, mode=0o755)
+        Listener(self._loop, self._run_dir / SOCKET, self._on_query, lambda _channel: None)
+        self._loop.watch(self.fileno(), lambda _events: self.on_datagram())
         self._loop.on_signal(signal.SIGTERM, self._loop.stop)
         self._loop.on_signal(signal.SIGINT, self._loop.stop)
         self._loop.on_signal(signal.SIGHUP, self._on_reload)
@@ -98,7 +100,16 @@ class QuorumServer:
         tell_systemd("READY=1")
         self._loop.run()
 
-    def _on_datagram(self) -> None:
+    def close(self) -> None:
+        """Listen no more."""
+        self._socket.close()
+
+    def fileno(self) -> int:
+        """Return the descriptor where datagrams arrive."""
+        return self._socket.fileno()
+
+    def on_datagram(self) -> None:
+        """Take one datagram, and answer it."""
         try:
             datagram, peer = self._socket.recvfrom(wire.MAX_DATAGRAM + 1)
         except OSError:
@@ -116,16 +127,20 @@ class QuorumServer:
         now = self._loop.now()
         try:
             opened = served.sealing.open(sealed)
-        finally:
-            if served.sealing.newcomer() and now >= served.greet_at:
+        except WireError as error:
+            # Again and again, not only the first time: nothing else of ours would reach it.
+            if error.reason == Refusal.UNPROVED and now >= served.greet_at:
                 served.greet_at = now + GREET_EVERY
                 self._send(name, served, wire.GREETING, peer)
+            raise
         message = wire.decode(opened[1]) if opened is not None else None
         if isinstance(message, Ask):
             told = served.votes.ask(now, message)
             if told is not None:
                 self._send(name, served, wire.encode(told), peer)
-                self._tell(name, served, message.node, f"{told.token.value} {told.reason}".strip())
+                if message.wish is Wish.VOTE:
+                    answer = f"{told.token.value} {told.reason}".strip()
+                    self._tell(name, served, message.node, answer)
 
     def _tell(self, name: str, served: Served, node: str, answer: str) -> None:
         """Log an answer that is another one than before."""

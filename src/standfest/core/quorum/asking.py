@@ -91,12 +91,13 @@ class Asking:
         return self._due
 
     def _refuse(self, now: Instant) -> Effects:
+        """The vote goes elsewhere: give back what is held; who holds nothing just asks again."""
+        held = self.lease != NO_LEASE
         effects = self._promised(NO_LEASE)
         assert self._presence is not None, "an answer follows a question"
-        if not self._refused and self._presence.enough:
+        if not self._refused and self._presence.enough and (held or self._presence.busy):
             self._refused = True
-            if self._presence.busy:
-                effects += self._ask(now)
+            effects += self._ask(now)
         return effects
 
     def _ask(self, now: Instant) -> Effects:
