@@ -1,35 +1,17 @@
 """The real daemons in the lab: killed, flooded, three of them, started and stopped together."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.netns.cases import run_case
 
-ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 240
 
 pytestmark = pytest.mark.slow
 
 
 def run(case: str) -> Any:
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.netns.cluster_case", case],
-        check=False,
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-    )
-    if "no namespaces here" in done.stderr:
-        pytest.skip(done.stderr.strip().splitlines()[-1])
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return run_case("cluster_case", case, TIMEOUT_S)
 
 
 def test_every_daemon_that_is_killed_is_back_and_no_service_was_touched() -> None:

@@ -1,15 +1,12 @@
 """The cluster on Debian's corosync, in the lab: nodes die, are cut off, lose corosync, leave."""
 
-import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.netns.cases import run_case
 
-ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 240
 COROSYNC = Path("/usr/sbin/corosync")
 
@@ -21,20 +18,7 @@ pytestmark = [
 
 
 def run(case: str) -> Any:
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.netns.corosync_case", case],
-        check=False,
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-    )
-    if "no namespaces here" in done.stderr:
-        pytest.skip(done.stderr.strip().splitlines()[-1])
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return run_case("corosync_case", case, TIMEOUT_S)
 
 
 @pytest.mark.hunt

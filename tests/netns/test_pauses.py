@@ -1,35 +1,18 @@
 """Nodes and single daemons that stand still, in the lab."""
 
-import json
 import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.netns.cases import run_case
 
-ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 120
 
 pytestmark = pytest.mark.slow
 
 
 def run(case: str) -> Any:
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.netns.pause_case", case],
-        check=False,
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-    )
-    if "no namespaces here" in done.stderr:
-        pytest.skip(done.stderr.strip().splitlines()[-1])
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return run_case("pause_case", case, TIMEOUT_S)
 
 
 def test_a_node_that_wakes_gives_up_its_addresses_and_its_heir_keeps_them() -> None:

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from standfest.config.cib import load
 from standfest.model.element import Element
 from standfest.model.settings import HeartbeatSettings
-from standfest.model.time import milliseconds, seconds
+from standfest.model.time import Instant, milliseconds, seconds
+from standfest.runtime.cluster.effects import Note
 from standfest.runtime.cluster.protocol import Cleanup, Clear, Move, Standby
 from standfest.sim.cluster import SimCluster
 from standfest.sim.network import Weather
@@ -328,3 +329,48 @@ def test_nodes_that_never_meet_are_active_to_nobody() -> None:
     sim.partition(["a"], ["b"])
     sim.run_for(seconds(5))
     assert all(not node.heard for node in sim.nodes.values())
+
+
+@given(seed=st.integers(0, 2**32))
+@settings(max_examples=5, deadline=None)
+def test_a_cable_that_is_out_for_less_than_deadtime_costs_nobody_its_place(seed: int) -> None:
+    # The coordinator gives up the others at once; they never miss it, and take themselves for
+    # joined. Deadtime is 1 s.
+    sim = SimCluster(seed, ha_cf("a", "b", "c"), configuration("stop"), links=("eth0",))
+    for node in ("a", "b", "c"):
+        sim.power_on(node)
+    sim.run_until(lambda: owner(sim) is not None, at_most=seconds(2))
+    sim.run_for(seconds(3))
+    member = sim.nodes["a"].member
+    assert member is not None
+    leader = member.leader
+    sim.unplug(leader, "eth0")
+    sim.run_until(lambda: owner(sim) is None, at_most=seconds(1))
+    sim.plug(leader, "eth0")
+    sim.run_until(lambda: owner(sim) is not None, at_most=seconds(10))
+    sim.run_for(seconds(1))  # what is on its way arrives
+    assert agree(sim, "a", "b", "c")
+
+
+def test_a_daemon_that_leads_twice_uses_no_transition_number_twice() -> None:
+    # They are in the keys of operations: an executor reports what it did under a key, and does
+    # not do it again.
+    sim = cluster(1, "a", "b")
+    sim.run_until(lambda: owner(sim) is not None, at_most=seconds(2))
+    sim.run_for(seconds(2))
+    for _ in range(3):
+        sim.partition(["a"], ["b"])
+        sim.run_for(seconds(3))
+        sim.heal()
+        sim.run_for(seconds(3))
+    led, numbers = 0, []
+    for _, event in max((node.notes for node in sim.nodes.values()), key=_terms):
+        led += event.event == "coordinator"
+        if event.event == "transition-started":
+            numbers.append(int(dict(event.fields)["number"]))
+    assert led >= 2
+    assert numbers == sorted(set(numbers))
+
+
+def _terms(notes: list[tuple[Instant, Note]]) -> int:
+    return sum(event.event == "coordinator" for _, event in notes)

@@ -1,5 +1,6 @@
 """A document on disk: whatever is cut, and whenever, the old one or the new one is read."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -148,3 +149,14 @@ def test_what_could_not_be_loaded_is_not_saved(
     assert FileStore(tmp_path / "cib.xml").load() == OLD
     FileStore(tmp_path / "cib.xml").save(b"x" * 119)
     assert FileStore(tmp_path / "cib.xml").load() == b"x" * 119
+
+
+def test_a_folder_in_which_nothing_can_be_removed_is_read_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    FileStore(tmp_path / "cib.xml").save(OLD)
+    monkeypatch.setattr(os, "unlink", refuse)
+    assert FileStore(tmp_path / "cib.xml").load() == OLD

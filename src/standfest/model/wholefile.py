@@ -4,9 +4,10 @@ The new one is written beside, synced, and renamed into place; the one before is
 disk that lies about syncing can still leave a file cut short. Every file ends with a line that
 holds its SHA-256, so that a damaged one is recognised and its predecessor read instead.
 
-The steps are here, the files are somebody's `Files`: a real folder, or the simulator's faulty disk.
+The steps are here; the files are somebody's `Files`.
 """
 
+import contextlib
 import errno
 import hashlib
 from typing import Protocol
@@ -43,7 +44,8 @@ class Files(Protocol):
 
 def load(files: Files, name: str) -> bytes | None:
     """Return the newest document that is whole, or None without one."""
-    files.remove(name + TEMPORARY)  # left by a crash; never complete for sure
+    with contextlib.suppress(OSError):
+        files.remove(name + TEMPORARY)  # left by a crash; never complete for sure
     for candidate in (name, name + PREVIOUS):
         content = _whole(files, candidate)
         if content is not None:

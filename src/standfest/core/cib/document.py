@@ -28,7 +28,12 @@ class Cib:
     @property
     def rank(self) -> Rank:
         """Return what decides which of two configurations is the newer one (docs/adr/0027)."""
-        return self.version.admin_epoch, self.written, self.version.epoch
+        return rank(self.version, self.written)
+
+
+def rank(version: Version, written: int) -> Rank:
+    """Return how new a configuration is: of a later coordinator first, whatever its epoch."""
+    return version.admin_epoch, written, version.epoch
 
 
 def with_section(configuration: Element, section: Element) -> Element:

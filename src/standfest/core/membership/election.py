@@ -204,12 +204,13 @@ class Election:
         return self.leading and any(t >= self.term and who != self.name for t, who in promises)
 
     def _candidates(self) -> Iterator[tuple[str, Hello]]:
-        yield self.name, self._hello()
+        yield self.name, self.hello()
         for name, peer in self._peers.items():
             if peer.hello is not None:
                 yield name, peer.hello
 
-    def _hello(self, *, seeking: bool = False) -> Hello:
+    def hello(self, *, seeking: bool = False) -> Hello:
+        """Return what this node says of itself; seeking: the receiver shall answer."""
         return Hello(
             self.session,
             self.rank,
@@ -221,4 +222,4 @@ class Election:
         )
 
     def _say(self, destination: str | None, *, seeking: bool = False) -> SayHello:
-        return SayHello(self._hello(seeking=seeking), destination)
+        return SayHello(self.hello(seeking=seeking), destination)

@@ -4,6 +4,7 @@ Exists while this node leads. Every other member's history comes with its Join, 
 coordinator begins with what really runs, not with what its predecessor believed.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from standfest.core.cib.changes import (
@@ -13,6 +14,7 @@ from standfest.core.cib.changes import (
     SetNodeState,
     SetTransientAttribute,
 )
+from standfest.core.cib.document import rank
 from standfest.core.cib.replica import Replica, Stored
 from standfest.core.fencing.effects import Confirmed, Failed, Withdrawn
 from standfest.core.scheduler.caution import AWAY, BRIEFLY
@@ -52,13 +54,17 @@ class Coordinator:
         replica: Replica,
         partition: Partition,
         fenced: tuple[FencingRecord, ...] = (),
+        *,
+        numbers: Iterator[int],
     ) -> None:
+        """Begin a term; numbers: of transitions, never used twice by one daemon."""
         self.ledger = Ledger(settings, term, replica, partition)
         self._fencing = Fencing(self.ledger, fenced)
-        self._deciding = Deciding(self.ledger, self._fencing)
+        self._deciding = Deciding(self.ledger, self._fencing, numbers)
         self._absent: dict[str, Instant] = {}
         self._awaited: dict[str, Instant] = {}
         self._joins: dict[str, protocol.Join] = {}
+        self._joined_once: set[str] = set()
         self._down: dict[str, tuple[str, ...]] = {}
 
     # --- who is there ---------------------------------------------------------------------------
@@ -75,8 +81,11 @@ class Coordinator:
         ]
 
     def invite(self, node: str) -> Effects:
-        """Ask one member to join (again): it is new, or messages between us may have been lost."""
-        return [Send(node, replace(self._lead(), again=node in self.ledger.joined))]
+        """Ask one member to join (again): it is new, or messages between us may have been lost.
+
+        One that we gave up without its noticing takes itself for joined: it must do so once more.
+        """
+        return [Send(node, replace(self._lead(), again=node in self._joined_once))]
 
     def hear(self, now: Instant, wall: int, node: str) -> Effects:
         """A node is heard by `pulse`; its cluster daemon joins separately."""
@@ -96,7 +105,7 @@ class Coordinator:
         effects: Effects = []
         configuration = message.configuration
         version, written = message.version, message.written
-        newer = (version.admin_epoch, written, version.epoch) > self.ledger.replica.rank
+        newer = rank(version, written) > self.ledger.replica.rank
         if configuration is not None and newer:
             effects += self.ledger.replicated(
                 self.ledger.replica.adopt(configuration, version, written)
@@ -105,6 +114,7 @@ class Coordinator:
         self._awaited.pop(node, None)
         self._absent.pop(node, None)
         self.ledger.joined.add(node)
+        self._joined_once.add(node)
         self.ledger.heard.add(node)
         self._joins[node] = message
         self._down[node] = message.down

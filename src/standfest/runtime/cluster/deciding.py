@@ -3,6 +3,7 @@
 Source: docs/adr/0012-one-engine.md; facts/formats/SCHEDULER-SPEC.md section 12.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from standfest.core.cib.changes import ForgetHistory, ForgetRecurring
@@ -35,12 +36,13 @@ MAX_REPEATS = 10
 class Deciding:
     """Scheduler and transition of one term. departing: nodes that wait to leave in order."""
 
-    def __init__(self, ledger: Ledger, fencing: Fencing) -> None:
+    def __init__(self, ledger: Ledger, fencing: Fencing, numbers: Iterator[int]) -> None:
+        """Begin; numbers: in the keys by which executors tell what they have done from new work."""
         self._ledger = ledger
         self._fencing = fencing
         self.departing: list[str] = []
         self._transition = Transition(seconds(60))
-        self._number = 0
+        self._numbers = numbers
         self._executed = 0
         self._again = ""
         self._recheck_at: Instant | None = None
@@ -114,7 +116,7 @@ class Deciding:
         self._recheck_at = now + wait if wait else None
         if not plan.graph.actions:
             return [*lamented, *self._rest(), kept]
-        self._number += 1
+        number = next(self._numbers)
         self._executed = 0
         # What ends in the same instant and is then decided again would go on for ever.
         self._repeats = self._repeats + 1 if self._decided == (now, plan.steps) else 0
@@ -125,14 +127,14 @@ class Deciding:
             *lamented,
             note(
                 "transition-started",
-                number=self._number,
+                number=number,
                 actions=len(plan.graph.actions),
                 reason=why,
             ),
         ]
         self._transition = Transition(options.cluster_delay, batch_limit=options.batch_limit)
         instance = self._ledger.settings.instance
-        begun = self._transition.begin(now, self._number, instance, plan.graph)
+        begun = self._transition.begin(now, number, instance, plan.graph)
         return [*effects, *self._commanded(now, wall, begun), kept]
 
     def _lament(self, plan: Schedule) -> Effects:

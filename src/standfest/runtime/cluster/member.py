@@ -5,8 +5,9 @@ this node leads. The same object runs in the daemon and in the simulator.
 """
 
 from collections import deque
+from itertools import count
 
-from standfest.core.cib.document import Cib
+from standfest.core.cib.document import Cib, rank
 from standfest.core.cib.replica import Replica, Sync, Update
 from standfest.core.executor.machine import Executor
 from standfest.core.fencing.hand import Hand
@@ -82,6 +83,7 @@ class ClusterMember:
         self._rejoin_at: Instant | None = None
         self._surrender: Surrender | None = None
         self._joined_term = 0
+        self._numbers = count(1)
         self._sessions: dict[str, int] = {}
 
     # --- what the daemon may want to know -------------------------------------------------------
@@ -400,7 +402,12 @@ class ClusterMember:
                     if mine:
                         self._follow_until = None
                         self.coordinator = Coordinator(
-                            self.settings, term, self.replica, self.partition, self.fenced
+                            self.settings,
+                            term,
+                            self.replica,
+                            self.partition,
+                            self.fenced,
+                            numbers=self._numbers,
                         )
                         effects += self.coordinator.begin(
                             now, self.election.participants, self._heard
@@ -420,7 +427,7 @@ class ClusterMember:
         promised = self.election.promise(lead.term, self.leader)
         if promised is None:  # promised to another: the coordinator has to begin a later term
             self._follow_until = now + FOLLOW_TIMEOUT
-            return [Send(self.leader, self._seek())]
+            return [Send(self.leader, self.election.hello(seeking=True))]
         effects: Effects = self._elect(now, wall, promised)
         self.election.term = lead.term
         self._synchronised = False
@@ -428,7 +435,7 @@ class ClusterMember:
         if self.leader != self.name:
             self._follow_until = now + FOLLOW_TIMEOUT
         version = self.cib.version
-        newer = self.replica.rank > (lead.version.admin_epoch, lead.written, lead.version.epoch)
+        newer = self.replica.rank > rank(lead.version, lead.written)
         configuration = self.cib.configuration if newer else None
         history, written = self.executor.history(), self.cib.written
         join = protocol.Join(lead.term, version, history, self._down, configuration, written)
@@ -444,18 +451,7 @@ class ClusterMember:
         self._follow_until = now + FOLLOW_TIMEOUT
         if self.leader in self._leads:
             return self._join(now, wall)
-        return [Send(self.leader, self._seek())]
-
-    def _seek(self) -> Hello:
-        return Hello(
-            self.election.session,
-            self.replica.rank,
-            self.election.term,
-            leading=False,
-            seeking=True,
-            promised=self.election.promised,
-            follows=self.leader,
-        )
+        return [Send(self.leader, self.election.hello(seeking=True))]
 
     # --- leaving --------------------------------------------------------------------------------
 
