@@ -160,6 +160,8 @@ class ClusterMember:
             return effects
         others = sorted(self._heard)
         self._heard.clear()
+        if self._surrender is not None:
+            return effects  # both daemons noticed the same pause: it is being given up already
         until = now + self.settings.initdead
         self._surrender = Surrender(self.name, self.executor, until, duration)
         effects += self._surrender.begin(now, wall, self.partition.configuration)
