@@ -1,19 +1,20 @@
 """What all tests share: hypothesis profiles (the gate is derandomised, hunts are not), workers.
 
-`./dev test` has two workers. What runs in the lab (real kernels, real time) is one worker's, one
-test after the other; the other worker computes, and only when the lab leaves it a core.
+`./dev test` has two workers. What runs in namespaces of this kernel, by its clock, is one worker's,
+one test after the other, and so is what boots kernels of its own; all others compute, and only
+when the lab leaves them a core.
 """
 
 import gc
 import os
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
-TESTS = Path(__file__).parent
-LAB = ("interop", "netns", "uml")
+GROUPS = {"interop": "lab", "netns": "lab", "uml": "kernels"}
+"""Directory -> whose tests are never two at a time."""
 
 settings.register_profile(
     "gate", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -24,25 +25,26 @@ settings.register_profile(
 settings.load_profile(os.environ.get("STANDFEST_HYPOTHESIS_PROFILE", "gate"))
 
 
-def is_in_lab(item: pytest.Item) -> bool:
-    """Return whether a test needs the kernel, or the time of day, for itself."""
-    directory = item.path.relative_to(TESTS).parts[0]
-    return directory in LAB or item.get_closest_marker("userns") is not None
+def scope_of(nodeid: str) -> str:
+    """Return the group of a test, or the test itself: it may run beside any other."""
+    return GROUPS.get(nodeid.split("/")[1], nodeid)
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the lab's tests together."""
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            if is_in_lab(item):
-                item.add_marker(pytest.mark.xdist_group("lab"))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """Give each group to one worker, as one piece of work."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = scope_of  # its documentation has it overridden
+    return scheduler
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Let the lab go first where workers share the machine."""
     if "PYTEST_XDIST_WORKER" in os.environ and os.geteuid() == 0:
-        policy = os.SCHED_OTHER if is_in_lab(item) else os.SCHED_IDLE
+        policy = os.SCHED_IDLE if scope_of(item.nodeid) == item.nodeid else os.SCHED_OTHER
         os.sched_setscheduler(0, policy, os.sched_param(0))
 
 
