@@ -10,6 +10,7 @@ from standfest.model.settings import HeartbeatSettings
 from standfest.model.time import Instant, milliseconds, seconds
 from standfest.runtime.cluster.effects import Note
 from standfest.runtime.cluster.protocol import Cleanup, Clear, Move, Standby
+from standfest.runtime.cluster.stored import from_bytes
 from standfest.sim.cluster import SimCluster
 from standfest.sim.network import Weather
 
@@ -263,7 +264,8 @@ def test_standby_and_move_are_answered_when_every_node_has_them(seed: int, asked
     sim.ask(asked, Standby(first, True))
     sim.run_until(lambda: bool(sim.nodes[asked].answers), at_most=seconds(1))
     assert [answer.accepted for answer in sim.nodes[asked].answers] == [True]
-    assert all(node.store.saves >= 1 for node in sim.nodes.values())
+    kept = [from_bytes(node.disk.load() or b"").cib for node in sim.nodes.values()]
+    assert {cib.version.epoch for cib in kept} == {1}
     sim.run_until(lambda: owner(sim) == other, at_most=seconds(2))
     sim.ask(asked, Standby(first, False))
     sim.run_for(seconds(2))

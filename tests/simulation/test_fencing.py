@@ -1,22 +1,17 @@
 """Fencing in the simulated cluster: nothing is recovered before a power switch has said yes."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from standfest.config.cib import load
 from standfest.model.element import Element
-from standfest.model.fencing import FenceCall, FencingState
+from standfest.model.fencing import FencingState
 from standfest.model.settings import HeartbeatSettings
 from standfest.model.time import Duration, Instant, milliseconds, seconds
-from standfest.ports.fencing import FenceEnded
-from standfest.runtime.cluster import effects
 from standfest.runtime.cluster.protocol import FenceConfirm, FenceNode
 from standfest.runtime.recording.codec import Writer, read
-from standfest.sim.cluster import SimCluster, SimNode
+from standfest.sim.cluster import SimCluster
 
 CIB = """<configuration><crm_config><cluster_property_set id="o">
 <nvpair id="o1" name="stonith-enabled" value="true"/>
@@ -36,44 +31,29 @@ def configuration(policy: str = "ignore", options: str = "", more: str = "") -> 
     return load([("cib.xml", text)]).configuration
 
 
-@dataclass
-class Switch:
-    """The power switch: how long it takes, how often it fails, whether it lies."""
-
-    takes: Duration = milliseconds(300)
-    failures: int = 0
-    lies: bool = False
-    calls: list[tuple[Instant, str, FenceCall]] = field(default_factory=list)
-
-
 class FencedCluster(SimCluster):
     """A cluster whose fence agents all reach one switch."""
+
+    DEADTIME = seconds(1)
 
     def __init__(self, seed: int, element: Element, *nodes: str, off: str = "") -> None:
         ha_cf = HeartbeatSettings(
             nodes=nodes,
             media=(),
             keepalive=milliseconds(100),
-            deadtime=seconds(1),
+            deadtime=self.DEADTIME,
             warntime=milliseconds(500),
             initdead=seconds(10),
         )
         super().__init__(seed, ha_cf, element)
-        self.world.shared |= {"power"}  # a device may be started where another node is lost
-        self.switch = Switch()
-        self.fenced: list[tuple[Instant, str]] = []
-        self._pending: list[tuple[Instant, SimNode, int, FenceCall]] = []
         for node in nodes:
             if node != off:
                 self.power_on(node)
 
-    def _member(self, node: SimNode, wanted: list[effects.MemberEffect]) -> None:
-        for effect in wanted:
-            if isinstance(effect, effects.FenceRun):
-                self.switch.calls.append((self.now, node.name, effect.call))
-                at = self.now + self.switch.takes
-                self._pending.append((at, node, effect.number, effect.call))
-        super()._member(node, wanted)
+    @property
+    def fenced(self) -> list[tuple[Instant, str]]:
+        """When whom the switch cut off."""
+        return self.switch.done
 
     def go(self, milliseconds_: int) -> None:
         """Let time pass."""
@@ -82,29 +62,6 @@ class FencedCluster(SimCluster):
     def until(self, state: str, limit_s: int) -> Duration:
         """Run until the service is on this node alone."""
         return self.run_until(lambda: self.world.on("web") == {state}, seconds(limit_s))
-
-    def _node_dues(self) -> Iterable[Instant | None]:
-        return [*super()._node_dues(), *(entry[0] for entry in self._pending)]
-
-    def _step(self) -> None:
-        super()._step()
-        self._work()
-
-    def _work(self) -> None:
-        for entry in list(self._pending):
-            at, node, number, call = entry
-            if at > self.now:
-                continue
-            self._pending.remove(entry)
-            failed = self.switch.failures > 0
-            self.switch.failures -= failed
-            if not failed:
-                self.fenced.append((self.now, call.target))
-                if not self.switch.lies:
-                    self.crash(call.target)
-            if node.member is not None:
-                ended = FenceEnded(number, not failed, "out of order" if failed else "")
-                self._member(node, node.member.fence_ended(self.now, self.wall, ended))
 
     def said(self, name: str, event: str) -> list[dict[str, str]]:
         notes = self.nodes[name].notes
@@ -319,3 +276,26 @@ def test_a_coordinator_that_is_fencing_can_be_recorded_and_read_again() -> None:
     text = Writer().state(leader.member)
     assert Writer().state(read(text)) == text
     assert read(text).deadline() == leader.member.deadline()  # type: ignore[union-attr]
+
+
+class PatientCluster(FencedCluster):
+    """One whose elections are over before silence counts."""
+
+    DEADTIME = seconds(6)
+
+
+def test_a_node_that_died_before_the_new_coordinator_met_it_is_fenced() -> None:
+    sim = PatientCluster(3, configuration("stop"), "a", "b", "c")
+    owner, _ = serving(sim)
+    witness, heir = sorted(set(sim.nodes) - {owner})
+    sim.crash(witness)
+    sim.go(12_000)
+    assert [target for _, target in sim.fenced] == [witness]
+    sim.crash(owner)
+    sim.kill_cluster_daemon(heir)  # what it knew of the others is gone before deadtime is over
+    sim.restart_cluster_daemon(heir)
+    sim.go(8000)
+    assert sim.world.on("web") == set()  # one of three has no quorum
+    sim.power_on(witness)
+    sim.run_until(lambda: bool(sim.world.on("web")), seconds(30))
+    assert [target for _, target in sim.fenced][-1] == owner

@@ -32,6 +32,7 @@ VERBS = {
     "resource": ("standfest.cli.resource", "Move a resource, take the move back, forget failures."),
     "run": ("standfest.cli.run", "Run this node's daemons in the foreground."),
     "share": ("standfest.cli.share", "Share an address with other nodes; see who serves whom."),
+    "sim": ("standfest.cli.sim", "Break simulated clusters, and check what is promised."),
     "simulate": ("standfest.cli.simulate", "Show what the cluster would do with a CIB."),
     "status": ("standfest.cli.status", "Show nodes, resources and failures."),
     "vrrp": ("standfest.cli.vrrp", "Show the virtual routers of the running director."),

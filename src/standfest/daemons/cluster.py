@@ -167,7 +167,7 @@ class ClusterDaemon:
         except OperationError:
             answer = None
         if not isinstance(answer, frames.Reply):
-            self._paused(gap)  # whatever happened to `pulse`: the others do not hear us
+            self._end_pulse(gap)  # whatever happened to it: the others do not hear us
             return
         state = json.loads(answer.text)
         if not state["served"]:
@@ -189,9 +189,14 @@ class ClusterDaemon:
             self._note(
                 effects.note("pulse-silent", effects.Level.ERROR, ms=in_milliseconds(silence))
             )
+            self._end_pulse(silence)
+
+    def _end_pulse(self, silence: Duration) -> None:
+        """Have `pulse` started anew: it tells us again who is heard, which we forget now."""
+        if self._pulse is not None:
             self._pulse.kill_peer()
             self._pulse.close()
-            self._paused(silence)
+        self._paused(silence)
 
     # --- pulse ----------------------------------------------------------------------------------
 

@@ -1,53 +1,41 @@
 """A whole cluster in virtual time: the production machines over a faulty network, by a seed.
 
-Every node runs the same `Membership` and `ClusterMember` as the daemons; network, disk and agents
-are `adapters.memory` and `sim.network`. The same seed gives the same run, to the last message.
+Every node runs the same `Membership` and `ClusterMember` as the daemons; network, disk, clocks and
+agents are simulated. The same seed gives the same run, to the last message.
 """
 
+import heapq
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 
-from standfest.adapters.memory.store import MemoryStore
-from standfest.adapters.memory.world import MemoryAgentRunner, World
-from standfest.config.cib import compile_configuration
+from standfest.adapters.memory.world import MemoryAgentRunner
 from standfest.config.recorded import read
 from standfest.core.cib.document import Cib
 from standfest.core.membership import effects as membership
 from standfest.core.membership.effects import NodeStatus
 from standfest.core.membership.machine import Membership
 from standfest.core.scheduler.schedule import schedule
-from standfest.model.configuration import Clone, Group
 from standfest.model.element import Element
 from standfest.model.settings import HeartbeatSettings
 from standfest.model.status import Status, Version
-from standfest.model.time import NANOSECONDS_PER_SECOND, Duration, Instant, earliest
-from standfest.runtime.cluster import effects, inputs, protocol
+from standfest.model.time import NANOSECONDS_PER_SECOND, Duration, Instant, seconds
+from standfest.runtime.cluster import effects, inputs, protocol, stored
 from standfest.runtime.cluster.member import ClusterMember
 from standfest.runtime.cluster.settings import ClusterSettings
-from standfest.sim.network import Network, Weather
+from standfest.sim.clock import EPOCH_S
+from standfest.sim.disk import PowerCutError, SimDisk
+from standfest.sim.network import Arrival, Network, Weather
+from standfest.sim.node import MAX_WAITING, NEVER, SimNode
+from standfest.sim.observer import Observer
+from standfest.sim.power import FenceAgents, PowerSwitch
+from standfest.sim.world import world_of
 
-EPOCH_S = 1_700_000_000
-"""The simulated wall clock's beginning; only differences count."""
 GONE = b'["Gone",{}]'
-MAX_STEPS = 5_000_000
-
-
-@dataclass(slots=True)
-class SimNode:
-    """One simulated node; `member` is None while its cluster daemon is down, `pulse` its power."""
-
-    name: str
-    store: MemoryStore
-    generation: int = 0
-    pulse: Membership | None = None
-    member: ClusterMember | None = None
-    runner: MemoryAgentRunner | None = None
-    heard: set[str] = field(default_factory=set)
-    settled: bool = False
-    answers: list[effects.Answer] = field(default_factory=list)
-    notes: list[tuple[Instant, effects.Note]] = field(default_factory=list)
-    left: bool = False
+MAX_STEPS = 50_000_000
+RESTART_DELAY: Duration = seconds(1)
+"""How soon the supervisor starts a daemon again that could not do its work."""
+MAX_PAUSES = 20
+LOAD = "0.00 0.00 0.00 1/1 1"
 
 
 class SimCluster:
@@ -55,90 +43,147 @@ class SimCluster:
 
     def __init__(
         self,
-        seed: int,
+        seed: int | str,
         settings: HeartbeatSettings,
         configuration: Element,
         *,
         links: Iterable[str] = ("eth1",),
         weather: Weather | None = None,
+        observer: Observer | None = None,
     ) -> None:
-        self._source = random.Random(seed)  # noqa: S311  a simulation
-        self._settings = settings
+        self.source = random.Random(seed)  # noqa: S311  a simulation
+        self.settings = settings
         self._configuration = configuration
         self.links = tuple(links)
         self.now: Instant = 0
-        self.network = Network(self._source, weather or Weather())
-        self.world = _world(configuration)
-        self.nodes = {name: SimNode(name, MemoryStore()) for name in settings.nodes}
+        self.network = Network(self.source, weather or Weather())
+        self.world = world_of(configuration)
+        self.nodes = {n: SimNode(n, SimDisk(self.source)) for n in sorted(settings.nodes)}
         self.doubles: list[tuple[Instant, str]] = []
         self._doubled: set[str] = set()
-        self._dues: dict[str, Instant | None] = {}  # of nodes to which nothing happened since
+        self._changes_seen = -1
+        self.observer = observer or Observer()
+        self._later: list[tuple[Instant, int, Callable[[], None]]] = []
+        self._number = 0
+        self.steps = 0
+        self.switch = PowerSwitch()
+        self._fences = FenceAgents(self)
+        self.fences_lied = False
+        self.last_silence: Instant = -(2**62)
+        self.shaken: set[str] = set()
+        self.world.acted = lambda name, operation, code: self.observer.acted(
+            self.now, name, operation, code
+        )
 
     # --- faults ---------------------------------------------------------------------------------
+
+    def later(self, delay: Duration, action: Callable[[], None]) -> None:
+        """Do something in a while."""
+        self._number += 1
+        heapq.heappush(self._later, (self.now + delay, self._number, action))
 
     def power_on(self, name: str) -> None:
         """Start both daemons of a node."""
         node = self.nodes[name]
         self.world.dead.discard(name)
-        node.generation += 1
-        node.heard.clear()
-        node.settled = node.left = False
-        node.pulse = Membership(
-            name=name,
-            uuid=name.encode().ljust(16, b"\0")[:16],
-            generation=node.generation,
-            settings=self._settings,
-            random=self._source,
-            links=self.links,
-        )
+        self.observer.powered(self.now, node)
+        node.left = False
+        self._start_pulse(node)
         self._start_member(node)
-        self._pulse(node, node.pulse.start(self.now, self.wall))
+        self._begin_pulse(node)
 
     def crash(self, name: str) -> None:
-        """Cut a node's power; its disk stays."""
+        """Cut a node's power; of its disk stays what was synced."""
         node = self.nodes[name]
         node.pulse = node.member = node.runner = None
+        node.inbox.clear()
+        node.waiting.clear()
+        node.paused_until = node.member_paused_until = 0
+        node.stands_since = None
+        node.disk.power_cut()
         self._touch(node)
         self.world.crash(name)
+        self.observer.crashed(self.now, node)
 
     def kill_cluster_daemon(self, name: str) -> None:
         """End the cluster daemon alone; what runs goes on, `pulse` tells the others."""
         node = self.nodes[name]
         node.member = node.runner = None
+        node.waiting.clear()
+        node.member_paused_until = 0
         self._touch(node)
+        self.observer.daemon_died(self.now, node)
         if node.pulse is not None:
-            self._pulse(node, node.pulse.submit(self.now, self.wall, GONE, None))
+            self._submit(node, None, GONE)
 
     def restart_cluster_daemon(self, name: str) -> None:
         """Start the cluster daemon again; it hears from `pulse` who is there."""
         node = self.nodes[name]
         self._start_member(node)
-        assert node.member is not None, "just started"
         for other in sorted(node.heard):
-            self._member(node, node.member.appear(self.now, self.wall, other))
+            self.call(node, "appear", other)
         if node.settled:
-            self._member(node, node.member.settle(self.now, self.wall))
+            self.call(node, "settle")
 
     def restart_pulse(self, name: str) -> None:
         """Kill `pulse` and start it again at once, as the supervisor does."""
         node = self.nodes[name]
-        node.generation += 1
-        node.heard.clear()
-        node.settled = False
-        node.pulse = Membership(
-            name=name,
-            uuid=name.encode().ljust(16, b"\0")[:16],
-            generation=node.generation,
-            settings=self._settings,
-            random=self._source,
-            links=self.links,
-        )
-        self._pulse(node, node.pulse.start(self.now, self.wall))
+        self._start_pulse(node)
+        self._begin_pulse(node)
 
     def restart_daemons(self, name: str) -> None:
         """Kill all daemons of a node and start them again at once; what runs goes on."""
         self.nodes[name].member = self.nodes[name].runner = None
         self.power_on(name)
+
+    def pause(self, name: str, duration: Duration, *, member_only: bool = False) -> None:
+        """Let a node's processes, or its cluster daemon alone, stand still.
+
+        `pulse` takes a cluster daemon that shows no life for deadtime for gone, and it ends when
+        it can: what it had in hand is not done any more.
+        """
+        node = self.nodes[name]
+        if not node.up:
+            return
+        until = self.now + duration
+        node.pauses = [*node.pauses[-MAX_PAUSES:], (self.now, until)]
+        if not member_only:
+            node.paused_until = max(node.paused_until, until)
+            if node.stands_since is None:
+                node.stands_since = self.now
+        elif until > node.member_paused_until:
+            node.member_paused_until = until
+            if duration >= self.settings.deadtime:
+                self.later(self.settings.deadtime, lambda: self._stalled(node, until))
+        self._touch(node)
+
+    def _stalled(self, node: SimNode, until: Instant) -> None:
+        if node.member is not None and node.member_paused_until == until:
+            self.kill_cluster_daemon(node.name)
+            self.later(until - self.now, lambda: self._restart_if_down(node))
+
+    def _wake(self, node: SimNode, since: Instant) -> None:
+        """Notice a pause before anything that came meanwhile is looked at."""
+        node.stands_since = None
+        if node.pulse is None:
+            return
+        local = self._local(node)
+        if local >= node.pulse.dead_at and self.source.random() < 0.5:
+            self.call(node, "paused", self.now - since)  # the cluster daemon was the first
+        self._pulse(node, node.pulse.wake(local))
+
+    def stood_still(self, name: str, within: Duration) -> Duration:
+        """Return how long a node, or its cluster daemon, stood still in the last `within` ns."""
+        pauses = self.nodes[name].pauses
+        return sum(
+            max(0, min(end, self.now) - max(begin, self.now - within)) for begin, end in pauses
+        )
+
+    def drift(self, name: str, ppm: int) -> None:
+        """Let a node's monotonic clock run too fast by so many millionths."""
+        node = self.nodes[name]
+        node.clock.drift(self.now, ppm)
+        self._touch(node)
 
     def unplug(self, name: str, link: str) -> None:
         """Pull a cable; the node sees its carrier go."""
@@ -161,17 +206,16 @@ class SimCluster:
         """End all partitions."""
         self.network.cut.clear()
 
-    def ask(self, name: str, request: protocol.Request) -> None:
+    def ask(self, name: str, request: protocol.Request, client: int = 1) -> None:
         """Have an administrator on a node ask for something."""
-        node = self.nodes[name]
-        assert node.member is not None, "its cluster daemon runs"
-        self._member(node, node.member.ask(self.now, self.wall, 1, request))
+        assert self.nodes[name].member is not None, "its cluster daemon runs"
+        self.observer.asked(self.now, self.nodes[name], client, request)
+        self.call(self.nodes[name], "ask", client, request)
 
     def depart(self, name: str) -> None:
         """Begin an orderly stop."""
-        node = self.nodes[name]
-        assert node.member is not None, "its cluster daemon runs"
-        self._member(node, node.member.depart(self.now, self.wall))
+        assert self.nodes[name].member is not None, "its cluster daemon runs"
+        self.call(self.nodes[name], "depart")
 
     # --- time -----------------------------------------------------------------------------------
 
@@ -182,7 +226,7 @@ class SimCluster:
 
     def run_for(self, duration: Duration) -> None:
         """Let this much time pass."""
-        self._run(self.now + duration, lambda: False)
+        self._run(self.now + duration, None)
 
     def run_until(self, condition: Callable[[], bool], at_most: Duration) -> Duration:
         """Run until the condition holds; return how long that took. Fails after `at_most`."""
@@ -191,173 +235,257 @@ class SimCluster:
         assert condition(), f"not within {at_most / NANOSECONDS_PER_SECOND:g} s"
         return self.now - began
 
-    def _run(self, end: Instant, condition: Callable[[], bool]) -> None:
+    def _run(self, end: Instant, condition: Callable[[], bool] | None) -> None:
+        nodes, way = tuple(self.nodes.values()), self.network
         for _ in range(MAX_STEPS):
-            if condition():
+            if condition is not None and condition():
                 return
-            due = earliest(self.network.next_arrival(), *self._node_dues())
-            if due is None or due > end:
+            due = way.next_arrival() or NEVER
+            if self._later and self._later[0][0] < due:
+                due = self._later[0][0]
+            for node in nodes:
+                at = node.due()
+                due = min(due, at)
+            if due > end:
                 self.now = max(self.now, end)
                 return
             self.now = max(self.now, due)
-            self._step()
+            self._step(nodes)
         raise AssertionError("more steps than a simulation may take")
 
-    def _node_dues(self) -> Iterable[Instant | None]:
-        """Return when each node wants to be called: a node is asked again after it was touched."""
-        for name, node in self.nodes.items():
-            if name not in self._dues:
-                self._dues[name] = self._due(node)
-        return self._dues.values()
-
-    def _due(self, node: SimNode) -> Instant | None:
-        return earliest(
-            node.pulse.deadline() if node.pulse else None,
-            node.member.deadline() if node.member else None,
-            node.runner.deadline() if node.runner else None,
-        )
-
-    def _step(self) -> None:
-        for arrival in self.network.arrivals(self.now):
+    def _step(self, nodes: tuple[SimNode, ...]) -> None:
+        now = self.now
+        self.steps += 1
+        for arrival in self.network.arrivals(now):
             node = self.nodes[arrival.receiver]
-            if node.pulse is not None:
-                self._pulse(
-                    node,
-                    node.pulse.on_message(self.now, self.wall, arrival.link, arrival.message),
-                )
-        for name, node in self.nodes.items():
-            if name not in self._dues or _is_due(self._dues[name], self.now):
-                self._touch(node)
+            if node.pulse is None:
+                continue
+            if now < node.paused_until:
+                if len(node.inbox) < MAX_WAITING:
+                    node.inbox.append(arrival)
+            else:
+                self._arrive(node, arrival)
+        while self._later and self._later[0][0] <= now:
+            heapq.heappop(self._later)[2]()
+        for node in nodes:
+            if node.due() <= now:
                 self._serve(node)
-        doubles = set(self.world.doubles())
-        self.doubles += [(self.now, resource) for resource in sorted(doubles - self._doubled)]
-        self._doubled = doubles
+        if self.world.changes != self._changes_seen:
+            self._changes_seen = self.world.changes
+            doubles = set(self.world.doubles())
+            self.doubles += [(now, resource) for resource in sorted(doubles - self._doubled)]
+            self._doubled = doubles
+
+    def _arrive(self, node: SimNode, arrival: Arrival) -> None:
+        if arrival.damaged:
+            self.observer.damaged(self.now, node, arrival)
+            return
+        if node.pulse is not None:
+            self.observer.arrived(self.now, node, arrival)
+            wanted = node.pulse.on_message(
+                self._local(node), self._wall(node), arrival.link, arrival.message
+            )
+            self._pulse(node, wanted)
 
     def _serve(self, node: SimNode) -> None:
-        if node.pulse is not None and _is_due(node.pulse.deadline(), self.now):
-            self._pulse(node, node.pulse.on_timer(self.now, self.wall, "0.00 0.00 0.00 1/1 1"))
-        if node.runner is not None and _is_due(node.runner.deadline(), self.now):
-            for ended in node.runner.poll():
-                if node.member is not None:
-                    self._member(node, node.member.run_ended(self.now, self.wall, ended))
-        if node.member is not None and _is_due(node.member.deadline(), self.now):
-            self._member(node, node.member.on_timer(self.now, self.wall))
+        """Do what is due; whoever stood still first reads what has arrived meanwhile."""
+        now = self.now
+        if node.stands_since is not None:
+            self._wake(node, node.stands_since)
+        while node.inbox and node.pulse is not None:
+            self._arrive(node, node.inbox.pop(0))
+        if node.pulse is not None and node.due() <= now:
+            local = self._local(node)
+            at = node.pulse.deadline()
+            if at is not None and at <= local:
+                self._pulse(node, node.pulse.on_timer(local, self._wall(node), LOAD))
+            node.pulse_due = None
+        if now < node.member_paused_until:
+            return
+        waiting, node.waiting = node.waiting, []
+        for method, arguments in waiting:
+            self.call(node, method, *arguments)
+        if node.runner is not None:
+            at = node.runner.deadline()
+            if at is not None and at <= now:
+                for ended in node.runner.poll():
+                    self.call(node, "run_ended", ended)
+        if node.member is not None:
+            at = node.member.deadline()
+            if at is not None and at <= self._local(node):
+                self.call(node, "on_timer")
+        node.member_due = None
 
-    def _touch(self, node: SimNode) -> None:
-        self._dues.pop(node.name, None)
+    @staticmethod
+    def _touch(node: SimNode) -> None:
+        node.pulse_due = node.member_due = None
+
+    def _local(self, node: SimNode) -> Instant:
+        return node.clock.local(self.now)
+
+    def _wall(self, node: SimNode) -> int:
+        return node.clock.wall(self.now)
 
     # --- effects --------------------------------------------------------------------------------
 
     def _pulse(self, node: SimNode, wanted: list[membership.MembershipEffect]) -> None:
-        self._touch(node)
+        node.pulse_due = None
         for effect in wanted:
             match effect:
                 case membership.Transmit(message):
                     for other in self.nodes:
-                        for link in self.links:
-                            if other != node.name:
+                        if other != node.name:
+                            for link in self.links:
                                 self.network.send(self.now, node.name, link, other, message)
+                    continue
                 case membership.NodeChanged():
                     self._node_changed(node, effect)
                 case membership.Paused(duration):
                     node.heard.clear()
-                    if node.member is not None:
-                        self._member(node, node.member.paused(self.now, self.wall, duration))
-                case membership.StreamReset(other) if node.member is not None:
-                    self._member(node, node.member.reset(self.now, self.wall, other))
+                    self.call(node, "paused", duration)
+                case membership.StreamReset(other):
+                    self.call(node, "reset", other)
                 case membership.Settled():
                     node.settled = True
-                    if node.member is not None:
-                        self._member(node, node.member.settle(self.now, self.wall))
+                    self.call(node, "settle")
                 case membership.Deliver(sender=sender, payload=payload):
-                    if node.member is not None:
-                        message_ = protocol.decode(payload)
-                        self._member(
-                            node, node.member.receive(self.now, self.wall, sender, message_)
-                        )
+                    self.observer.delivered(self.now, node, effect)
+                    self.call(node, "receive", sender, protocol.decode(payload))
                 case _:
-                    continue
+                    pass
+            self.observer.pulsed(self.now, node, effect)
 
     def _node_changed(self, node: SimNode, change: membership.NodeChanged) -> None:
         if change.state in (NodeStatus.DEAD, NodeStatus.LEFT):
             node.heard.discard(change.node)
-            if node.member is not None:
-                left = change.state is NodeStatus.LEFT
-                self._member(node, node.member.vanish(self.now, self.wall, change.node, left=left))
+            self.call(node, "vanish", change.node, change.state is NodeStatus.LEFT)
         elif change.node not in node.heard:
             node.heard.add(change.node)
-            if node.member is not None:
-                self._member(node, node.member.appear(self.now, self.wall, change.node))
+            self.call(node, "appear", change.node)
+
+    def call(self, node: SimNode, method: str, *arguments: object) -> None:
+        """Feed one input to the cluster daemon, now or when it can move again."""
+        member = node.member
+        if member is None:
+            return
+        if self.now < max(node.member_paused_until, node.paused_until):
+            node.waiting.append((method, arguments))
+            node.member_due = None
+            return
+        now, wall = self._local(node), self._wall(node)
+        if method == "vanish":
+            name, left = arguments
+            wanted = member.vanish(now, wall, str(name), left=bool(left))
+        elif method == "carrier":
+            down, isolated = arguments
+            wanted = member.carrier(now, wall, down, isolated=bool(isolated))  # type: ignore[arg-type]
+        else:
+            wanted = getattr(member, method)(now, wall, *arguments)
+        self._member(node, wanted)
 
     def _member(self, node: SimNode, wanted: list[effects.MemberEffect]) -> None:
-        self._touch(node)
+        node.member_due = None
         for effect in wanted:
-            match effect:
-                case effects.Send(destination, message):
-                    if node.pulse is not None:
-                        payload = protocol.encode(message)
-                        self._pulse(
-                            node, node.pulse.submit(self.now, self.wall, payload, destination)
-                        )
-                case effects.StartRun(run, operation) if node.runner is not None:
-                    node.runner.start(run, operation)
-                case effects.KillRun(run) if node.runner is not None:
-                    node.runner.kill(run)
-                case effects.Save(cib):
-                    node.store.save(f"{cib.version.admin_epoch} {cib.version.epoch}".encode())
-                case effects.KeepInput():
+            try:
+                self._perform(node, effect)
+            except PowerCutError:
+                self.crash(node.name)
+            except OSError:  # as the daemon: it ends rather than promise what is not on disk
+                self.kill_cluster_daemon(node.name)
+                self.later(RESTART_DELAY, lambda: self._restart_if_down(node))
+            if node.member is None:
+                return
+
+    def _restart_if_down(self, node: SimNode) -> None:
+        if node.pulse is not None and node.member is None:
+            self.restart_cluster_daemon(node.name)
+
+    def _perform(self, node: SimNode, effect: effects.MemberEffect) -> None:
+        self.observer.wanted(self.now, node, effect)
+        match effect:
+            case effects.Send(destination, message):
+                self._submit(node, destination, protocol.encode(message))
+            case effects.StartRun(run, operation) if node.runner is not None:
+                node.runner.start(run, operation)
+            case effects.KillRun(run) if node.runner is not None:
+                node.runner.kill(run)
+            case effects.FenceRun(number, call):
+                self._fences.begin(node, number, call)
+            case effects.FenceKill(number):
+                self._fences.kill(node, number)
+            case effects.Save(cib, promised):
+                node.disk.save(stored.to_bytes(cib, promised))
+            case effects.KeepInput():
+                if self.observer.replays:
                     _replay(effect)
-                case effects.Answer():
-                    node.answers.append(effect)
-                case effects.Note():
-                    node.notes.append((self.now, effect))
-                case effects.LeaveCluster():
-                    self._leave(node)
-                case _:
-                    continue
+            case effects.Answer():
+                node.answers.append(effect)
+            case effects.Note():
+                node.notes.append((self.now, effect))
+            case effects.LeaveCluster():
+                self._leave(node)
+            case _:
+                pass
+
+    def _submit(self, node: SimNode, destination: str | None, payload: bytes) -> None:
+        if node.pulse is not None:
+            self.observer.submitted(self.now, node, destination, payload)
+            now, wall = self._local(node), self._wall(node)
+            self._pulse(node, node.pulse.submit(now, wall, payload, destination))
 
     def _leave(self, node: SimNode) -> None:
         assert node.pulse is not None, "a node leaves while it has power"
-        self._pulse(node, node.pulse.leave(self.now, self.wall))
+        self._pulse(node, node.pulse.leave(self._local(node), self._wall(node)))
         node.left = True
         node.pulse = node.member = node.runner = None
+        self._touch(node)
+        self.observer.left(self.now, node)
+
+    def _start_pulse(self, node: SimNode) -> None:
+        node.generation += 1
+        node.heard.clear()
+        node.settled = False
+        node.pulse = Membership(
+            name=node.name,
+            uuid=node.name.encode().ljust(16, b"\0")[:16],
+            generation=node.generation,
+            settings=self.settings,
+            random=self.source,
+            links=self.links,
+        )
+        self.observer.pulse_started(self.now, node)
+
+    def _begin_pulse(self, node: SimNode) -> None:
+        assert node.pulse is not None, "just started"
+        self._pulse(node, node.pulse.start(self._local(node), self._wall(node)))
 
     def _start_member(self, node: SimNode) -> None:
         settings = ClusterSettings(
-            node.name, tuple(sorted(self._settings.nodes)), "00000000-0000-4000-8000-000000000000"
+            node.name,
+            tuple(sorted(self.settings.nodes)),
+            "00000000-0000-4000-8000-000000000000",
+            self.settings.initdead,
         )
-        cib = Cib(Version(), self._configuration, Status())
-        node.member = ClusterMember(settings, self._source.getrandbits(62), cib)
-        node.runner = MemoryAgentRunner(node.name, self.world, self._source, lambda: self.now)
+        kept = node.disk.load()
+        known = (
+            stored.Stored(Cib(Version(), self._configuration, Status()), (0, ""))
+            if kept is None
+            else stored.from_bytes(kept)
+        )
+        session = self.source.getrandbits(62)
+        node.member = ClusterMember(settings, session, known.cib, known.promised)
+        node.runner = MemoryAgentRunner(node.name, self.world, self.source, lambda: self.now)
         self._touch(node)
+        self.observer.daemon_started(self.now, node)
         self._report_carrier(node.name)
 
     def _report_carrier(self, name: str) -> None:
         node = self.nodes[name]
-        if node.member is None:
-            return
         down = tuple(link for link in self.links if (name, link) in self.network.unplugged)
-        isolated = len(down) == len(self.links)
-        self._member(node, node.member.carrier(self.now, self.wall, down, isolated=isolated))
-
-
-def _world(configuration: Element) -> World:
-    """Return a world that knows of what there may be several."""
-    shared: set[str] = set()
-    most: dict[str, int] = {}
-    for clone in compile_configuration(configuration)[0].resources:
-        if isinstance(clone, Clone) and not clone.globally_unique:
-            inner = clone.child.members if isinstance(clone.child, Group) else (clone.child,)
-            shared |= {primitive.id for primitive in inner}
-            most |= {primitive.id: clone.promoted_max for primitive in inner}
-    return World(frozenset(shared), most)
+        self.call(node, "carrier", down, len(down) == len(self.links))
 
 
 def _replay(kept: effects.KeepInput) -> None:
     """An invariant: what is kept of a decision leads to the same one again."""
     again = schedule(*read(inputs.document(kept), "kept input"), kept.wall)
     assert again.steps == kept.result, "a kept input replays as it was decided"
-
-
-def _is_due(deadline: Instant | None, now: Instant) -> bool:
-    return deadline is not None and deadline <= now

@@ -1,4 +1,4 @@
-"""A network in virtual time that loses, delays, duplicates and cuts, by a seed."""
+"""A network in virtual time that loses, delays, duplicates, damages and cuts, by a seed."""
 
 import heapq
 import random
@@ -10,23 +10,28 @@ from standfest.model.time import Duration, Instant, microseconds, milliseconds
 
 @dataclass(frozen=True, slots=True)
 class Weather:
-    """How bad the network is: probabilities 0..1, delay in ns."""
+    """How bad the network is: probabilities 0..1, delay in ns.
+
+    damage: of a bit flipped on the way, which the receiver must notice.
+    """
 
     loss: float = 0.0
     duplication: float = 0.0
     min_delay: Duration = microseconds(200)
     max_delay: Duration = milliseconds(3)
+    damage: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Arrival:
-    """One datagram on its way."""
+    """One datagram on its way; damaged: it is not what was sent."""
 
     at: Instant
     number: int
     receiver: str
     link: str
     message: Message
+    damaged: bool = False
 
 
 class Network:
@@ -39,18 +44,29 @@ class Network:
         self._number = 0
         self.unplugged: set[tuple[str, str]] = set()
         self.cut: set[tuple[str, str]] = set()
+        self.slow: dict[str, Duration] = {}
 
     def send(self, now: Instant, sender: str, link: str, receiver: str, message: Message) -> None:
-        """Send a datagram; cut: (sender, receiver), unplugged: (node, link)."""
-        blocked = (sender, receiver) in self.cut or not self.connected(sender, receiver, link)
-        copies = 2 if self._source.random() < self.weather.duplication else 1
+        """Send a datagram; cut: (sender, receiver), unplugged: (node, link), slow: node -> ns."""
+        source, weather = self._source, self.weather
+        copies = 1
+        if weather.duplication and source.random() < weather.duplication:
+            copies = 2
+        if self.cut and (sender, receiver) in self.cut:
+            return
+        if self.unplugged and not self.connected(sender, receiver, link):
+            return
+        spread = weather.max_delay - weather.min_delay
         for _ in range(copies):
-            lost = self._source.random() < self.weather.loss
-            delay = self._source.randint(self.weather.min_delay, self.weather.max_delay)
-            if blocked or lost:
+            if weather.loss and source.random() < weather.loss:
                 continue
+            damaged = weather.damage > 0 and source.random() < weather.damage
+            delay = weather.min_delay + int(source.random() * spread)
+            if self.slow:
+                delay += self.slow.get(sender, 0) + self.slow.get(receiver, 0)
             self._number += 1
-            heapq.heappush(self._way, Arrival(now + delay, self._number, receiver, link, message))
+            arrival = Arrival(now + delay, self._number, receiver, link, message, damaged)
+            heapq.heappush(self._way, arrival)
 
     def connected(self, one: str, other: str, link: str) -> bool:
         """Return whether both nodes' cables of a link are plugged in."""

@@ -1,13 +1,15 @@
 """Who coordinates: one member orders all changes and schedules for everybody.
 
 Every `cluster` daemon says `Hello` to the others; whoever has heard all of them picks the same
-coordinator. One that coordinates already stays, so that a joining node moves nothing; otherwise the
-member with the newest configuration does, then the one that saw the latest term, then the one whose
-name sorts first. A partition elects one coordinator each, and quorum decides which of them may act.
+coordinator. One that coordinates already stays, so that a joining node moves nothing; of several,
+the one that a quorum has joined; otherwise the member with the newest configuration does, then the
+one that saw the latest term, then the one whose name sorts first. A partition elects one
+coordinator, and quorum decides which of them may act.
 
 Terms: a member promises a term to one coordinator only and keeps the promise on disk, so that no
 two coordinators with a majority ever share a term (docs/adr/0027). Whoever leads in a term that
-somebody has promised to another begins a later one.
+somebody has promised to another begins a later one, unless that one follows a coordinator that we
+do not hear.
 """
 
 from collections.abc import Iterator
@@ -26,7 +28,8 @@ class Hello:
     session: drawn at its start, so that a restart is noticed; rank: how new its configuration is
     (core.cib.document.Rank); term: of the coordinator it leads or follows; leading: whether it
     coordinates; seeking: it waits for our Hello, our Lead or a Sync; promised: the latest
-    term that it promised, and to whom.
+    term that it promised, and to whom; follows: its coordinator's name, or nothing; backed: it
+    leads and a quorum has joined it.
     """
 
     session: int
@@ -35,7 +38,17 @@ class Hello:
     leading: bool
     seeking: bool = False
     promised: tuple[int, str] = (0, "")
-    follows: str = ""  # its coordinator's name
+    follows: str = ""
+    backed: bool = False
+
+    @property
+    def merit(self) -> tuple[bool, int, tuple[int, int, int], int]:
+        """Return what decides between candidates, before their names.
+
+        Of those that a quorum joined the later one leads: terms tell which. A daemon that just
+        restarted is at term 0: it knows less of the status than the others.
+        """
+        return self.backed, self.term if self.backed else 0, self.rank, self.term
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +95,7 @@ class Election:
         self.term = 0
         self.promised = promised
         self._highest_term = promised[0]
+        self._backed = False
         self.coordinator = ""
         self._settled = False
         self._peers: dict[str, _Peer] = {}
@@ -128,7 +142,7 @@ class Election:
         return self._decide(now)
 
     def hear(self, now: Instant, node: str, hello: Hello) -> list[ElectionEffect]:
-        """A node's cluster daemon presents itself; a new session gets our own Hello in return."""
+        """A node's cluster daemon presents itself; it gets our own Hello if it needs one."""
         peer = self._peers.get(node)
         if peer is None:
             return []  # not heard by `pulse` (yet); `appear` will make it say Hello again
@@ -138,6 +152,13 @@ class Election:
         self._peers[node] = replace(peer, hello=hello)
         effects: list[ElectionEffect] = [self._say(node)] if news or hello.seeking else []
         return effects + self._decide(now)
+
+    def back(self, *, backed: bool) -> list[ElectionEffect]:
+        """A quorum has joined us, or has not any more: the others must know."""
+        if backed == self._backed:
+            return []
+        self._backed = backed
+        return [self._say(None)]
 
     def promise(self, term: int, node: str) -> list[ElectionEffect] | None:
         """Promise a term to a coordinator; None when it is not to be had any more."""
@@ -178,9 +199,8 @@ class Election:
             return []
         hellos = dict(self._candidates())
         pool = {name: hello for name, hello in hellos.items() if hello.leading} or hellos
-        # A daemon that just restarted is at term 0: it knows less of the status than the others.
-        best = max((hello.rank, hello.term) for hello in pool.values())
-        winner = min(name for name, hello in pool.items() if (hello.rank, hello.term) == best)
+        best = max(hello.merit for hello in pool.values())
+        winner = min(name for name, hello in pool.items() if hello.merit == best)
         if winner == self.coordinator and not self._outdated():
             return []
         self.coordinator = winner
@@ -219,6 +239,7 @@ class Election:
             seeking,
             self.promised,
             self.coordinator,
+            self._backed and self.leading,
         )
 
     def _say(self, destination: str | None, *, seeking: bool = False) -> SayHello:

@@ -187,6 +187,8 @@ class Membership:
         effects += self._hear_link(now, peer, link, number)
         if kind == "status" and arrival is Arrival.NEW:
             effects += self._heartbeat(now, peer, message)
+        elif kind == "status" and peer.alive:
+            peer.last_heartbeat = now  # overtaken by a later message, or sent again: it lives
         effects += self._in_order(now, wall, peer)
         if number % ACKNOWLEDGE_EVERY == peer.acknowledge and peer.receiver.complete:
             own: Fields = (("t", "NS_ackmsg"), ("dest", peer.name), ("ackseq", f"{number:x}"))

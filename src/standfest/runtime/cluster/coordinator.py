@@ -33,7 +33,7 @@ from standfest.runtime.cluster.fencing import Fencing
 from standfest.runtime.cluster.fencing import Result as FencingResult
 from standfest.runtime.cluster.ledger import Ledger
 from standfest.runtime.cluster.partition import Partition
-from standfest.runtime.cluster.requests import changes_for, histories
+from standfest.runtime.cluster.requests import changes_for, to_forget
 from standfest.runtime.cluster.settings import (
     ABSENCE_PATIENCE,
     ARRIVAL_PATIENCE,
@@ -199,7 +199,7 @@ class Coordinator:
             heard = node in self.ledger.heard
             if fences and not heard and status.node(node) is None:
                 continue  # never seen: whether it is to be fenced is the scheduler's to say
-            known = status.node(node) or NodeState(node)
+            known = status.node(node) or NodeState(node, expected=heard)
             join = JoinState.PENDING if heard else JoinState.DOWN
             state = replace(known, in_membership=heard, online=False, join=join)
             if heard and fences:
@@ -316,9 +316,8 @@ class Coordinator:
             self.ledger.promise(node, message.id, text)
             effects += self.ledger.replicated(proposed)
         if isinstance(request, protocol.Cleanup):
-            for resource in histories(configuration, known.status, request.resource):
-                where = [request.node] if request.node else sorted(self.ledger.joined)
-                effects += [Send(n, protocol.Forget(self.ledger.term, resource)) for n in where]
+            for where, resource in to_forget(configuration, known.status, request):
+                effects.append(Send(where, protocol.Forget(self.ledger.term, resource)))
         effects += self._followed(now, wall, self._fencing.news(now, wall))
         return effects + self._deciding.consider(now, wall, type(request).__name__.lower())
 

@@ -4,10 +4,21 @@ Source: facts/formats/CIB-STATUS.md section 2, SCHEDULER-SPEC.md section 3.
 """
 
 from standfest.core.cib.changes import SetTransientAttribute
-from standfest.model.operations import OperationResult, OperationStatus
+from standfest.model.operations import ExitCode, OperationResult, OperationStatus
 from standfest.model.scores import INFINITY, clamp
 from standfest.model.status import NodeState
 from standfest.model.time import in_milliseconds
+
+_FINDINGS = frozenset(
+    {
+        ExitCode.OK,
+        ExitCode.NOT_RUNNING,
+        ExitCode.RUNNING_PROMOTED,
+        ExitCode.DEGRADED,
+        ExitCode.DEGRADED_PROMOTED,
+    }
+)
+"""What a probe may find without anything being wrong."""
 
 
 def forget_failures(state: NodeState, resource: str) -> tuple[SetTransientAttribute, ...]:
@@ -18,6 +29,18 @@ def forget_failures(state: NodeState, resource: str) -> tuple[SetTransientAttrib
         for name, _ in state.attributes
         if name.startswith(prefixes)
     )
+
+
+def has_failed(state: NodeState, resource: str) -> bool:
+    """Return whether a node has a failure of a resource on record, counted or in its history."""
+    return bool(forget_failures(state, resource)) or any(map(_is_failure, state.of(resource)))
+
+
+def _is_failure(entry: OperationResult) -> bool:
+    if entry.succeeded or entry.status in (OperationStatus.PENDING, OperationStatus.CANCELLED):
+        return False
+    probe = entry.operation.task == "monitor" and not entry.operation.interval
+    return not (probe and entry.status is OperationStatus.DONE and entry.exit_code in _FINDINGS)
 
 
 def failure_changes(

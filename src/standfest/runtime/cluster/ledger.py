@@ -58,6 +58,11 @@ class Ledger:
         policy = self.configuration().options.no_quorum_policy
         return Keepers(self.partition, {self.settings.name, *self.joined}, policy)
 
+    @property
+    def backed(self) -> bool:
+        """Return whether those under this coordinator are a quorum by themselves."""
+        return self.partition.suffices(self.joined)
+
     def configuration(self) -> Configuration:
         """Return the configuration as values."""
         element = self.replica.cib.configuration

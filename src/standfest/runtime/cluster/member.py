@@ -83,8 +83,8 @@ class ClusterMember:
         self._rejoin_at: Instant | None = None
         self._surrender: Surrender | None = None
         self._joined_term = 0
-        self._numbers = count(1)
         self._sessions: dict[str, int] = {}
+        self._numbers = count(1)
 
     # --- what the daemon may want to know -------------------------------------------------------
 
@@ -475,10 +475,8 @@ class ClusterMember:
 
     def _run(self, now: Instant, wall: int, effects: Effects) -> Effects:
         """Loop messages to ourselves back, in order, until only effects for the world are left."""
-        result: Effects = []
-        pending = deque(effects)
-        steps = 0
-        while pending:
+        result, pending, steps = list[MemberEffect](), deque(effects), 0
+        while pending or self._state(now, wall, pending):
             effect = pending.popleft()
             if not (isinstance(effect, Send) and effect.destination == self.name):
                 result.append(effect)
@@ -490,6 +488,12 @@ class ClusterMember:
         if surrender is not None and surrender.over(now, self.partition.configuration, result):
             patience = min(self.settings.initdead, max(surrender.slept, seconds(1)))
             result += self._run(now, wall, self._listen(now, wall, patience))
-        self.election.rank = self.replica.rank
         news = self.partition.configured(now, self.cib.configuration)
         return result + self._judged(now, wall, news)
+
+    def _state(self, now: Instant, wall: int, pending: deque[MemberEffect]) -> bool:
+        """Tell the election what it has to say of us; return whether that led to anything."""
+        self.election.rank = self.replica.rank
+        backed = self.coordinator is not None and self.coordinator.ledger.backed
+        pending.extend(self._elect(now, wall, self.election.back(backed=backed)))
+        return bool(pending)

@@ -15,7 +15,7 @@ from standfest.model.configuration import Clone, Configuration, Group, NoQuorumP
 from standfest.model.element import Element
 from standfest.model.errors import OperationError
 from standfest.model.status import NodeState, Status
-from standfest.runtime.cluster.failures import forget_failures
+from standfest.runtime.cluster.failures import forget_failures, has_failed
 from standfest.runtime.cluster.partition import Partition
 from standfest.runtime.cluster.protocol import (
     Cleanup,
@@ -80,8 +80,9 @@ def changes_for(
         case Cleanup(resource, node):
             if node:
                 _known("node", node, nodes)
-            names = histories(configuration, cib.status, resource)
-            cleaned = tuple(_cleanup(cib, names, node))
+            cleaned = tuple(_cleanup(cib, to_forget(configuration, cib.status, request)))
+            if not cleaned:
+                return (), f"no failure of {resource} is on record"
             return cleaned, f"failures of {resource} are forgotten"
         case FenceNode() | FenceConfirm():
             raise AssertionError("fencing changes no configuration")
@@ -97,6 +98,26 @@ def histories(configuration: Configuration, status: Status, resource: str) -> tu
     recorded = {name for state in status.nodes for name, _ in state.history}
     numbered = {name for name in recorded if name.rpartition(":")[0] in names}
     return (*names, *sorted(numbered))
+
+
+def to_forget(
+    configuration: Configuration, status: Status, request: Cleanup
+) -> tuple[tuple[str, str], ...]:
+    """Return (node, resource) of all that a clean-up forgets, and that is probed again.
+
+    Only where a failure is on record: what is well is not looked at again, since until it has been
+    looked at whatever needs it would be stopped. For the same reason a group's members go together.
+    Raises OperationError if the resource is unknown.
+    """
+    names = histories(configuration, status, request.resource)
+    top, _ = _found(configuration, request.resource)
+    together = histories(configuration, status, top.id) if isinstance(top, Group) else ()
+    found: list[tuple[str, str]] = []
+    for state in status.nodes:
+        failed = [name for name in names if has_failed(state, name)]
+        if failed and request.node in {"", state.name}:
+            found += [(state.name, name) for name in together or failed]
+    return tuple(found)
 
 
 def _found(configuration: Configuration, resource: str) -> tuple[Resource, tuple[str, ...]]:
@@ -160,13 +181,12 @@ def _moves(cib: Cib, resource: str) -> Iterator[str]:
             yield constraint.id
 
 
-def _cleanup(cib: Cib, resources: tuple[str, ...], node: str) -> Iterator[Change]:
-    for state in cib.status.nodes:
-        if node and state.name != node:
-            continue
-        for resource in resources:
-            yield ForgetHistory(state.name, resource)
-            yield from forget_failures(state, resource)
+def _cleanup(cib: Cib, what: tuple[tuple[str, str], ...]) -> Iterator[Change]:
+    for node, resource in what:
+        yield ForgetHistory(node, resource)
+        state = cib.status.node(node)
+        assert state is not None, "its failures were found there"
+        yield from forget_failures(state, resource)
 
 
 def _known(kind: str, name: str, names: tuple[str, ...]) -> None:

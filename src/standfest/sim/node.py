@@ -1,0 +1,75 @@
+"""One simulated node: its daemons, its disk, its clocks, and whether it stands still."""
+
+from dataclasses import dataclass, field
+
+from standfest.adapters.memory.world import MemoryAgentRunner
+from standfest.core.membership.machine import Membership
+from standfest.model.time import Instant, earliest
+from standfest.runtime.cluster import effects
+from standfest.runtime.cluster.member import ClusterMember
+from standfest.sim.clock import SimClock
+from standfest.sim.disk import SimDisk
+from standfest.sim.network import Arrival
+
+MAX_WAITING = 2_000
+"""Datagrams that wait in the sockets of a node that stands still; the others are lost."""
+
+NEVER: Instant = 2**62
+
+
+@dataclass(slots=True)
+class SimNode:
+    """`member` is None while its cluster daemon is down, `pulse` while it has no power.
+
+    paused_until: all its processes stand still; member_paused_until: the cluster daemon alone.
+    stands_since: since when all of them do, until they have noticed.
+    heard: what `pulse` tells its cluster daemon; crashes: how often the cluster daemon ended in
+    the middle of an effect since it last stayed up.
+    """
+
+    name: str
+    disk: SimDisk
+    clock: SimClock = field(default_factory=SimClock)
+    generation: int = 0
+    pulse: Membership | None = None
+    member: ClusterMember | None = None
+    runner: MemoryAgentRunner | None = None
+    heard: set[str] = field(default_factory=set)
+    settled: bool = False
+    answers: list[effects.Answer] = field(default_factory=list)
+    notes: list[tuple[Instant, effects.Note]] = field(default_factory=list)
+    left: bool = False
+    paused_until: Instant = 0
+    member_paused_until: Instant = 0
+    stands_since: Instant | None = None
+    pauses: list[tuple[Instant, Instant]] = field(default_factory=list)
+    inbox: list[Arrival] = field(default_factory=list)
+    waiting: list[tuple[str, tuple[object, ...]]] = field(default_factory=list)
+    pulse_due: Instant | None = None
+    member_due: Instant | None = None
+
+    @property
+    def up(self) -> bool:
+        """Return whether the node has power."""
+        return self.pulse is not None
+
+    def due(self) -> Instant:
+        """Return when, in simulated time, something of this node wants to be called."""
+        if self.pulse_due is None:
+            at = self.pulse.deadline() if self.pulse is not None else None
+            at = NEVER if at is None else self.clock.simulated(at)
+            self.pulse_due = max(at, self.paused_until)
+        if self.member_due is None:
+            self.member_due = self._member_due()
+        return self.pulse_due if self.pulse_due < self.member_due else self.member_due
+
+    def _member_due(self) -> Instant:
+        if self.member is None:
+            return NEVER
+        local = self.member.deadline()
+        at = earliest(
+            self.clock.simulated(local) if local is not None else None,
+            self.runner.deadline() if self.runner is not None else None,
+            self.member_paused_until if self.waiting else None,
+        )
+        return NEVER if at is None else max(at, self.paused_until, self.member_paused_until)

@@ -1,0 +1,158 @@
+"""One simulated run by its seed: faults, calm, judgement, again and again."""
+
+import random
+import traceback
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+
+from standfest.config.cib import compile_configuration
+from standfest.model.time import Duration, Instant, seconds
+from standfest.sim.bound import recovery_bound
+from standfest.sim.cluster import SimCluster
+from standfest.sim.faults import Fault, draw_plan
+from standfest.sim.injector import Injector
+from standfest.sim.invariants import liveness, membership, ownership, replication
+from standfest.sim.invariants.base import Invariant, Referee, ViolationError
+from standfest.sim.network import Weather
+from standfest.sim.scene import UNMANAGED, Scene, draw
+
+HOUR: Duration = seconds(3600)
+ROUND: Duration = seconds(1200)
+"""Faults, recovery and quiet, three times in an hour."""
+QUIET: Duration = seconds(60)
+FAULTS_PER_HOUR = 30
+PUT_RIGHT_AFTER: Duration = seconds(60)
+"""How soon after the last fault an operator cleans up."""
+SHORTEST: Duration = seconds(120)
+"""So long faults happen, however short a run is to be."""
+
+INVARIANTS: tuple[type[Invariant], ...] = (
+    ownership.OneOwner,
+    ownership.FenceBeforeRecover,
+    ownership.QuorumBeforeStart,
+    ownership.Order,
+    ownership.Colocation,
+    ownership.Unmanaged,
+    ownership.Secrets,
+    replication.SameVersionSameDigest,
+    replication.NewestWins,
+    replication.OneLeaderPerTerm,
+    replication.AcknowledgedKept,
+    membership.Deadtime,
+    membership.Delivery,
+    membership.DamageNoticed,
+    membership.OneView,
+    liveness.Recovered,
+    liveness.TakesPart,
+    liveness.NoPingPong,
+    liveness.Answered,
+)
+NO_CRASH = "no-crash"
+"""The invariant that a daemon never ends by an error of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to simulate. only: the numbers of the faults that happen, all when None."""
+
+    seed: int
+    nodes: int = 3
+    hours: float = 1.0
+    faults_per_hour: int = FAULTS_PER_HOUR
+    fencing: bool | None = None
+    only: frozenset[int] | None = None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of it.
+
+    faults: those that happened; simulated: ns; violation: None when all held.
+    """
+
+    order: Order
+    scene: Scene
+    faults: list[Fault] = field(default_factory=list)
+    simulated: Duration = 0
+    steps: int = 0
+    starts: int = 0
+    violation: ViolationError | None = None
+    where: str = ""
+
+
+def run(order: Order, *, stop: Callable[[], bool] = lambda: False) -> Outcome:
+    """Simulate; the same order gives the same outcome."""
+    scene = draw(random.Random(f"{order.seed}/scene"), order.nodes, fencing=order.fencing)  # noqa: S311
+    return _Run(order, scene).run(stop)
+
+
+class _Run:
+    def __init__(self, order: Order, scene: Scene) -> None:
+        self._order = order
+        self._outcome = Outcome(order, scene)
+        configuration = compile_configuration(scene.configuration)[0]
+        self._referee = Referee(kind(scene, configuration) for kind in INVARIANTS)
+        calm = Weather()
+        self._sim = SimCluster(
+            f"{order.seed}/run",
+            scene.settings,
+            scene.configuration,
+            links=scene.links,
+            weather=calm,
+            observer=self._referee,
+        )
+        self._referee.watch(self._sim)
+        self._sim.switch.boots = True
+        self._injector = Injector(self._sim, calm)
+        bound = recovery_bound(scene.settings, configuration)
+        self._recovery = bound
+        self._source = random.Random(f"{order.seed}/plan")  # noqa: S311
+        self._planned = 0
+
+    def run(self, stop: Callable[[], bool]) -> Outcome:
+        sim, outcome = self._sim, self._outcome
+        try:
+            if UNMANAGED in outcome.scene.primitives:
+                sim.world.on(UNMANAGED).add(outcome.scene.names[0])
+            for name in sim.nodes:
+                sim.later(seconds(self._source.randrange(5)), self._power(name))
+            end = int(self._order.hours * HOUR)
+            while sim.now < end and not stop():
+                self._round(min(end, sim.now + ROUND))
+        except ViolationError as violation:
+            outcome.violation = violation
+        except Exception as error:
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            outcome.where = "".join(traceback.format_exception(error))
+            what = f"{type(error).__name__}: {error} in {last.name}, line {last.lineno}"
+            outcome.violation = ViolationError(NO_CRASH, sim.now, what)
+        outcome.faults = self._injector.done
+        outcome.simulated, outcome.steps, outcome.starts = sim.now, sim.steps, sim.world.starts
+        return outcome
+
+    def _power(self, name: str) -> Callable[[], None]:
+        return lambda: self._sim.power_on(name)
+
+    def _round(self, end: Instant) -> None:
+        """Faults until shortly before `end`, then recovery, then quiet."""
+        sim = self._sim
+        calm = PUT_RIGHT_AFTER + self._recovery + QUIET
+        calm_from = max(sim.now + SHORTEST, end - calm)
+        count = round(self._order.faults_per_hour * ROUND / HOUR)
+        plan = draw_plan(
+            self._source, self._outcome.scene, count, (sim.now, calm_from), self._planned
+        )
+        self._planned += count
+        only: Collection[int] | None = self._order.only
+        self._injector.schedule([f for f in plan if only is None or f.number in only])
+        sim.run_for(calm_from - sim.now)
+        self._injector.end_all()
+        sim.run_for(PUT_RIGHT_AFTER)
+        self._injector.put_right()
+        sim.run_for(self._recovery)
+        sim.shaken.clear()
+        for invariant in self._referee.invariants:
+            invariant.settled()
+        sim.run_for(QUIET)
+        for invariant in self._referee.invariants:
+            invariant.rested()
