@@ -64,7 +64,7 @@ class Machine:
         self.directory = lab.directory / self.name
         self._init: subprocess.Popen[bytes] | None = None
         self._started: list[subprocess.Popen[bytes]] = []
-        self._inside = 0
+        self.inside = 0
 
     def boot(self, files: dict[str, str]) -> None:
         """Make the machine: files below /etc/ha.d, a cable, an address."""
@@ -86,11 +86,11 @@ class Machine:
         assert self._init.stdout.readline() == b"ready\n"
         outside = self._init.pid
         children = Path(f"/proc/{outside}/task/{outside}/children").read_text(encoding="ascii")
-        self._inside = int(children.split()[0])
+        self.inside = int(children.split()[0])
         self._connect()
 
     def _connect(self) -> None:
-        end = ("type", "veth", "peer", "name", "eth0", "netns", str(self._inside))
+        end = ("type", "veth", "peer", "name", "eth0", "netns", str(self.inside))
         ip("-n", self.lab.switch, "link", "add", self.name, *end)
         ip("-n", self.lab.switch, "link", "set", self.name, "master", "br0", "up")
         self.run("ip", "link", "set", "lo", "up")
@@ -105,7 +105,7 @@ class Machine:
         return done.stdout
 
     def _enter(self, *words: str) -> list[str]:
-        return ["nsenter", "-t", str(self._inside), "-a", *words]
+        return ["nsenter", "-t", str(self.inside), "-a", *words]
 
     def start(self) -> None:
         """Start the cluster on this machine."""
@@ -130,7 +130,7 @@ class Machine:
             self._init = None
             for started in self._started:
                 started.wait(10)
-            gone = until(lambda: not Path(f"/proc/{self._inside}/root").exists(), 10)
+            gone = until(lambda: not Path(f"/proc/{self.inside}/root").exists(), 10)
             assert gone, "the machine does not die"
 
     def kill(self) -> None:
@@ -199,9 +199,9 @@ class Machine:
 
 
 class Lab:
-    """Two machines and their switch."""
+    """Machines and their switch."""
 
-    def __init__(self, directory: Path, products: tuple[str, str]) -> None:
+    def __init__(self, directory: Path, products: tuple[str, ...]) -> None:
         self.directory = directory
         self.switch = f"sfh{os.getpid()}-{directory.name}"
         self.machines = tuple(Machine(self, n, product) for n, product in enumerate(products, 1))
@@ -229,8 +229,8 @@ class Lab:
 
 
 @contextmanager
-def lab(directory: Path, products: tuple[str, str], files: dict[str, str]) -> Iterator[Lab]:
-    """Give two machines for as long as they are needed; nothing is started."""
+def lab(directory: Path, products: tuple[str, ...], files: dict[str, str]) -> Iterator[Lab]:
+    """Give machines for as long as they are needed; nothing is started."""
     made = Lab(directory, products)
     try:
         ip("netns", "add", made.switch)
