@@ -22,12 +22,19 @@ from standfest.config.lines import (
     time,
 )
 from standfest.model.errors import Finding
-from standfest.model.settings import Bcast, HeartbeatSettings, Mcast, Medium, Ucast
+from standfest.model.settings import (
+    MAX_NODE_NAME,
+    MAX_NODES,
+    Bcast,
+    HeartbeatSettings,
+    Mcast,
+    Medium,
+    Ucast,
+    is_node_name,
+)
 from standfest.model.time import Duration, in_milliseconds, milliseconds, seconds
 
-MAX_NODES: Final = 64
 MAX_MEDIA: Final = 64
-MAX_NODE_NAME: Final = 64
 MAX_DEVICE: Final = 15
 """Characters of a Linux interface name (IFNAMSIZ - 1)."""
 
@@ -48,6 +55,12 @@ def _message_format(value: str) -> bool:
     if value not in ("classic", "netstring"):
         raise BadValueError("classic or netstring")
     return value == "classic"
+
+
+def _autojoin(value: str) -> bool:
+    if value.lower() not in ("none", "other", "any"):
+        raise BadValueError("none, other or any")
+    return value.lower() != "none"
 
 
 def _retransmission_delay(value: str) -> Duration:
@@ -77,12 +90,13 @@ _SCALARS: Final = {
     "realtime": _Scalar("realtime", boolean),
     "max_rexmit_delay": _Scalar("max_rexmit_delay", _retransmission_delay),
     "hopfudge": _Scalar("hopfudge", integer(0, 255)),
+    "autojoin": _Scalar("autojoin", _autojoin),
     "msgfmt": _Scalar("classic_auth_field", _message_format),
 }
 _MEDIA: Final = ("bcast", "mcast", "ucast")
 _UNSUPPORTED: Final = frozenset(
     """
-    apiauth auto_failback autojoin baud cluster compression compression_threshold conn_logd_time
+    apiauth auto_failback baud cluster compression compression_threshold conn_logd_time
     coredumps coreroot crm_daemon_dir crmd_spawns_pengine deadping enable_config_writes env
     failfast hbaping hbgenmethod log_badpack mcast6 memreserve nice_failback normalpoll ping
     ping6 ping_group quorum_server record_config_changes record_pengine_inputs respawn rtprio
@@ -91,7 +105,7 @@ _UNSUPPORTED: Final = frozenset(
     """.split()  # noqa: SIM905 (a list of one word a line would hide the table)
 )
 _WITHOUT_EFFECT_ANYWAY: Final = frozenset(
-    {("autojoin", "none"), ("hbgenmethod", "file"), ("uuidfrom", "file"), ("use_apphbd", "no")}
+    {("hbgenmethod", "file"), ("uuidfrom", "file"), ("use_apphbd", "no")}
 )
 """Directives that ask for what is done here: no warning is due."""
 
@@ -163,8 +177,7 @@ def _read_nodes(report: Report, file: _File, line: Line) -> None:
         report.bad_value(line, "one or more node names")
     for value in line.values:
         name = value.lower()
-        plain = name.isascii() and name.replace("-", "").replace("_", "").replace(".", "").isalnum()
-        if not plain or len(name) > MAX_NODE_NAME:
+        if not is_node_name(name):
             expected = f"letters, digits, -, _ and dots, at most {MAX_NODE_NAME}"
             report.error(line.number, f'node name is "{shown(value)}"', expected)
         elif name in file.nodes:

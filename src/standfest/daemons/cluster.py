@@ -20,7 +20,7 @@ from standfest.adapters.linux.host import LinuxHost
 from standfest.adapters.linux.store import FileStore
 from standfest.agents.invoke import invoke
 from standfest.agents.registry import built_in
-from standfest.daemons import identity, places, reading, seed
+from standfest.daemons import hosts, identity, places, reading, seed
 from standfest.daemons.process import die_with_parent, settle_memory
 from standfest.model.errors import OperationError, WireError
 from standfest.model.operations import ExitCode
@@ -212,6 +212,12 @@ class ClusterDaemon:
         self._pulse_spoke = self._loop.now()
         self._watching = None
         self._watch_devices()
+        self._tell_roster()
+
+    def _tell_roster(self) -> None:
+        roster = self._member.partition.roster
+        if self._pulse is not None and self._where.stack != places.COROSYNC:
+            self._pulse.send(frames.Enrolled(roster.nodes, roster.removed))
 
     def _without_ring(self, now: Instant) -> None:
         """Nobody says any more whether corosync still has this node: act as if it had not."""
@@ -367,6 +373,9 @@ class ClusterDaemon:
                         self._clients.pop(client).send(frames.Reply(accepted, text))
                 case effects.RememberAll():
                     self._where.seen_all.write_text(identity.boot(), encoding="ascii")
+                case effects.Enrolled(nodes, removed):
+                    hosts.remember(self._where, nodes, removed)
+                    self._tell_roster()
                 case effects.LeaveCluster():
                     self._leave()
                 case effects.Note():
@@ -426,6 +435,10 @@ def _request(command: frames.Command) -> protocol.Request | None:
             return protocol.Clear(command.resource)
         case "cleanup":
             return protocol.Cleanup(command.resource, command.node)
+        case "node-add":
+            return protocol.AddNode(command.node.lower())
+        case "node-remove":
+            return protocol.RemoveNode(command.node.lower())
         case "fence" if command.how in ("reboot", "off", "on"):
             return protocol.FenceNode(command.node, command.how)
         case "fence-confirm":
@@ -452,6 +465,7 @@ def main() -> None:
             settle=installation.settle,
             rules=None if on_corosync else _rules(where),
             seen_all=_seen_all(where),
+            autojoin=installation.autojoin,
         ),
         random.SystemRandom().getrandbits(62),
         loaded.cib,

@@ -56,6 +56,16 @@ class Places:
         return self.state_dir / "cib.xml"
 
     @property
+    def hostcache(self) -> Path:
+        """Return the file with the cluster's nodes, a name a line, if they are not ha.cf's."""
+        return self.state_dir / "hostcache"
+
+    @property
+    def delhostcache(self) -> Path:
+        """Return the file with the nodes that were removed, a name a line."""
+        return self.state_dir / "delhostcache"
+
+    @property
     def inputs(self) -> Path:
         """Return the directory with the last inputs of the scheduler."""
         return self.state_dir / "inputs"

@@ -31,7 +31,7 @@ from standfest.core.membership.effects import (
     Unsteady,
 )
 from standfest.core.membership.machine import Membership
-from standfest.daemons import identity, places, reading
+from standfest.daemons import hosts, identity, places, reading
 from standfest.daemons.membership import steadiness
 from standfest.daemons.process import become_realtime, die_with_parent, settle_memory, take_time
 from standfest.model.errors import ConfigError, OperationError, WireError
@@ -351,6 +351,8 @@ class Pulse:
             case frames.Watch(devices):
                 self._adopt(channel)
                 self._watch(devices)
+            case frames.Enrolled(nodes, removed):
+                self._perform(self._membership.enroll(now, wall, nodes, removed))
             case frames.Leave():
                 self._perform(self._membership.leave(now, wall))
                 channel.send(frames.Left())
@@ -436,6 +438,7 @@ def main() -> None:
     die_with_parent()
     where = places.from_arguments(sys.argv[1:])
     settings, _ = reading.heartbeat_settings(where.ha_dir)
+    settings = hosts.known(where, settings)
     keys, _ = reading.keyring(where.ha_dir)
     Pulse(where, identity.node_name(), settings, keys).run()
 

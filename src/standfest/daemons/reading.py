@@ -52,6 +52,7 @@ class Installation:
     deadtime: Duration | None
     warnings: tuple[Finding, ...]
     settle: Duration = 0
+    autojoin: bool = False
 
 
 def installation(where: Places, own_name: str) -> Installation:
@@ -62,7 +63,14 @@ def installation(where: Places, own_name: str) -> Installation:
         return Installation(corosync.nodes, COROSYNC_INITDEAD, None, warnings)
     heartbeat, warnings = heartbeat_settings(where.ha_dir)
     settle = 2 * heartbeat.keepalive
-    return Installation(heartbeat.nodes, heartbeat.initdead, heartbeat.deadtime, warnings, settle)
+    return Installation(
+        heartbeat.nodes,
+        heartbeat.initdead,
+        heartbeat.deadtime,
+        warnings,
+        settle,
+        heartbeat.autojoin,
+    )
 
 
 def corosync_settings(where: Places, own_name: str) -> tuple[CorosyncSettings, tuple[Finding, ...]]:

@@ -4,7 +4,7 @@ Source: docs/adr/0029-quorum.md.
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from standfest.model.time import Duration, Instant
@@ -65,6 +65,12 @@ class QuorumRules:
     def nodes(self) -> tuple[str, ...]:
         """Return all configured nodes by name."""
         return tuple(name for name, _ in self.votes)
+
+    def electing(self, nodes: Iterable[str]) -> "QuorumRules":
+        """Return the rules for these nodes; one vote for who has none by these rules yet."""
+        known = dict(self.votes)
+        votes = tuple((name, known.get(name, 1)) for name in sorted(nodes))
+        return replace(self, votes=votes, two_node=self.two_node and len(votes) == 2)
 
     def count(self, nodes: Collection[str]) -> int:
         """Return the votes of these nodes; whoever is not configured has none."""

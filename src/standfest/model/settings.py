@@ -46,6 +46,16 @@ class Mcast:
         return self.device
 
 
+MAX_NODES = 64
+MAX_NODE_NAME = 64
+
+
+def is_node_name(name: str) -> bool:
+    """Return whether a node may be called so: lower case, digits, -, _ and dots."""
+    plain = name.isascii() and name.replace("-", "").replace("_", "").replace(".", "").isalnum()
+    return plain and name == name.lower() and len(name) <= MAX_NODE_NAME
+
+
 Medium = Ucast | Bcast | Mcast
 
 
@@ -53,6 +63,7 @@ Medium = Ucast | Bcast | Mcast
 class HeartbeatSettings:
     """ha.cf after parsing, defaults filled in; all durations in ns.
 
+    autojoin: nodes that are not listed may join by themselves; removed: those that may not.
     Source: facts/HEARTBEAT-WIRE.md section 11, ha.cf(5).
     """
 
@@ -73,6 +84,8 @@ class HeartbeatSettings:
     max_rexmit_delay: Duration = milliseconds(250)
     hopfudge: int = 1
     classic_auth_field: bool = True  # msgfmt classic adds the inner auth field
+    autojoin: bool = False
+    removed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

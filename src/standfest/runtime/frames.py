@@ -91,6 +91,14 @@ class Watch:
 
 
 @dataclass(frozen=True, slots=True)
+class Enrolled:
+    """`cluster`: these nodes belong to the cluster; those were removed and are not to come back."""
+
+    nodes: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Leave:
     """`cluster`: announce the orderly departure of this node."""
 
@@ -151,13 +159,14 @@ class Reply:
 
 
 Value = (
-    Heard | Lost | Reset | Settled | Paused | Alive | Carrier | Quorum | Watch | Leave | Left
+    Heard | Lost | Reset | Settled | Paused | Alive | Carrier | Quorum | Watch | Enrolled
+    | Leave | Left
     | Promise | Present | Query | Command | Reply
 )  # fmt: skip
 _TYPES: dict[str, type] = {
     kind.__name__: kind
     for kind in (
-        *(Heard, Lost, Reset, Settled, Paused, Alive, Carrier, Quorum, Watch),
+        *(Heard, Lost, Reset, Settled, Paused, Alive, Carrier, Quorum, Watch, Enrolled),
         *(Leave, Left, Promise, Present, Query, Command, Reply),
     )
 }

@@ -7,6 +7,7 @@ agents are simulated. The same seed gives the same run, to the last message.
 import heapq
 import random
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from standfest.adapters.memory.world import MemoryAgentRunner
 from standfest.config.recorded import read
@@ -58,7 +59,7 @@ class SimCluster:
         self.now: Instant = 0
         self.network = Network(self.source, weather or Weather())
         self.world = world_of(configuration)
-        self.nodes = {n: SimNode(n, SimDisk(self.source)) for n in sorted(settings.nodes)}
+        self.nodes = {n: SimNode(n, SimDisk(self.source), settings) for n in sorted(settings.nodes)}
         self.doubles: list[tuple[Instant, str]] = []
         self._doubled: set[str] = set()
         self._changes_seen = -1
@@ -91,6 +92,10 @@ class SimCluster:
         self._start_pulse(node)
         self._start_member(node)
         self._begin_pulse(node)
+
+    def install(self, name: str, settings: HeartbeatSettings) -> None:
+        """Bring a further node, without power yet; settings: its own ha.cf."""
+        self.nodes[name] = SimNode(name, SimDisk(self.source), settings)
 
     def crash(self, name: str) -> None:
         """Cut a node's power; of its disk stays what was synced."""
@@ -422,6 +427,11 @@ class SimCluster:
                 node.answers.append(effect)
             case effects.Note():
                 node.notes.append((self.now, effect))
+            case effects.Enrolled(nodes, removed):
+                node.settings = replace(node.settings, nodes=nodes, removed=removed)
+                if node.pulse is not None:
+                    now, wall = self._local(node), self._wall(node)
+                    self._pulse(node, node.pulse.enroll(now, wall, nodes, removed))
             case effects.LeaveCluster():
                 self._leave(node)
             case _:
@@ -449,7 +459,7 @@ class SimCluster:
             name=node.name,
             uuid=node.name.encode().ljust(16, b"\0")[:16],
             generation=node.generation,
-            settings=self.settings,
+            settings=node.settings,
             random=self.source,
             links=self.links,
         )
@@ -462,9 +472,10 @@ class SimCluster:
     def _start_member(self, node: SimNode) -> None:
         settings = ClusterSettings(
             node.name,
-            tuple(sorted(self.settings.nodes)),
+            tuple(sorted(node.settings.nodes)),
             "00000000-0000-4000-8000-000000000000",
-            self.settings.initdead,
+            node.settings.initdead,
+            autojoin=node.settings.autojoin,
         )
         kept = node.disk.load()
         known = (

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from standfest.adapters.memory.world import MemoryAgentRunner
 from standfest.core.membership.machine import Membership
+from standfest.model.settings import HeartbeatSettings
 from standfest.model.time import Instant, earliest
 from standfest.runtime.cluster import effects
 from standfest.runtime.cluster.member import ClusterMember
@@ -23,12 +24,13 @@ class SimNode:
 
     paused_until: all its processes stand still; member_paused_until: the cluster daemon alone.
     stands_since: since when all of them do, until they have noticed.
-    heard: what `pulse` tells its cluster daemon; crashes: how often the cluster daemon ended in
+    settings: its ha.cf, with the nodes that came or went since; heard: what `pulse` tells its cluster daemon; crashes: how often the cluster daemon ended in
     the middle of an effect since it last stayed up.
     """
 
     name: str
     disk: SimDisk
+    settings: HeartbeatSettings
     clock: SimClock = field(default_factory=SimClock)
     generation: int = 0
     pulse: Membership | None = None

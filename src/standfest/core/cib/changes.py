@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from standfest.core.cib import edit
 from standfest.core.cib.document import Cib
 from standfest.core.cib.history import cancelled, recorded
+from standfest.core.cib.roster import Roster, written
 from standfest.model.element import Element
 from standfest.model.operations import OperationResult
 from standfest.model.status import Join, NodeState, Status, Version
@@ -110,8 +111,23 @@ class ReplaceConfiguration:
     configuration: Element
 
 
+@dataclass(frozen=True, slots=True)
+class SetRoster:
+    """Say who is a node of the cluster."""
+
+    roster: Roster
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetNode:
+    """A node was removed: its history, its failures and its attributes go."""
+
+    node: str
+
+
 StatusChange = (
-    RecordResult
+    ForgetNode
+    | RecordResult
     | ForgetHistory
     | ForgetRecurring
     | SetNodeState
@@ -119,10 +135,17 @@ StatusChange = (
     | SetQuorum
 )
 ConfigurationChange = (
-    SetNodeAttribute | SetResourceMeta | AddConstraint | RemoveConstraint | ReplaceConfiguration
+    SetNodeAttribute
+    | SetResourceMeta
+    | AddConstraint
+    | RemoveConstraint
+    | ReplaceConfiguration
+    | SetRoster
 )
 Change = (
-    RecordResult
+    ForgetNode
+    | SetRoster
+    | RecordResult
     | ForgetHistory
     | ForgetRecurring
     | SetNodeState
@@ -153,6 +176,7 @@ def apply(cib: Cib, change: Change) -> Cib:
             | AddConstraint()
             | RemoveConstraint()
             | ReplaceConfiguration()
+            | SetRoster()
         ):
             configuration = _configured(cib.configuration, change)
             if configuration == cib.configuration:
@@ -179,6 +203,8 @@ def _configured(configuration: Element, change: ConfigurationChange) -> Element:
             return edit.remove_constraint(configuration, identifier)
         case ReplaceConfiguration(replacement):
             return replacement
+        case SetRoster(roster):
+            return written(configuration, roster)
 
 
 def _status(status: Status, change: StatusChange) -> Status:
@@ -186,6 +212,9 @@ def _status(status: Status, change: StatusChange) -> Status:
     if isinstance(change, SetQuorum):
         changed = replace(status, have_quorum=change.have_quorum, coordinator=change.coordinator)
         return status if changed == status else changed
+    if isinstance(change, ForgetNode):
+        rest = tuple(known for known in status.nodes if known.name != change.node)
+        return status if rest == status.nodes else replace(status, nodes=rest)
     before = status.node(change.node)
     state = before or NodeState(change.node)
     after = state

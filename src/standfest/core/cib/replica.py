@@ -155,6 +155,10 @@ class Replica:
                 missing.discard(sender)
         return self._committed()
 
+    def waits_for(self, version: Version) -> bool:
+        """As coordinator: return whether a member lacks this configuration on disk."""
+        return version in self._unstored
+
     def set_members(self, members: tuple[str, ...]) -> list[ReplicaEffect]:
         """As coordinator: wait no longer for members that have gone."""
         self.members = members

@@ -26,6 +26,8 @@ class Reason(Enum):
     LEFT = "left"
     RESTARTED = "restarted"
     HEALED = "healed"
+    REMOVED = "removed"  # it is no node of the cluster any more
+    REFUSES = "refuses"  # for it we are no node of its cluster
 
 
 class Refusal(Enum):

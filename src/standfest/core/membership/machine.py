@@ -26,7 +26,7 @@ from standfest.core.membership.rhythm import Rhythm
 from standfest.core.membership.sender import PAYLOAD_TYPE, fragments
 from standfest.core.membership.voice import Fields, Voice
 from standfest.model.message import Message
-from standfest.model.settings import HeartbeatSettings
+from standfest.model.settings import MAX_NODES, HeartbeatSettings, is_node_name
 from standfest.model.time import (
     Duration,
     Instant,
@@ -74,6 +74,8 @@ class Membership:
         self._status = NodeStatus.INIT
         self._settled = False
         self._peers = {node: self._peer(node) for node in settings.nodes if node != name}
+        self._nodes, self._removed = settings.nodes, settings.removed
+        self._answered: dict[str, Instant] = {}
         del links  # every link that a message comes over is known from then on
 
     @property
@@ -160,8 +162,13 @@ class Membership:
             return []  # our own broadcast
         peer = self._peers.get(source or "")
         kind = message.text("t")
+        if peer is None and source:
+            peer = self._newcomer(now, source)
         if peer is None or kind is None:
-            return [Dropped((source or "")[:64], Refusal.UNKNOWN_NODE)]
+            return [
+                *self._refuse(now, wall, source),
+                Dropped((source or "")[:64], Refusal.UNKNOWN_NODE),
+            ]
         generation = _number(message.text("hg"), 16)
         if generation is None or not _number(message.text("ts"), 16):
             return [Dropped(peer.name, Refusal.INCOMPLETE)]
@@ -195,9 +202,71 @@ class Membership:
             effects.append(self._voice.control(wall, own))
         return effects + self._settle()
 
+    def enroll(
+        self, now: Instant, wall: int, nodes: tuple[str, ...], removed: tuple[str, ...]
+    ) -> Effects:
+        """The cluster has these nodes from now on; removed: who is not to come back by itself."""
+        effects: Effects = []
+        for name in sorted(set(self._peers) - set(nodes)):
+            if self._settings.autojoin and name not in removed:
+                continue  # it came by itself, and is on its way to be one
+            peer = self._peers.pop(name)
+            if peer.alive:
+                effects += self._give_up(peer, Reason.REMOVED)
+        self._nodes, self._removed = nodes, removed
+        self._voice.ttl = len(nodes) + self._settings.hopfudge
+        for name in nodes:
+            if name in self._peers or name == self._name:
+                continue
+            peer = self._peers[name] = self._peer(name)
+            peer.give_up_at = now + self._settings.initdead
+            if self._settled:
+                peer.status = NodeStatus.DEAD  # until it is heard: nobody waits for it
+            effects.append(self._voice.nodes(wall, self._nodes, self._removed, name))
+        return effects + self._settle()
+
     def deadline(self) -> Instant | None:
         """Return when `on_timer` is due."""
         return earliest(self._beat_at, *(peer.deadline() for peer in self._peers.values()))
+
+    # --- who belongs here -----------------------------------------------------------------------
+
+    def _newcomer(self, now: Instant, name: str) -> Peer | None:
+        """Take in a node that nobody named, where that is allowed: its message was authentic."""
+        if not self._settings.autojoin or name in self._removed or not is_node_name(name):
+            return None
+        if len(self._peers) >= MAX_NODES:
+            return None
+        peer = self._peers[name] = self._peer(name)
+        peer.give_up_at = now + self._settings.initdead
+        return peer
+
+    def _refuse(self, now: Instant, wall: int, name: str | None) -> Effects:
+        """Say to a node that does not belong here that it does not: it must not count us in."""
+        if self._beat_at is None or not name or not is_node_name(name):
+            return []
+        if now < self._answered.get(name, now):
+            return []
+        if name not in self._answered and len(self._answered) >= MAX_NODES:
+            self._answered.clear()
+        self._answered[name] = now + self._settings.keepalive
+        return [self._voice.nodes(wall, self._nodes, self._removed, name)]
+
+    def _belong(self, peer: Peer, message: Message) -> Effects:
+        """A node says who belongs to its cluster: where we do not, it does not hear us."""
+        nodes = (message.text("nodelist") or "").split()
+        removed = (message.text("delnodelist") or "").split()
+        peer.refuses = self._name not in nodes or self._name in removed
+        if not peer.refuses:
+            return []
+        if peer.alive or peer.status is None:
+            return self._give_up(peer, Reason.REFUSES)
+        return []
+
+    def _give_up(self, peer: Peer, reason: Reason) -> Effects:
+        peer.status = NodeStatus.DEAD
+        effects = self._cut(peer)
+        return [*effects, NodeChanged(peer.name, NodeStatus.DEAD, peer.generation, reason)]
 
     # --- liveness -------------------------------------------------------------------------------
 
@@ -220,6 +289,8 @@ class Membership:
             silence = now - peer.last_heartbeat
             effects += peer.rhythm.beat(now, peer.name, silence, peer.deadtime)
         peer.last_heartbeat = now
+        if peer.refuses:
+            return effects  # nothing of ours gets through to it: it is not there for us
         try:
             status = NodeStatus(message.text("st"))
         except ValueError:
@@ -240,6 +311,7 @@ class Membership:
     def _new_generation(self, peer: Peer, generation: int) -> Effects:
         """The node has started (again): its numbers begin anew, what we had of it is void."""
         peer.generation = generation
+        peer.refuses = False
         peer.receiver = self._receiver()
         for link in peer.links.values():
             link.restart()
@@ -264,10 +336,7 @@ class Membership:
                 link.up = False
                 effects.append(LinkChanged(peer.name, name, False))
         if peer.last_heartbeat + peer.deadtime <= now:
-            peer.status = NodeStatus.DEAD
-            effects += self._cut(peer)
-            changed = NodeChanged(peer.name, NodeStatus.DEAD, peer.generation, Reason.SILENT)
-            return [*effects, changed]
+            return effects + self._give_up(peer, Reason.SILENT)
         for number in peer.receiver.requests(now):
             own: Fields = (
                 ("t", "NS_rexmit"),
@@ -324,7 +393,9 @@ class Membership:
                 if payload is not None:
                     effects.append(Deliver(peer.name, peer.generation, payload))
             elif kind == "reqnodes":
-                effects.append(self._node_list(now, wall, peer))
+                effects.append(self._voice.nodes(wall, self._nodes, self._removed, peer.name))
+            elif kind == "repnodes":
+                effects += self._belong(peer, message)
         return effects
 
     def _control(self, now: Instant, wall: int, peer: Peer, kind: str, message: Message) -> Effects:
@@ -341,16 +412,6 @@ class Membership:
             if first is not None and last is not None:
                 return list(self._voice.again(now, wall, peer.name, first, last))
         return []
-
-    def _node_list(self, now: Instant, wall: int, peer: Peer) -> MembershipEffect:
-        nodes = "".join(f"{node} " for node in self._settings.nodes)
-        own: Fields = (
-            ("dest", peer.name),
-            ("t", "repnodes"),
-            ("nodelist", nodes),
-            ("delnodelist", " "),
-        )
-        return self._voice.numbered(wall, own)
 
     def _broken(self, peer: Peer) -> Effects:
         if not peer.receiver.broken:

@@ -55,7 +55,8 @@ class Peer:
 
     status: None until it is heard or given up; generation: the highest heard (0: none); links: all
     over which it was ever heard; acknowledge: which last digit of `seq` we acknowledge; returned: a
-    new generation spoke while it was not alive, its first heartbeat is yet to come.
+    new generation spoke while it was not alive, its first heartbeat is yet to come; refuses: it
+    says that we are no node of its cluster.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Peer:
     last_heartbeat: Instant = 0
     give_up_at: Instant = 0
     returned: bool = False
+    refuses: bool = False
     links: dict[str, Link] = field(default_factory=dict)
 
     @property

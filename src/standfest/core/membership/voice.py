@@ -40,6 +40,14 @@ class Voice:
         self._sender.keep(number, message)
         return Transmit(message)
 
+    def nodes(
+        self, wall: int, nodes: tuple[str, ...], removed: tuple[str, ...], destination: str
+    ) -> Transmit:
+        """Return who belongs to the cluster and who was removed, for one node."""
+        lists = [("".join(f"{node} " for node in names) or " ") for names in (nodes, removed)]
+        own: Fields = (("dest", destination), ("t", "repnodes"))
+        return self.numbered(wall, (*own, ("nodelist", lists[0]), ("delnodelist", lists[1])))
+
     def control(self, wall: int, own: Fields) -> Transmit:
         """Return a message outside the stream; nobody asks for it again."""
         tail: Fields = (("hg", self._generation), ("ts", f"{wall:x}"), ("ttl", str(self.ttl)))

@@ -91,6 +91,12 @@ class Quorum:
         self.fencing = usable
         return self._judge(now)
 
+    def elect(self, now: Instant, rules: QuorumRules) -> Effects:
+        """The electorate is another one: these rules count from now on."""
+        effects = self._judge(now)
+        self.rules = rules
+        return effects + self._judge(now)
+
     def presence(self, *, busy: bool) -> Presence:
         """Return what an exclusive tiebreaker is to know."""
         enough = self.rules.weigh(self.view) is not Weight.LESS

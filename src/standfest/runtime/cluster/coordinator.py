@@ -28,6 +28,7 @@ from standfest.model.time import Duration, Instant, earliest
 from standfest.runtime.cluster import links, protocol
 from standfest.runtime.cluster.deciding import Deciding
 from standfest.runtime.cluster.effects import Level, MemberEffect, Send, note
+from standfest.runtime.cluster.electorate import Electorate
 from standfest.runtime.cluster.failures import failure_changes
 from standfest.runtime.cluster.fencing import Fencing
 from standfest.runtime.cluster.fencing import Result as FencingResult
@@ -61,6 +62,7 @@ class Coordinator:
         self.ledger = Ledger(settings, term, replica, partition)
         self._fencing = Fencing(self.ledger, fenced)
         self._deciding = Deciding(self.ledger, self._fencing, numbers)
+        self._electorate = Electorate(self.ledger, autojoin=settings.autojoin)
         self._absent: dict[str, Instant] = {}
         self._awaited: dict[str, Instant] = {}
         self._joins: dict[str, protocol.Join] = {}
@@ -177,7 +179,7 @@ class Coordinator:
         effects += self.ledger.apply((*changes, self.ledger.quorum()))
         effects += self._deciding.node_lost(now, wall, node)
         effects += self._followed(now, wall, self._fencing.member_lost(now, wall, node))
-        effects += self._stand_down(wall)
+        effects += self._stand_down(wall) + self._enrolled(now, wall)
         return effects + self._deciding.consider(now, wall, f"{node} is {why}")
 
     def _integrate(self, now: Instant, wall: int, why: str) -> Effects:
@@ -195,7 +197,7 @@ class Coordinator:
                 NodeState(node, True, True, JoinState.MEMBER, True, message.history, kept)
             )
         fences = self._fences()
-        for node in set(self.ledger.settings.nodes) - self.ledger.joined:
+        for node in {*self.ledger.roster().nodes, *self.ledger.heard} - self.ledger.joined:
             heard = node in self.ledger.heard
             if fences and not heard and status.node(node) is None:
                 continue  # never seen: whether it is to be fenced is the scheduler's to say
@@ -212,6 +214,7 @@ class Coordinator:
         status = replace(status, have_quorum=quorum.have_quorum, coordinator=quorum.coordinator)
         effects = self.ledger.replicated(self.ledger.replica.set_members(self.ledger.others()))
         effects += self.ledger.replicated(self.ledger.replica.restate(self.ledger.term, status))
+        effects += self._electorate.restate()
         for node in released:
             effects += self._deciding.node_lost(now, wall, node)
         effects += self._publish_links()
@@ -219,6 +222,7 @@ class Coordinator:
             effects += self._mark_departing(now, wall, node)
         effects += self._fencing.publish() if self._fencing.records else []
         effects += self._followed(now, wall, self._fencing.news(now, wall))
+        effects += self._electorate.welcome() + self._enrolled(now, wall)
         return effects + self._deciding.consider(now, wall, why)
 
     # --- what members report --------------------------------------------------------------------
@@ -271,12 +275,21 @@ class Coordinator:
         if not self.ledger.serving:
             return []
         effects = self.ledger.apply((self.ledger.quorum(),))
-        effects += self._stand_down(wall)
+        effects += self._stand_down(wall) + self._electorate.welcome() + self._enrolled(now, wall)
         return effects + self._deciding.consider(now, wall, why)
 
-    def stored(self, node: str, message: Stored) -> Effects:
+    def stored(self, now: Instant, wall: int, node: str, message: Stored) -> Effects:
         """A member has a configuration on disk."""
-        return self.ledger.replicated(self.ledger.replica.receive_stored(message, node))
+        effects = self.ledger.replicated(self.ledger.replica.receive_stored(message, node))
+        return effects + self._enrolled(now, wall)
+
+    def _enrolled(self, now: Instant, wall: int) -> Effects:
+        """Go on with a change of the nodes, if one is under way and was waited for."""
+        effects, node = self._electorate.advance()
+        if not node:
+            return effects
+        self._joined_once.discard(node)
+        return effects + self._deciding.consider(now, wall, f"{node} is on the roster, or off it")
 
     def resynchronise(self, node: str) -> Effects:
         """A member is out of step."""
@@ -296,10 +309,13 @@ class Coordinator:
         request = message.request
         if isinstance(request, protocol.FencingRequest):
             return self._ask_fencing(now, wall, node, message.id, request)
+        if isinstance(request, protocol.RosterRequest):
+            asked = self._electorate.ask(node, message.id, request)
+            return asked + self._enrolled(now, wall)
         try:
             self.ledger.keepers().check(request)
             known = self.ledger.replica.cib
-            changes, text = changes_for(request, known, configuration, self.ledger.settings.nodes)
+            changes, text = changes_for(request, known, configuration, self.ledger.roster().nodes)
             before = known.version
             effects: Effects = [note("request", request=type(request).__name__, text=text)]
             if isinstance(request, protocol.Standby):
@@ -349,8 +365,9 @@ class Coordinator:
     ) -> Effects:
         """An administrator wants a node fenced, or has seen to it; answered at once."""
         node = request.node
-        if node not in self.ledger.settings.nodes:
-            known = ", ".join(self.ledger.settings.nodes)
+        nodes = self.ledger.roster().nodes
+        if node not in nodes:
+            known = ", ".join(nodes)
             text = f"no node {node}; expected one of: {known}"
             return [Send(origin, protocol.Told(number, False, text))]
         if isinstance(request, protocol.FenceNode):

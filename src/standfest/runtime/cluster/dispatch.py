@@ -29,7 +29,7 @@ def to_coordinator(
         case protocol.Depart():
             return coordinator.depart(now, wall, sender)
         case Stored():
-            return coordinator.stored(sender, message)
+            return coordinator.stored(now, wall, sender, message)
         case OutOfStep():
             return coordinator.resynchronise(sender)
         case _:

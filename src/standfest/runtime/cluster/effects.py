@@ -95,6 +95,14 @@ class RememberAll:
 
 
 @dataclass(frozen=True, slots=True)
+class Enrolled:
+    """The cluster has these nodes from now on: `pulse` shall know them, also after a restart."""
+
+    nodes: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LeaveCluster:
     """Everything is handed over: `pulse` may announce the departure, the daemon may end."""
 
@@ -118,6 +126,7 @@ MemberEffect = (
     | KeepInput
     | Answer
     | RememberAll
+    | Enrolled
     | LeaveCluster
     | Note
 )

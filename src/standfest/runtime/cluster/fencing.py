@@ -122,7 +122,7 @@ class Fencing:
         ledger = self._ledger
         configuration = ledger.configuration()
         members = frozenset(ledger.joined | {ledger.settings.name})
-        states = {node: ledger.state(node) for node in ledger.settings.nodes}
+        states = {node: ledger.state(node) for node in ledger.roster().nodes}
         attributes = {entry.name: dict(entry.attributes) for entry in configuration.nodes}
         for node, state in states.items():
             attributes[node] = attributes.get(node, {}) | dict(state.attributes)

@@ -4,8 +4,10 @@ Shared by the parts of a coordinator; it decides nothing.
 """
 
 from standfest.config.cib import compile_configuration
+from standfest.core.cib import roster
 from standfest.core.cib.changes import Change, SetQuorum
 from standfest.core.cib.replica import Committed, Persist, Replica, ReplicaEffect
+from standfest.core.cib.roster import Roster
 from standfest.model.configuration import Configuration, NoQuorumPolicy
 from standfest.model.element import Element
 from standfest.model.status import NodeState, Version
@@ -63,6 +65,10 @@ class Ledger:
         """Return whether those under this coordinator are a quorum by themselves."""
         return self.partition.suffices(self.joined)
 
+    def roster(self) -> Roster:
+        """Return who is a node by the CIB as it is now."""
+        return roster.read(self.replica.cib.configuration) or self.partition.roster
+
     def configuration(self) -> Configuration:
         """Return the configuration as values."""
         element = self.replica.cib.configuration
@@ -76,7 +82,7 @@ class Ledger:
         known = self._effective
         if known is None or known[0] is not element or known[1] != policy:
             made = inputs.effective(
-                element, self.configuration(), self.settings.nodes, policy=policy
+                element, self.configuration(), self.roster().nodes, policy=policy
             )
             known = self._effective = (element, policy, made)
         return known[2]

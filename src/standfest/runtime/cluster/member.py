@@ -156,7 +156,7 @@ class ClusterMember:
         order; when nothing is left it joins whoever is heard. Nobody is, until `appear` says so.
         """
         effects: Effects = [note("paused", Level.WARNING, ms=in_milliseconds(duration))]
-        if len(self.settings.nodes) == 1:
+        if len(self.partition.roster.nodes) == 1:
             return effects
         others = sorted(self._heard)
         self._heard.clear()

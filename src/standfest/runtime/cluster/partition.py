@@ -4,6 +4,8 @@ from collections.abc import Collection
 from dataclasses import replace
 
 from standfest.config.cib import compile_configuration
+from standfest.core.cib import roster
+from standfest.core.cib.roster import Roster
 from standfest.core.quorum.machine import Judged, Quorum, QuorumEffect, SeenAll
 from standfest.model.configuration import Configuration
 from standfest.model.element import Element
@@ -20,7 +22,7 @@ from standfest.model.quorum import (
 from standfest.model.status import NodeState
 from standfest.model.time import Instant
 from standfest.runtime.cluster import inputs, links
-from standfest.runtime.cluster.effects import Level, MemberEffect, RememberAll, note
+from standfest.runtime.cluster.effects import Enrolled, Level, MemberEffect, RememberAll, note
 from standfest.runtime.cluster.settings import ClusterSettings
 
 History = tuple[tuple[str, tuple[OperationResult, ...]], ...]
@@ -31,12 +33,15 @@ class Partition:
     """Whatever changes the verdict returns an event of it; nothing else does.
 
     isolated: no link of this node has a carrier: nobody can reach it, so it lets go of everything.
-    configuration: as it counts now; devices: those of the network that carry cluster addresses.
+    roster: who is a node; configuration: as it counts now; devices: those of the network that carry
+    cluster addresses.
     """
 
     def __init__(self, settings: ClusterSettings, now: Instant, element: Element) -> None:
         self.quorum = Quorum(settings.quorum, settings.name, now, seen_all=settings.seen_all)
         self.isolated = False
+        self.roster = Roster(tuple(sorted(settings.nodes)))
+        self._rules = settings.quorum
         self._counted: bool | None = None
         self._element: Element | None = None
         self.configuration: Configuration
@@ -53,6 +58,15 @@ class Partition:
     def open(self) -> bool:
         """Return whether it is being decided: what runs is kept, nothing is started."""
         return self._counted is None and self.quorum.verdict.mandate is Mandate.OPEN
+
+    def outweighs(self, nodes: Collection[str], electorate: Collection[str]) -> bool:
+        """Return whether these nodes have more than half of the votes of an electorate."""
+        return self._rules.electing(electorate).weigh(nodes) is Weight.MORE
+
+    @property
+    def counted_elsewhere(self) -> bool:
+        """Return whether somebody else counts the votes (corosync)."""
+        return self._counted is not None
 
     def suffices(self, nodes: Collection[str]) -> bool:
         """Return whether what these nodes keep outlives the loss of any minority.
@@ -102,7 +116,23 @@ class Partition:
         self.devices = links.devices(self.configuration)
         fenced = any(one.agent.standard == "stonith" for one in self.configuration.primitives())
         usable = fenced and self.configuration.options.stonith_enabled
-        return self._told(self.quorum.fence(now, usable=usable))
+        return self._enrolled(now) + self._told(self.quorum.fence(now, usable=usable))
+
+    def _enrolled(self, now: Instant) -> Effects:
+        """The configuration may have another roster: its votes count at once, acknowledged or not.
+
+        Of two rosters that differ by one vote each majority has a node of every other one's.
+        """
+        assert self._element is not None, "it has just been looked at"
+        found = roster.read(self._element) or self.roster
+        if (found.nodes, found.removed) == (self.roster.nodes, self.roster.removed):
+            return []
+        self.roster = found
+        effects: Effects = [
+            note("nodes", nodes=" ".join(found.nodes), removed=" ".join(found.removed)),
+            Enrolled(found.nodes, found.removed),
+        ]
+        return effects + self._told(self.quorum.elect(now, self._rules.electing(found.nodes)))
 
     def presence(self, history: History) -> Presence:
         """Return what a tiebreaker is to know; history: of the operations on this node.

@@ -176,8 +176,23 @@ class FenceConfirm:
     node: str
 
 
+@dataclass(frozen=True, slots=True)
+class AddNode:
+    """Request: a node belongs to the cluster from now on, and has a vote."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveNode:
+    """Request: a node that is stopped belongs to the cluster no longer."""
+
+    node: str
+
+
+RosterRequest = AddNode | RemoveNode
 FencingRequest = FenceNode | FenceConfirm
-Request = Standby | Move | Clear | Cleanup | FencingRequest
+Request = Standby | Move | Clear | Cleanup | FencingRequest | RosterRequest
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,9 @@ def report(member: ClusterMember, what: str) -> dict[str, Any]:
     return {
         **base,
         "maintenance": configuration.options.maintenance_mode,
-        "nodes": [_node(member, name, stated.get(name, {})) for name in member.settings.nodes],
+        "nodes": [
+            _node(member, name, stated.get(name, {})) for name in member.partition.roster.nodes
+        ],
         "resources": [_resource(cib.status, resource) for resource in configuration.resources],
         "failures": _failures(cib.status),
         "fencing": [

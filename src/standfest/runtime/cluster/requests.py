@@ -18,11 +18,13 @@ from standfest.model.status import NodeState, Status
 from standfest.runtime.cluster.failures import forget_failures, has_failed
 from standfest.runtime.cluster.partition import Partition
 from standfest.runtime.cluster.protocol import (
+    AddNode,
     Cleanup,
     Clear,
     FenceConfirm,
     FenceNode,
     Move,
+    RemoveNode,
     Request,
     Standby,
     Told,
@@ -84,8 +86,8 @@ def changes_for(
             if not cleaned:
                 return (), f"no failure of {resource} is on record"
             return cleaned, f"failures of {resource} are forgotten"
-        case FenceNode() | FenceConfirm():
-            raise AssertionError("fencing changes no configuration")
+        case FenceNode() | FenceConfirm() | AddNode() | RemoveNode():
+            raise AssertionError("neither fencing nor the roster is changed in this way")
 
 
 def histories(configuration: Configuration, status: Status, resource: str) -> tuple[str, ...]:

@@ -23,7 +23,8 @@ class ClusterSettings:
     drawn at the daemon's start; initdead: how long a node that had no carrier at all waits for the
     others when its cables are back; settle: within which time nodes that were cut off together are
     missed, before one of them is fenced. rules: how votes are counted, a plain majority by default;
-    seen_all: all nodes were there at once since this machine was booted.
+    seen_all: all nodes were there at once since this machine was booted. autojoin: who is heard and
+    takes part becomes a node. nodes counts until the configuration has a roster (core.cib.roster).
     """
 
     name: str
@@ -33,6 +34,7 @@ class ClusterSettings:
     settle: Duration = milliseconds(500)
     rules: QuorumRules | None = None
     seen_all: bool = False
+    autojoin: bool = False
 
     @property
     def quorum(self) -> QuorumRules:
