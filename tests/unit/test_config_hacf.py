@@ -208,7 +208,7 @@ def test_a_known_directive_without_effect_is_a_warning(directive: str) -> None:
 
 
 def test_every_directive_of_the_man_page_is_known() -> None:
-    # 16 scalars, 3 media and `node` have an effect, 40 have none yet.
+    # 17 scalars, 3 media and `node` have an effect, 39 have none yet.
     assert len(hacf.KNOWN) == 60
     for name in hacf.KNOWN:
         try:
@@ -219,6 +219,17 @@ def test_every_directive_of_the_man_page_is_known() -> None:
 
 def test_a_directive_that_asks_for_what_is_done_anyway_is_no_warning() -> None:
     assert warnings_of(BASE + "autojoin none\nhbgenmethod file\n") == []
+
+
+@pytest.mark.parametrize("word", ["none", "other", "any", "Any"])
+def test_autojoin_says_who_may_join_without_being_named(word: str) -> None:
+    settings, warnings = hacf.parse(BASE + f"autojoin {word}\n", "ha.cf")
+    assert (settings.autojoin.value, warnings) == (word.lower(), ())
+
+
+def test_autojoin_knows_three_words() -> None:
+    with pytest.raises(ConfigError, match="none, other or any"):
+        hacf.parse(BASE + "autojoin yes\n", "ha.cf")
 
 
 def test_a_repeated_scalar_is_a_warning_and_the_last_counts() -> None:

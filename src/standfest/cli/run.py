@@ -12,6 +12,7 @@ from standfest.config import quorum
 from standfest.daemons import places, reading, seed
 from standfest.daemons.identity import node_name
 from standfest.model.errors import ConfigError, Finding, OperationError
+from standfest.model.settings import Autojoin
 
 EXIT_CONFIGURATION = 78  # EX_CONFIG, sysexits.h
 
@@ -165,7 +166,7 @@ def _heartbeat(where: places.Places, node: str) -> reading.Installation:
     settings, warnings = reading.heartbeat_settings(where.ha_dir)
     warnings += reading.log_settings(where.ha_dir, settings)[1]
     reading.quorum_settings(where.ha_dir, settings)
-    if node not in settings.nodes:
+    if node not in settings.nodes and settings.autojoin is not Autojoin.ANY:
         path, here = str(where.ha_dir / "ha.cf"), f"no node {node}, which is `uname -n` here"
         raise ConfigError(Finding(path, 0, here, " ".join(settings.nodes)))
     deadtime = settings.deadtime

@@ -25,6 +25,7 @@ from standfest.model.errors import Finding
 from standfest.model.settings import (
     MAX_NODE_NAME,
     MAX_NODES,
+    Autojoin,
     Bcast,
     HeartbeatSettings,
     Mcast,
@@ -57,10 +58,11 @@ def _message_format(value: str) -> bool:
     return value == "classic"
 
 
-def _autojoin(value: str) -> bool:
-    if value.lower() not in ("none", "other", "any"):
-        raise BadValueError("none, other or any")
-    return value.lower() != "none"
+def _autojoin(value: str) -> Autojoin:
+    try:
+        return Autojoin(value.lower())
+    except ValueError:
+        raise BadValueError("none, other or any") from None
 
 
 def _retransmission_delay(value: str) -> Duration:

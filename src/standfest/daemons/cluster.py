@@ -25,6 +25,7 @@ from standfest.daemons.process import die_with_parent, settle_memory
 from standfest.model.errors import OperationError, WireError
 from standfest.model.operations import ExitCode
 from standfest.model.quorum import Counted, Lease, QuorumRules, Reached
+from standfest.model.settings import Autojoin
 from standfest.model.time import (
     Duration,
     Instant,
@@ -465,7 +466,7 @@ def main() -> None:
             settle=installation.settle,
             rules=None if on_corosync else _rules(where),
             seen_all=_seen_all(where),
-            autojoin=installation.autojoin,
+            autojoin=installation.autojoin is not Autojoin.NONE,
         ),
         random.SystemRandom().getrandbits(62),
         loaded.cib,

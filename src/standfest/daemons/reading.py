@@ -9,7 +9,7 @@ from standfest.daemons.places import COROSYNC, Places
 from standfest.model.errors import ConfigError, Finding
 from standfest.model.keys import Keyring
 from standfest.model.quorumfile import QuorumSettings
-from standfest.model.settings import HeartbeatSettings, LogSettings
+from standfest.model.settings import Autojoin, HeartbeatSettings, LogSettings
 from standfest.model.time import Duration, seconds
 
 COROSYNC_INITDEAD: Duration = seconds(10)
@@ -52,7 +52,7 @@ class Installation:
     deadtime: Duration | None
     warnings: tuple[Finding, ...]
     settle: Duration = 0
-    autojoin: bool = False
+    autojoin: Autojoin = Autojoin.NONE
 
 
 def installation(where: Places, own_name: str) -> Installation:

@@ -1,6 +1,7 @@
 """What the files under /etc/ha.d say, as frozen values (ha.cf, ha_logd.cf)."""
 
 from dataclasses import dataclass
+from enum import Enum
 
 from standfest.model.time import Duration, milliseconds, seconds
 
@@ -59,11 +60,19 @@ def is_node_name(name: str) -> bool:
 Medium = Ucast | Bcast | Mcast
 
 
+class Autojoin(Enum):
+    """Who may join without being named in ha.cf. Source: ha.cf(5)."""
+
+    NONE = "none"
+    OTHER = "other"
+    ANY = "any"  # this node itself need not be named either
+
+
 @dataclass(frozen=True, slots=True)
 class HeartbeatSettings:
     """ha.cf after parsing, defaults filled in; all durations in ns.
 
-    autojoin: nodes that are not listed may join by themselves; removed: those that may not.
+    removed: nodes that may not join.
     Source: facts/HEARTBEAT-WIRE.md section 11, ha.cf(5).
     """
 
@@ -84,7 +93,7 @@ class HeartbeatSettings:
     max_rexmit_delay: Duration = milliseconds(250)
     hopfudge: int = 1
     classic_auth_field: bool = True  # msgfmt classic adds the inner auth field
-    autojoin: bool = False
+    autojoin: Autojoin = Autojoin.NONE
     removed: tuple[str, ...] = ()
 
 

@@ -22,7 +22,6 @@ from standfest.model.status import Status, Version
 from standfest.model.time import NANOSECONDS_PER_SECOND, Duration, Instant, seconds
 from standfest.runtime.cluster import effects, inputs, protocol, stored
 from standfest.runtime.cluster.member import ClusterMember
-from standfest.runtime.cluster.settings import ClusterSettings
 from standfest.sim.clock import EPOCH_S
 from standfest.sim.disk import PowerCutError, SimDisk
 from standfest.sim.network import Arrival, Network, Weather
@@ -470,13 +469,6 @@ class SimCluster:
         self._pulse(node, node.pulse.start(self._local(node), self._wall(node)))
 
     def _start_member(self, node: SimNode) -> None:
-        settings = ClusterSettings(
-            node.name,
-            tuple(sorted(node.settings.nodes)),
-            "00000000-0000-4000-8000-000000000000",
-            node.settings.initdead,
-            autojoin=node.settings.autojoin,
-        )
         kept = node.disk.load()
         known = (
             stored.Stored(Cib(Version(), self._configuration, Status()), (0, ""))
@@ -484,7 +476,7 @@ class SimCluster:
             else stored.from_bytes(kept)
         )
         session = self.source.getrandbits(62)
-        node.member = ClusterMember(settings, session, known.cib, known.promised)
+        node.member = ClusterMember(node.cluster_settings(), session, known.cib, known.promised)
         node.runner = MemoryAgentRunner(node.name, self.world, self.source, lambda: self.now)
         self._touch(node)
         self.observer.daemon_started(self.now, node)

@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 
 from standfest.adapters.memory.world import MemoryAgentRunner
 from standfest.core.membership.machine import Membership
-from standfest.model.settings import HeartbeatSettings
+from standfest.model.settings import Autojoin, HeartbeatSettings
 from standfest.model.time import Instant, earliest
 from standfest.runtime.cluster import effects
 from standfest.runtime.cluster.member import ClusterMember
+from standfest.runtime.cluster.settings import ClusterSettings
 from standfest.sim.clock import SimClock
 from standfest.sim.disk import SimDisk
 from standfest.sim.network import Arrival
@@ -24,7 +25,8 @@ class SimNode:
 
     paused_until: all its processes stand still; member_paused_until: the cluster daemon alone.
     stands_since: since when all of them do, until they have noticed.
-    settings: its ha.cf, with the nodes that came or went since; heard: what `pulse` tells its cluster daemon; crashes: how often the cluster daemon ended in
+    settings: its ha.cf, with the nodes that came or went since.
+    heard: what `pulse` tells its cluster daemon; crashes: how often the cluster daemon ended in
     the middle of an effect since it last stayed up.
     """
 
@@ -54,6 +56,16 @@ class SimNode:
     def up(self) -> bool:
         """Return whether the node has power."""
         return self.pulse is not None
+
+    def cluster_settings(self) -> ClusterSettings:
+        """Return what its cluster daemon reads in its ha.cf."""
+        return ClusterSettings(
+            self.name,
+            tuple(sorted(self.settings.nodes)),
+            "00000000-0000-4000-8000-000000000000",
+            self.settings.initdead,
+            autojoin=self.settings.autojoin is not Autojoin.NONE,
+        )
 
     def due(self) -> Instant:
         """Return when, in simulated time, something of this node wants to be called."""

@@ -26,7 +26,7 @@ from standfest.core.membership.rhythm import Rhythm
 from standfest.core.membership.sender import PAYLOAD_TYPE, fragments
 from standfest.core.membership.voice import Fields, Voice
 from standfest.model.message import Message
-from standfest.model.settings import MAX_NODES, HeartbeatSettings, is_node_name
+from standfest.model.settings import MAX_NODES, Autojoin, HeartbeatSettings, is_node_name
 from standfest.model.time import (
     Duration,
     Instant,
@@ -82,6 +82,11 @@ class Membership:
     def peers(self) -> tuple[Peer, ...]:
         """Return what is known of each other node, to be read only."""
         return tuple(self._peers.values())
+
+    @property
+    def _takes_in(self) -> bool:
+        """Return whether who was not named may join by itself."""
+        return self._settings.autojoin is not Autojoin.NONE
 
     @property
     def dead_at(self) -> Instant:
@@ -208,7 +213,7 @@ class Membership:
         """The cluster has these nodes from now on; removed: who is not to come back by itself."""
         effects: Effects = []
         for name in sorted(set(self._peers) - set(nodes)):
-            if self._settings.autojoin and name not in removed:
+            if self._takes_in and name not in removed:
                 continue  # it came by itself, and is on its way to be one
             peer = self._peers.pop(name)
             if peer.alive:
@@ -233,7 +238,7 @@ class Membership:
 
     def _newcomer(self, now: Instant, name: str) -> Peer | None:
         """Take in a node that nobody named, where that is allowed: its message was authentic."""
-        if not self._settings.autojoin or name in self._removed or not is_node_name(name):
+        if not self._takes_in or name in self._removed or not is_node_name(name):
             return None
         if len(self._peers) >= MAX_NODES:
             return None
