@@ -12,6 +12,7 @@ from standfest.cli.sim import command
 from standfest.core.membership.machine import Membership
 from standfest.runtime.cluster.coordinator import Coordinator
 from standfest.sim.faults import KINDS, draw_plan
+from standfest.sim.probes import names
 from standfest.sim.run import INVARIANTS, Order, run
 from standfest.sim.scene import draw
 from standfest.sim.shrink import shrink
@@ -120,6 +121,19 @@ def test_what_cannot_be_simulated_is_one_line(words: list[str], says: str) -> No
     refused = CliRunner().invoke(command, words)
     assert refused.exit_code == 2
     assert says in refused.output
+
+
+def test_events_are_found_in_the_source_and_counted() -> None:
+    known = names()
+    # A literal; one of two, by what happened; one of a table; one in a call of several lines.
+    assert {"elected", "member-left", "quorum-open", "operation-failed"} <= known
+    assert {"WARNING", "event", ""}.isdisjoint(known)
+    words = ["run", "--seed", "0", "--hours", "0.05", "--faults-per-hour", "0", "--probes"]
+    told = CliRunner().invoke(command, words)
+    lines = dict(line.split(None, 1) for line in told.output.splitlines()[1:])
+    assert set(lines) == known
+    assert lines["member-lost"] == "not reached"  # no fault, no loss
+    assert int(lines["elected"]) >= 3  # three nodes, each says so
 
 
 def test_a_run_without_faults_is_quiet() -> None:

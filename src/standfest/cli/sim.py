@@ -14,6 +14,7 @@ import click
 
 from standfest import __version__
 from standfest.model.time import NANOSECONDS_PER_SECOND, in_seconds
+from standfest.sim import probes as points
 from standfest.sim.faults import KINDS
 from standfest.sim.run import FAULTS_PER_HOUR, HOUR, INVARIANTS, NO_CRASH, Order, Outcome, run
 from standfest.sim.shrink import shrink
@@ -49,6 +50,7 @@ def command() -> None:
 )
 @click.option("--only", default="", metavar="N,N...", help="Let only these faults happen.")
 @click.option("--no-shrink", is_flag=True, help="Print all faults of a run that failed.")
+@click.option("--probes", is_flag=True, help="List which events the daemons noted, and which not.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object at the end.")
 def run_command(  # noqa: PLR0917  click gives them by name
     seed: int,
@@ -59,6 +61,7 @@ def run_command(  # noqa: PLR0917  click gives them by name
     fencing: bool | None,
     only: str,
     no_shrink: bool,
+    probes: bool,
     as_json: bool,
 ) -> None:
     """Simulate clusters of the machines that the daemons run; the same seed does the same.
@@ -81,6 +84,8 @@ def run_command(  # noqa: PLR0917  click gives them by name
         if outcome.violation is not None and not as_json:
             _show(outcome, faults_per_hour)
     click.echo(json.dumps(tally.document(), indent=2) if as_json else tally.line())
+    if probes and not as_json:
+        _table({name: f"{count:>9}" if count else "not reached" for name, count in tally.probes()})
     sys.exit(EXIT_VIOLATION if tally.violations else 0)
 
 
@@ -124,6 +129,7 @@ class _Tally:
         self._simulated = 0
         self._steps = 0
         self._faults: Counter[str] = Counter()
+        self._noted: Counter[str] = Counter()
         self.violations: list[dict[str, Any]] = []
 
     @contextmanager
@@ -138,6 +144,7 @@ class _Tally:
         self._simulated += outcome.simulated
         self._steps += outcome.steps
         self._faults.update(fault.kind for fault in outcome.faults)
+        self._noted.update(outcome.noted)
         violation = outcome.violation
         if violation is not None:
             self.violations.append(
@@ -151,6 +158,10 @@ class _Tally:
                 }
             )
 
+    def probes(self) -> list[tuple[str, int]]:
+        """Return how often each event that the daemons can note was noted."""
+        return [(name, self._noted[name]) for name in sorted(points.names())]
+
     def document(self) -> dict[str, Any]:
         """Return everything for a program."""
         return {
@@ -162,6 +173,7 @@ class _Tally:
             "faults_by_kind": dict(sorted(self._faults.items())),
             "cpu_seconds": round(self._spent, 3),
             "times_real_time": round(self._simulated / NANOSECONDS_PER_SECOND / self._spent, 1),
+            "probes": dict(self.probes()),
             "violations": self.violations,
         }
 

@@ -51,6 +51,11 @@ class SimDisk:
         wholefile.save(self, DOCUMENT, content)
         self.saves += 1
 
+    def durable(self) -> bytes | None:
+        """Return what is there if the power goes now and nothing more gets to the disk."""
+        kept = {name: _Inode(i.durable, i.durable) for name, i in self._durable.items()}
+        return wholefile.load(SimDisk(self.source, _names=kept), DOCUMENT)
+
     # --- model.wholefile.Files ------------------------------------------------------------------
 
     def read(self, name: str, at_most: int) -> bytes | None:

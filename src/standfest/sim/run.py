@@ -2,6 +2,7 @@
 
 import random
 import traceback
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
@@ -11,7 +12,7 @@ from standfest.sim.bound import recovery_bound
 from standfest.sim.cluster import SimCluster
 from standfest.sim.faults import Fault, draw_plan
 from standfest.sim.injector import Injector
-from standfest.sim.invariants import liveness, membership, ownership, replication
+from standfest.sim.invariants import keeping, liveness, membership, ownership, replication
 from standfest.sim.invariants.base import Invariant, Referee, ViolationError
 from standfest.sim.network import Weather
 from standfest.sim.scene import UNMANAGED, Scene, draw
@@ -38,6 +39,10 @@ INVARIANTS: tuple[type[Invariant], ...] = (
     replication.NewestWins,
     replication.OneLeaderPerTerm,
     replication.AcknowledgedKept,
+    keeping.OnDiskWhenSaid,
+    keeping.KeptByMost,
+    keeping.GivesUpAfterPause,
+    keeping.LeftInPeace,
     membership.Deadtime,
     membership.Delivery,
     membership.DamageNoticed,
@@ -67,7 +72,8 @@ class Order:
 class Outcome:
     """What came of it.
 
-    faults: those that happened; simulated: ns; violation: None when all held.
+    faults: those that happened; simulated: ns; noted: how often each event was noted by a daemon;
+    violation: None when all held.
     """
 
     order: Order
@@ -76,6 +82,7 @@ class Outcome:
     simulated: Duration = 0
     steps: int = 0
     starts: int = 0
+    noted: Counter[str] = field(default_factory=Counter)
     violation: ViolationError | None = None
     where: str = ""
 
@@ -127,6 +134,8 @@ class _Run:
             what = f"{type(error).__name__}: {error} in {last.name}, line {last.lineno}"
             outcome.violation = ViolationError(NO_CRASH, sim.now, what)
         outcome.faults = self._injector.done
+        for node in sim.nodes.values():
+            outcome.noted.update(note.event for _, note in node.notes)
         outcome.simulated, outcome.steps, outcome.starts = sim.now, sim.steps, sim.world.starts
         return outcome
 

@@ -134,7 +134,7 @@ class AcknowledgedKept(Invariant):
     def asked(self, now: Instant, node: SimNode, client: int, request: Request) -> None:
         """Remember what may come of a request."""
         del now
-        found = _effect_of(request)
+        found = asked_value(request)
         if found is not None:
             key, value = found
             register = self._registers.setdefault(key, _Register())
@@ -169,7 +169,7 @@ class AcknowledgedKept(Invariant):
                 continue
             for key, register in self._registers.items():
                 self._compare(
-                    key, register, _value(coordinator.ledger.replica.cib.configuration, key)
+                    key, register, kept_value(coordinator.ledger.replica.cib.configuration, key)
                 )
 
     def _compare(self, key: str, register: _Register, value: str) -> None:
@@ -196,7 +196,8 @@ class AcknowledgedKept(Invariant):
         return set(self.scene.names)
 
 
-def _effect_of(request: Request) -> tuple[str, str] | None:
+def asked_value(request: Request) -> tuple[str, str] | None:
+    """Return (key, value) of what a request sets in the configuration, None if it sets nothing."""
     match request:
         case Standby(node, on):
             return f"standby of {node}", "on" if on else ""
@@ -208,7 +209,8 @@ def _effect_of(request: Request) -> tuple[str, str] | None:
             return None
 
 
-def _value(configuration: Element, key: str) -> str:
+def kept_value(configuration: Element, key: str) -> str:
+    """Return what a configuration says of a key, the empty string for nothing."""
     what, _, name = key.partition(" of ")
     if what == "standby":
         nodes = configuration.child("nodes")

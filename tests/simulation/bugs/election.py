@@ -1,0 +1,67 @@
+"""Seeded bugs of elections, terms and quorum."""
+
+from tests.simulation.bugs.bug import Bug
+
+ELECTION = "standfest.core.membership.election"
+MEMBER = "standfest.runtime.cluster.member"
+PARTITION = "standfest.runtime.cluster.partition"
+QUORUM = "standfest.core.quorum.machine"
+
+BUGS = (
+    Bug(
+        "election-of-two",
+        "of equals each elects itself",
+        ELECTION,
+        "        winner = min(name for name, hello in pool.items() if hello.merit == best)\n",
+        "        equals = [name for name, hello in pool.items() if hello.merit == best]\n"
+        "        winner = self.name if self.name in equals else min(equals)\n",
+    ),
+    Bug(
+        "promise-not-kept",
+        "a promised term is not written to disk",
+        MEMBER,
+        "                    effects.append(Save(self.cib, self.election.promised))",
+        "                    pass",
+    ),
+    Bug(
+        "promise-not-read",
+        "a restarted daemon has forgotten what term it promised",
+        "standfest.runtime.cluster.stored",
+        '    promised = _number(element.get(TERM)), element.get(LEADER) or ""',
+        '    promised = (0, "")',
+    ),
+    Bug(
+        "quorum-one-less",
+        "half of the votes are a majority",
+        "standfest.model.quorum",
+        "        if twice > self.expected:\n",
+        "        if twice >= self.expected:\n",
+        nodes=(4,),
+    ),
+    Bug(
+        "quorum-not-asked",
+        "every partition has quorum",
+        PARTITION,
+        "        return (self.quorum.verdict.quorate if counted is None else counted)"
+        " and not self.isolated",
+        "        return not self.isolated",
+        nodes=(3, 5),
+    ),
+    Bug(
+        "dead-votes-counted",
+        "the votes of those who are gone still count",
+        QUORUM,
+        "        self.view = view\n",
+        "        self.view = self.view | view\n",
+        nodes=(3, 5),
+    ),
+    Bug(
+        "minority-accepts-changes",
+        "a partition without quorum accepts changes of the configuration",
+        "standfest.runtime.cluster.requests",
+        "        return self.policy is NoQuorumPolicy.IGNORE or"
+        " self.partition.suffices(self.joined)",
+        "        return True",
+        nodes=(3, 5),
+    ),
+)
