@@ -248,8 +248,10 @@ class SimCluster:
             if self._later and self._later[0][0] < due:
                 due = self._later[0][0]
             for node in nodes:
-                at = node.due()
-                due = min(due, at)
+                pulse, member = node.pulse_due, node.member_due
+                if pulse is None or member is None:
+                    pulse = member = node.due()
+                due = min(due, pulse, member)
             if due > end:
                 self.now = max(self.now, end)
                 return
@@ -272,7 +274,10 @@ class SimCluster:
         while self._later and self._later[0][0] <= now:
             heapq.heappop(self._later)[2]()
         for node in nodes:
-            if node.due() <= now:
+            pulse, member = node.pulse_due, node.member_due
+            if pulse is None or member is None:
+                pulse = member = node.due()
+            if pulse <= now or member <= now:
                 self._serve(node)
         if self.world.changes != self._changes_seen:
             self._changes_seen = self.world.changes
@@ -304,7 +309,8 @@ class SimCluster:
             if at is not None and at <= local:
                 self._pulse(node, node.pulse.on_timer(local, self._wall(node), LOAD))
             node.pulse_due = None
-        if now < node.member_paused_until:
+        due = node.member_due
+        if now < node.member_paused_until or (due is not None and now < due):
             return
         waiting, node.waiting = node.waiting, []
         for method, arguments in waiting:

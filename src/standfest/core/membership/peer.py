@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from standfest.core.membership.effects import NodeStatus
 from standfest.core.membership.receiver import Receiver
 from standfest.core.membership.rhythm import Rhythm
-from standfest.model.time import Duration, Instant, earliest
+from standfest.model.time import Duration, Instant
 
 ALIVE = (NodeStatus.ACTIVE, NodeStatus.UP, NodeStatus.INIT)
 """A tuple: it is asked so often that an enumeration's hash would count."""
@@ -87,5 +87,10 @@ class Peer:
             return self.give_up_at
         if not self.alive:
             return None
-        links = [link.heard + self.deadtime for _, link in self.up()]
-        return earliest(self.last_heartbeat + self.deadtime, *links, self.receiver.deadline())
+        heard = self.last_heartbeat
+        for link in self.links.values():  # plain: this is asked for after each datagram
+            if link.up and link.heard < heard:
+                heard = link.heard
+        silent = heard + self.deadtime
+        missing = self.receiver.deadline()
+        return silent if missing is None or silent < missing else missing

@@ -1,6 +1,5 @@
 """What `pulse` promises: who is dead, and that payloads come whole and in order."""
 
-from collections import deque
 from dataclasses import dataclass, field
 
 from standfest.core.membership import effects as membership
@@ -8,6 +7,7 @@ from standfest.core.membership.effects import Reason
 from standfest.model.configuration import Configuration
 from standfest.model.errors import WireError
 from standfest.model.keys import Key, Keyring, SignatureMethod
+from standfest.model.message import Message
 from standfest.model.time import Instant, in_seconds, milliseconds
 from standfest.sim.invariants.base import Invariant
 from standfest.sim.network import Arrival
@@ -33,21 +33,33 @@ class Deadtime(Invariant):
         super().__init__(scene, configuration)
         self._newest: dict[tuple[str, str], tuple[tuple[int, int], Instant]] = {}
         self._heard: dict[tuple[str, str], Instant] = {}
-        self._read: dict[tuple[str, str], deque[tuple[int, int]]] = {}
+        self._read: dict[tuple[str, str], dict[tuple[int, int], None]] = {}
+        self._last: tuple[Message, tuple[str, tuple[int, int]] | None] | None = None
 
     def arrived(self, now: Instant, node: SimNode, arrival: Arrival) -> None:
         """Remember when a heartbeat came, by the receiver's clock; one that came before is none."""
-        message = arrival.message
-        if message.text("t") != "status":
+        heartbeat = self._heartbeat(arrival.message)
+        if heartbeat is None:
             return
-        pair = node.name, message.text("src") or ""
-        number = int(message.text("hg") or "", 16), int(message.text("seq") or "", 16)
-        read = self._read.setdefault(pair, deque(maxlen=MANY))
+        pair, number, local = (node.name, heartbeat[0]), heartbeat[1], node.clock.local(now)
+        read = self._read.setdefault(pair, {})
         if number not in read:
-            read.append(number)
-            self._heard[pair] = node.clock.local(now)
+            read[number] = None
+            if len(read) > MANY:
+                del read[next(iter(read))]
+            self._heard[pair] = local
         if number > self._newest.get(pair, ((0, 0), 0))[0]:
-            self._newest[pair] = number, node.clock.local(now)
+            self._newest[pair] = number, local
+
+    def _heartbeat(self, message: Message) -> tuple[str, tuple[int, int]] | None:
+        """Return sender and number of a heartbeat; every copy of it is the same object."""
+        if self._last is None or self._last[0] is not message:
+            found = None
+            if message.text("t") == "status":
+                number = int(message.text("hg") or "", 16), int(message.text("seq") or "", 16)
+                found = message.text("src") or "", number
+            self._last = message, found
+        return self._last[1]
 
     def pulse_started(self, now: Instant, node: SimNode) -> None:
         """A new process has heard nobody."""
