@@ -17,7 +17,7 @@ from standfest.sim.run import INVARIANTS, Order, run
 from standfest.sim.scene import draw
 from standfest.sim.shrink import shrink
 
-FEW = {2: range(5), 3: range(5), 5: range(1)}
+FEW = {2: range(3), 3: range(3), 5: range(1)}
 """Nodes -> seeds of an hour each."""
 FIRST = int(os.environ.get("STANDFEST_HUNT_SEED", "0")) * 100
 

@@ -22,12 +22,11 @@ class Weather:
     damage: float = 0.0
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class Arrival:
     """One datagram on its way; damaged: it is not what was sent."""
 
     at: Instant
-    number: int
     receiver: str
     link: str
     message: Message
@@ -40,7 +39,7 @@ class Network:
     def __init__(self, source: random.Random, weather: Weather) -> None:
         self._source = source
         self.weather = weather
-        self._way: list[Arrival] = []
+        self._way: list[tuple[Instant, int, Arrival]] = []
         self._number = 0
         self.unplugged: set[tuple[str, str]] = set()
         self.cut: set[tuple[str, str]] = set()
@@ -65,8 +64,8 @@ class Network:
             if self.slow:
                 delay += self.slow.get(sender, 0) + self.slow.get(receiver, 0)
             self._number += 1
-            arrival = Arrival(now + delay, self._number, receiver, link, message, damaged)
-            heapq.heappush(self._way, arrival)
+            arrival = Arrival(now + delay, receiver, link, message, damaged)
+            heapq.heappush(self._way, (now + delay, self._number, arrival))
 
     def connected(self, one: str, other: str, link: str) -> bool:
         """Return whether both nodes' cables of a link are plugged in."""
@@ -74,11 +73,11 @@ class Network:
 
     def next_arrival(self) -> Instant | None:
         """Return when the next datagram arrives."""
-        return self._way[0].at if self._way else None
+        return self._way[0][0] if self._way else None
 
     def arrivals(self, now: Instant) -> list[Arrival]:
         """Return what has arrived by now."""
         found: list[Arrival] = []
-        while self._way and self._way[0].at <= now:
-            found.append(heapq.heappop(self._way))
+        while self._way and self._way[0][0] <= now:
+            found.append(heapq.heappop(self._way)[2])
         return found
