@@ -8,11 +8,13 @@ from standfest.config.cib import load
 from standfest.model.element import Element
 from standfest.model.settings import HeartbeatSettings
 from standfest.model.time import Instant, milliseconds, seconds
-from standfest.runtime.cluster.effects import Note
-from standfest.runtime.cluster.protocol import Cleanup, Clear, Move, Standby
+from standfest.runtime.cluster.effects import MemberEffect, Note, Send
+from standfest.runtime.cluster.protocol import Cleanup, Clear, Join, Move, Standby
 from standfest.runtime.cluster.stored import from_bytes
 from standfest.sim.cluster import SimCluster
 from standfest.sim.network import Weather
+from standfest.sim.node import SimNode
+from standfest.sim.observer import Observer
 
 GROUP = """<configuration><crm_config><cluster_property_set id="o">
 <nvpair id="o1" name="stonith-enabled" value="false"/>
@@ -376,3 +378,30 @@ def test_a_daemon_that_leads_twice_uses_no_transition_number_twice() -> None:
 
 def _terms(notes: list[tuple[Instant, Note]]) -> int:
     return sum(event.event == "coordinator" for _, event in notes)
+
+
+class Joins(Observer):
+    """Counts who puts itself under a coordinator."""
+
+    def __init__(self) -> None:
+        self.by: list[str] = []
+
+    def wanted(self, now: Instant, node: SimNode, effect: MemberEffect) -> None:
+        if isinstance(effect, Send) and isinstance(effect.message, Join):
+            self.by.append(node.name)
+
+
+def test_a_daemon_that_restarts_joins_once() -> None:
+    # A second Join would say that nothing is known of what the first one had probed meanwhile.
+    sim = cluster(1, "a", "b", "c")
+    sim.run_until(lambda: owner(sim) is not None, at_most=seconds(2))
+    sim.run_for(seconds(2))
+    leader = next(n for n, node in sim.nodes.items() if node.member and node.member.coordinator)
+    follower = min(set(sim.nodes) - {leader})
+    sim.kill_cluster_daemon(follower)
+    sim.run_for(milliseconds(50))
+    sim.observer = joins = Joins()
+    sim.restart_cluster_daemon(follower)
+    sim.run_for(seconds(4))
+    assert joins.by == [follower]
+    assert agree(sim, "a", "b", "c")

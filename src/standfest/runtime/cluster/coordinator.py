@@ -66,7 +66,7 @@ class Coordinator:
         self._absent: dict[str, Instant] = {}
         self._awaited: dict[str, Instant] = {}
         self._joins: dict[str, protocol.Join] = {}
-        self._joined_once: set[str] = set()
+        self._invitations: dict[str, int] = {}
         self._down: dict[str, tuple[str, ...]] = {}
 
     # --- who is there ---------------------------------------------------------------------------
@@ -82,12 +82,11 @@ class Coordinator:
             Send(self.ledger.settings.name, lead),
         ]
 
-    def invite(self, node: str) -> Effects:
-        """Ask one member to join (again): it is new, or messages between us may have been lost.
-
-        One that we gave up without its noticing takes itself for joined: it must do so once more.
-        """
-        return [Send(node, replace(self._lead(), again=node in self._joined_once))]
+    def invite(self, node: str, *, lost: bool = True) -> Effects:
+        """Ask one member to join; lost: messages between us may have been, so join once more."""
+        if lost:
+            self._invitations[node] = self._invitations.get(node, 0) + 1
+        return [Send(node, replace(self._lead(), invitation=self._invitations.get(node, 0)))]
 
     def hear(self, now: Instant, wall: int, node: str) -> Effects:
         """A node is heard by `pulse`; its cluster daemon joins separately."""
@@ -116,7 +115,6 @@ class Coordinator:
         self._awaited.pop(node, None)
         self._absent.pop(node, None)
         self.ledger.joined.add(node)
-        self._joined_once.add(node)
         self.ledger.heard.add(node)
         self._joins[node] = message
         self._down[node] = message.down
@@ -129,6 +127,8 @@ class Coordinator:
         self.ledger.heard.discard(node)
         self._depart_done(node)
         self._absent.pop(node, None)
+        # One that we give up without its noticing takes itself for joined: it must join once more.
+        self._invitations[node] = self._invitations.get(node, 0) + 1
         expected = not left and self._expected(node)
         gone = (
             SetNodeState(node, False, False, JoinState.DOWN, expected),
@@ -440,7 +440,7 @@ class Coordinator:
             else:
                 # It was fenced, and is heard all the same: whatever it runs, it has to say so.
                 effects.append(note("fenced-and-heard", Level.WARNING, node=node))
-                effects.append(Send(node, replace(self._lead(), again=True)))
+                effects += self.invite(node)
                 self._absent[node] = now + ABSENCE_PATIENCE
         return effects
 

@@ -82,7 +82,7 @@ class ClusterMember:
         self._depart_again: Instant | None = None
         self._rejoin_at: Instant | None = None
         self._surrender: Surrender | None = None
-        self._joined_term = 0
+        self._joined = (0, 0)  # term, invitation
         self._sessions: dict[str, int] = {}
         self._numbers = count(1)
 
@@ -366,7 +366,7 @@ class ClusterMember:
         if self.coordinator is not None and (
             hello.seeking or sender not in self.coordinator.ledger.joined
         ):
-            effects += self.coordinator.invite(sender)
+            effects += self.coordinator.invite(sender, lost=hello.seeking)
         return effects
 
     def _hear_lead(self, now: Instant, wall: int, sender: str, lead: protocol.Lead) -> Effects:
@@ -375,7 +375,8 @@ class ClusterMember:
             return self._join(now, wall)
         effects = self._elect(now, wall, self.election.acknowledge(now, sender, lead.term))
         following = self.leader == sender and self.coordinator is None
-        if following and (lead.again or self._joined_term != lead.term):
+        term, invitation = self._joined
+        if following and (lead.term != term or lead.invitation > invitation):
             effects += self._join(now, wall)
         return effects
 
@@ -399,7 +400,7 @@ class ClusterMember:
                 case Elected(node, term, mine):
                     effects.append(note("elected", node=node, term=term))
                     self._synchronised = False
-                    self._joined_term = 0
+                    self._joined = (0, 0)
                     self.coordinator = None
                     if mine:
                         self._follow_until = None
@@ -433,7 +434,7 @@ class ClusterMember:
         effects: Effects = self._elect(now, wall, promised)
         self.election.term = lead.term
         self._synchronised = False
-        self._joined_term = lead.term
+        self._joined = (lead.term, lead.invitation)
         if self.leader != self.name:
             self._follow_until = now + FOLLOW_TIMEOUT
         version = self.cib.version

@@ -18,13 +18,13 @@ from standfest.wire import values
 class Lead:
     """The sender coordinates in this term; everybody else joins.
 
-    again: who has joined already shall do so once more, because messages may have been lost;
-    written: see core.cib.document.Cib.
+    invitation: who has joined already shall do so once more if this is greater than when it did,
+    because messages may have been lost since; written: see core.cib.document.Cib.
     """
 
     term: int
     version: Version
-    again: bool = False
+    invitation: int = 0
     written: int = 0
 
 
