@@ -288,7 +288,7 @@ class Coordinator:
         effects, node = self._electorate.advance()
         if not node:
             return effects
-        self._joined_once.discard(node)
+        self._invitations.pop(node, None)
         return effects + self._deciding.consider(now, wall, f"{node} is on the roster, or off it")
 
     def resynchronise(self, node: str) -> Effects:
