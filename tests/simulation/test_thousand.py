@@ -1,4 +1,4 @@
-"""A thousand seeds, an hour each: what is promised holds in every one of them."""
+"""A thousand seeds, an hour each: which of them do not hold what is promised."""
 
 import os
 
@@ -8,7 +8,6 @@ from standfest.sim.run import Order, run
 
 SEEDS, CHUNK = 1000, 20
 FIRST = int(os.environ.get("STANDFEST_HUNT_SEED", "0")) * SEEDS
-ALONE = not {"PYTEST_XDIST_WORKER", "STANDFEST_HUNT_SEED"} & os.environ.keys()
 
 
 def nodes_of(seed: int) -> int:
@@ -28,7 +27,7 @@ def test_all_sizes_are_among_the_seeds() -> None:
 
 
 @pytest.mark.hunt
-@pytest.mark.skipif(ALONE, reason="takes twenty minutes: beside the lab in ./dev test, or a hunt")
+@pytest.mark.skipif("STANDFEST_HUNT_SEED" not in os.environ, reason="runs in ./dev hunt only")
 @pytest.mark.parametrize("first", range(0, SEEDS, CHUNK))
 def test_every_promise_holds_in_a_thousand_hours(first: int) -> None:
     for seed in range(FIRST + first, FIRST + first + CHUNK):
