@@ -29,6 +29,8 @@ def state(*entries: str) -> NodeState:
         (("start:~",), True, False),
         (("start:0", "stop:1"), True, False),
         (("start:0", "stop:0"), False, False),
+        (("monitor:1", "stop:1"), True, False),  # the stop has replaced the start as the last one
+        (("stop:7",), False, False),
         (("start:0", "monitor:7"), False, False),
         (("promote:0",), True, True),  # it has replaced the start as the last operation
         (("promote:0", "monitor:8"), True, True),

@@ -12,6 +12,7 @@ from standfest.model.operations import ExitCode, OperationResult, OperationStatu
 _RUNNING = frozenset(
     {ExitCode.OK, ExitCode.RUNNING_PROMOTED, ExitCode.DEGRADED, ExitCode.DEGRADED_PROMOTED}
 )
+_STOPPED = frozenset({ExitCode.OK, ExitCode.NOT_RUNNING})
 _PROMOTED = frozenset(
     {ExitCode.RUNNING_PROMOTED, ExitCode.DEGRADED_PROMOTED, ExitCode.FAILED_PROMOTED}
 )
@@ -76,7 +77,7 @@ class NodeState:
             elif task in ("promote", "demote", "migrate_to"):
                 active = code != ExitCode.NOT_RUNNING  # only what runs can be asked for these
             elif task == "stop":
-                active = active and code != ExitCode.OK
+                active = code not in _STOPPED  # whatever was known before: it had to be stopped
             elif task == "monitor":
                 active = code in _RUNNING or (active and code != ExitCode.NOT_RUNNING)
         return active
