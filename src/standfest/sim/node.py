@@ -1,6 +1,7 @@
 """One simulated node: its daemons, its disk, its clocks, and whether it stands still."""
 
 from dataclasses import dataclass, field
+from uuid import NAMESPACE_DNS, uuid5
 
 from standfest.adapters.memory.world import MemoryAgentRunner
 from standfest.core.membership.machine import Membership
@@ -24,7 +25,7 @@ class SimNode:
     """`member` is None while its cluster daemon is down, `pulse` while it has no power.
 
     paused_until: all its processes stand still; member_paused_until: the cluster daemon alone.
-    stands_since: since when all of them do, until they have noticed.
+    starts: of its cluster daemon; stands_since: since when all of them do, until they have noticed.
     settings: its ha.cf, with the nodes that came or went since.
     heard: what `pulse` tells its cluster daemon; crashes: how often the cluster daemon ended in
     the middle of an effect since it last stayed up.
@@ -35,6 +36,7 @@ class SimNode:
     settings: HeartbeatSettings
     clock: SimClock = field(default_factory=SimClock)
     generation: int = 0
+    starts: int = 0
     pulse: Membership | None = None
     member: ClusterMember | None = None
     runner: MemoryAgentRunner | None = None
@@ -59,10 +61,11 @@ class SimNode:
 
     def cluster_settings(self) -> ClusterSettings:
         """Return what its cluster daemon reads in its ha.cf."""
+        self.starts += 1
         return ClusterSettings(
             self.name,
             tuple(sorted(self.settings.nodes)),
-            "00000000-0000-4000-8000-000000000000",
+            str(uuid5(NAMESPACE_DNS, f"{self.starts}.{self.name}")),  # as drawn: never twice
             self.settings.initdead,
             autojoin=self.settings.autojoin is not Autojoin.NONE,
         )
