@@ -84,8 +84,8 @@ class Coordinator:
 
     def invite(self, node: str, *, lost: bool = True) -> Effects:
         """Ask one member to join; lost: messages between us may have been, so join once more."""
-        if lost:
-            self._invitations[node] = self._invitations.get(node, 0) + 1
+        if lost and node in self._invitations:
+            self._invitations[node] += 1
         return [Send(node, replace(self._lead(), invitation=self._invitations.get(node, 0)))]
 
     def hear(self, now: Instant, wall: int, node: str) -> Effects:
@@ -115,6 +115,7 @@ class Coordinator:
         self._awaited.pop(node, None)
         self._absent.pop(node, None)
         self.ledger.joined.add(node)
+        self._invitations.setdefault(node, 0)
         self.ledger.heard.add(node)
         self._joins[node] = message
         self._down[node] = message.down
@@ -128,7 +129,8 @@ class Coordinator:
         self._depart_done(node)
         self._absent.pop(node, None)
         # One that we give up without its noticing takes itself for joined: it must join once more.
-        self._invitations[node] = self._invitations.get(node, 0) + 1
+        if node in self._invitations:
+            self._invitations[node] += 1
         expected = not left and self._expected(node)
         gone = (
             SetNodeState(node, False, False, JoinState.DOWN, expected),
