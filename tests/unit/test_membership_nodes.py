@@ -4,6 +4,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 
+from tests.unit.test_membership_machine import SETTINGS, WALL
+
 from standfest.core.membership.effects import (
     Dropped,
     LinkChanged,
@@ -16,17 +18,7 @@ from standfest.core.membership.effects import (
 from standfest.core.membership.machine import Membership
 from standfest.model.message import Message
 from standfest.model.settings import Autojoin, HeartbeatSettings
-from standfest.model.time import milliseconds, seconds
-
-WALL = 1_000_000
-SETTINGS = HeartbeatSettings(
-    nodes=("a", "b"),
-    media=(),
-    keepalive=milliseconds(100),
-    deadtime=seconds(1),
-    warntime=milliseconds(500),
-    initdead=seconds(10),
-)
+from standfest.model.time import milliseconds
 
 
 def machine(settings: HeartbeatSettings = SETTINGS, name: str = "a") -> Membership:

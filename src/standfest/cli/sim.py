@@ -217,11 +217,21 @@ def _again(order: Order) -> str:
 
 
 def _commit() -> str:
-    """Return which code this is: the checkout's commit, or the version that is installed."""
-    here = Path(__file__).resolve().parent
-    words = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"]
+    """Return which code this is: the checkout's commit, or the version that is installed.
+
+    A virtual environment may lie in somebody else's checkout: this file must be that one's.
+    """
+    ours = _git("ls-files", "--error-unmatch", Path(__file__).name)
+    return (ours and _git("describe", "--always", "--dirty", "--abbrev=12")) or __version__
+
+
+def _git(*words: str) -> str:
+    """Return what git says in this folder, nothing if it refuses or is not there."""
+    here = str(Path(__file__).resolve().parent)
     try:
-        done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=10)
+        done = subprocess.run(
+            ["git", "-C", here, *words], capture_output=True, text=True, check=False, timeout=10
+        )
     except (OSError, subprocess.TimeoutExpired):
-        return f"of version {__version__}"
-    return done.stdout.strip() if done.returncode == 0 else f"of version {__version__}"
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

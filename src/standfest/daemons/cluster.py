@@ -168,7 +168,7 @@ class ClusterDaemon:
         except OperationError:
             answer = None
         if not isinstance(answer, frames.Reply):
-            self._end_pulse(gap)  # whatever happened to it: the others do not hear us
+            self._paused(gap)  # whatever happened to `pulse`: the others do not hear us
             return
         state = json.loads(answer.text)
         if not state["served"]:
@@ -190,14 +190,9 @@ class ClusterDaemon:
             self._note(
                 effects.note("pulse-silent", effects.Level.ERROR, ms=in_milliseconds(silence))
             )
-            self._end_pulse(silence)
-
-    def _end_pulse(self, silence: Duration) -> None:
-        """Have `pulse` started anew: it tells us again who is heard, which we forget now."""
-        if self._pulse is not None:
             self._pulse.kill_peer()
             self._pulse.close()
-        self._paused(silence)
+            self._paused(silence)
 
     # --- pulse ----------------------------------------------------------------------------------
 
@@ -214,6 +209,14 @@ class ClusterDaemon:
         self._watching = None
         self._watch_devices()
         self._tell_roster()
+
+    def _remember_roster(self, nodes: tuple[str, ...], removed: tuple[str, ...]) -> None:
+        try:
+            hosts.remember(self._where, nodes, removed)
+        except OSError as error:  # the CIB has it, and tells `pulse` again at the next start
+            self._note(
+                effects.note("cannot-cache-nodes", effects.Level.WARNING, why=error.strerror)
+            )
 
     def _tell_roster(self) -> None:
         roster = self._member.partition.roster
@@ -375,7 +378,7 @@ class ClusterDaemon:
                 case effects.RememberAll():
                     self._where.seen_all.write_text(identity.boot(), encoding="ascii")
                 case effects.Enrolled(nodes, removed):
-                    hosts.remember(self._where, nodes, removed)
+                    self._remember_roster(nodes, removed)
                     self._tell_roster()
                 case effects.LeaveCluster():
                     self._leave()

@@ -8,6 +8,7 @@ import heapq
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Concatenate, ParamSpec
 
 from standfest.adapters.memory.world import MemoryAgentRunner
 from standfest.config.recorded import read
@@ -30,6 +31,7 @@ from standfest.sim.observer import Observer
 from standfest.sim.power import FenceAgents, PowerSwitch
 from standfest.sim.world import world_of
 
+P = ParamSpec("P")
 GONE = b'["Gone",{}]'
 MAX_STEPS = 50_000_000
 RESTART_DELAY: Duration = seconds(1)
@@ -125,9 +127,9 @@ class SimCluster:
         node = self.nodes[name]
         self._start_member(node)
         for other in sorted(node.heard):
-            self.call(node, "appear", other)
+            self.tell(node, ClusterMember.appear, other)
         if node.settled:
-            self.call(node, "settle")
+            self.tell(node, ClusterMember.settle)
 
     def restart_pulse(self, name: str) -> None:
         """Kill `pulse` and start it again at once, as the supervisor does."""
@@ -173,7 +175,7 @@ class SimCluster:
             return
         local = self._local(node)
         if local >= node.pulse.dead_at and self.source.random() < 0.5:
-            self.call(node, "paused", self.now - since)  # the cluster daemon was the first
+            self.tell(node, ClusterMember.paused, self.now - since)  # it is the first
         self._pulse(node, node.pulse.wake(local))
 
     def stood_still(self, name: str, within: Duration) -> Duration:
@@ -214,12 +216,12 @@ class SimCluster:
         """Have an administrator on a node ask for something."""
         assert self.nodes[name].member is not None, "its cluster daemon runs"
         self.observer.asked(self.now, self.nodes[name], client, request)
-        self.call(self.nodes[name], "ask", client, request)
+        self.tell(self.nodes[name], ClusterMember.ask, client, request)
 
     def depart(self, name: str) -> None:
         """Begin an orderly stop."""
         assert self.nodes[name].member is not None, "its cluster daemon runs"
-        self.call(self.nodes[name], "depart")
+        self.tell(self.nodes[name], ClusterMember.depart)
 
     # --- time -----------------------------------------------------------------------------------
 
@@ -313,17 +315,17 @@ class SimCluster:
         if now < node.member_paused_until or (due is not None and now < due):
             return
         waiting, node.waiting = node.waiting, []
-        for method, arguments in waiting:
-            self.call(node, method, *arguments)
+        for tell in waiting:
+            tell()
         if node.runner is not None:
             at = node.runner.deadline()
             if at is not None and at <= now:
                 for ended in node.runner.poll():
-                    self.call(node, "run_ended", ended)
+                    self.tell(node, ClusterMember.run_ended, ended)
         if node.member is not None:
             at = node.member.deadline()
             if at is not None and at <= self._local(node):
-                self.call(node, "on_timer")
+                self.tell(node, ClusterMember.on_timer)
         node.member_due = None
 
     @staticmethod
@@ -352,15 +354,15 @@ class SimCluster:
                     self._node_changed(node, effect)
                 case membership.Paused(duration):
                     node.heard.clear()
-                    self.call(node, "paused", duration)
+                    self.tell(node, ClusterMember.paused, duration)
                 case membership.StreamReset(other):
-                    self.call(node, "reset", other)
+                    self.tell(node, ClusterMember.reset, other)
                 case membership.Settled():
                     node.settled = True
-                    self.call(node, "settle")
+                    self.tell(node, ClusterMember.settle)
                 case membership.Deliver(sender=sender, payload=payload):
                     self.observer.delivered(self.now, node, effect)
-                    self.call(node, "receive", sender, protocol.decode(payload))
+                    self.tell(node, ClusterMember.receive, sender, protocol.decode(payload))
                 case _:
                     pass
             self.observer.pulsed(self.now, node, effect)
@@ -368,30 +370,27 @@ class SimCluster:
     def _node_changed(self, node: SimNode, change: membership.NodeChanged) -> None:
         if change.state in (NodeStatus.DEAD, NodeStatus.LEFT):
             node.heard.discard(change.node)
-            self.call(node, "vanish", change.node, change.state is NodeStatus.LEFT)
+            self.tell(node, ClusterMember.vanish, change.node, left=change.state is NodeStatus.LEFT)
         elif change.node not in node.heard:
             node.heard.add(change.node)
-            self.call(node, "appear", change.node)
+            self.tell(node, ClusterMember.appear, change.node)
 
-    def call(self, node: SimNode, method: str, *arguments: object) -> None:
+    def tell(
+        self,
+        node: SimNode,
+        method: Callable[Concatenate[ClusterMember, Instant, int, P], list[effects.MemberEffect]],
+        *arguments: P.args,
+        **named: P.kwargs,
+    ) -> None:
         """Feed one input to the cluster daemon, now or when it can move again."""
-        member = node.member
-        if member is None:
+        if node.member is None:
             return
         if self.now < max(node.member_paused_until, node.paused_until):
-            node.waiting.append((method, arguments))
+            node.waiting.append(lambda: self.tell(node, method, *arguments, **named))
             node.member_due = None
             return
         now, wall = self._local(node), self._wall(node)
-        if method == "vanish":
-            name, left = arguments
-            wanted = member.vanish(now, wall, str(name), left=bool(left))
-        elif method == "carrier":
-            down, isolated = arguments
-            wanted = member.carrier(now, wall, down, isolated=bool(isolated))  # type: ignore[arg-type]
-        else:
-            wanted = getattr(member, method)(now, wall, *arguments)
-        self._member(node, wanted)
+        self._member(node, method(node.member, now, wall, *arguments, **named))
 
     def _member(self, node: SimNode, wanted: list[effects.MemberEffect]) -> None:
         node.member_due = None
@@ -482,6 +481,7 @@ class SimCluster:
             else stored.from_bytes(kept)
         )
         session = self.source.getrandbits(62)
+        node.starts += 1
         node.member = ClusterMember(node.cluster_settings(), session, known.cib, known.promised)
         node.runner = MemoryAgentRunner(node.name, self.world, self.source, lambda: self.now)
         self._touch(node)
@@ -491,7 +491,7 @@ class SimCluster:
     def _report_carrier(self, name: str) -> None:
         node = self.nodes[name]
         down = tuple(link for link in self.links if (name, link) in self.network.unplugged)
-        self.call(node, "carrier", down, len(down) == len(self.links))
+        self.tell(node, ClusterMember.carrier, down, isolated=len(down) == len(self.links))
 
 
 def _replay(kept: effects.KeepInput) -> None:

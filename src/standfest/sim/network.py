@@ -26,7 +26,6 @@ class Weather:
 class Arrival:
     """One datagram on its way; damaged: it is not what was sent."""
 
-    at: Instant
     receiver: str
     link: str
     message: Message
@@ -64,7 +63,7 @@ class Network:
             if self.slow:
                 delay += self.slow.get(sender, 0) + self.slow.get(receiver, 0)
             self._number += 1
-            arrival = Arrival(now + delay, receiver, link, message, damaged)
+            arrival = Arrival(receiver, link, message, damaged)
             heapq.heappush(self._way, (now + delay, self._number, arrival))
 
     def connected(self, one: str, other: str, link: str) -> bool:

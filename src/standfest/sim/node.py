@@ -1,5 +1,6 @@
 """One simulated node: its daemons, its disk, its clocks, and whether it stands still."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from uuid import NAMESPACE_DNS, uuid5
 
@@ -24,11 +25,11 @@ NEVER: Instant = 2**62
 class SimNode:
     """`member` is None while its cluster daemon is down, `pulse` while it has no power.
 
-    paused_until: all its processes stand still; member_paused_until: the cluster daemon alone.
-    starts: of its cluster daemon; stands_since: since when all of them do, until they have noticed.
-    settings: its ha.cf, with the nodes that came or went since.
-    heard: what `pulse` tells its cluster daemon; crashes: how often the cluster daemon ended in
-    the middle of an effect since it last stayed up.
+    paused_until: all its processes stand still; member_paused_until: the cluster daemon alone;
+    stands_since: since when all of them do, until they have noticed; pauses: the latest, from when
+    until when; inbox, waiting: what came meanwhile for `pulse`, and for the cluster daemon.
+    settings: its ha.cf, with the nodes that came or went since; starts: of its cluster daemon;
+    heard: what `pulse` tells it.
     """
 
     name: str
@@ -50,7 +51,7 @@ class SimNode:
     stands_since: Instant | None = None
     pauses: list[tuple[Instant, Instant]] = field(default_factory=list)
     inbox: list[Arrival] = field(default_factory=list)
-    waiting: list[tuple[str, tuple[object, ...]]] = field(default_factory=list)
+    waiting: list[Callable[[], None]] = field(default_factory=list)
     pulse_due: Instant | None = None
     member_due: Instant | None = None
 
@@ -61,7 +62,6 @@ class SimNode:
 
     def cluster_settings(self) -> ClusterSettings:
         """Return what its cluster daemon reads in its ha.cf."""
-        self.starts += 1
         return ClusterSettings(
             self.name,
             tuple(sorted(self.settings.nodes)),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from standfest.model.fencing import FenceCall
 from standfest.model.time import Duration, Instant, milliseconds, seconds
 from standfest.ports.fencing import FenceEnded
+from standfest.runtime.cluster.member import ClusterMember
 from standfest.sim.node import SimNode
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class FenceAgents:
             if run in self._running and node.generation == generation:
                 self._running.discard(run)
                 ended = FenceEnded(number, said, "" if said else "the switch is out of order")
-                sim.call(node, "fence_ended", ended)
+                sim.tell(node, ClusterMember.fence_ended, ended)
 
         sim.later(on_its_way, reached)
 
