@@ -10,7 +10,7 @@ from standfest.core.membership.machine import Membership
 from standfest.runtime.cluster.member import ClusterMember
 from standfest.runtime.recording.recorder import Recorder, about
 from standfest.runtime.recording.ring import Ring
-from standfest.sim import cluster
+from standfest.sim import cluster, node
 
 RING_BYTES = 4 * 1024 * 1024
 
@@ -26,7 +26,7 @@ class Recordings:
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Have all simulated machines recorded from now on."""
         monkeypatch.setattr(cluster, "Membership", self._membership)
-        monkeypatch.setattr(cluster, "ClusterMember", self._member)
+        monkeypatch.setattr(node, "ClusterMember", self._member)
 
     def _membership(self, **settings: Any) -> Membership:
         # In the simulator all draw from one source; a recording needs one of its own.

@@ -390,7 +390,8 @@ class SimCluster:
             node.member_due = None
             return
         now, wall = self._local(node), self._wall(node)
-        self._member(node, method(node.member, now, wall, *arguments, **named))
+        its_own = getattr(node.member, method.__name__)  # a recorder may have wrapped it
+        self._member(node, its_own(now, wall, *arguments, **named))
 
     def _member(self, node: SimNode, wanted: list[effects.MemberEffect]) -> None:
         node.member_due = None
@@ -480,9 +481,7 @@ class SimCluster:
             if kept is None
             else stored.from_bytes(kept)
         )
-        session = self.source.getrandbits(62)
-        node.starts += 1
-        node.member = ClusterMember(node.cluster_settings(), session, known.cib, known.promised)
+        node.start_member(self.source.getrandbits(62), known)
         node.runner = MemoryAgentRunner(node.name, self.world, self.source, lambda: self.now)
         self._touch(node)
         self.observer.daemon_started(self.now, node)

@@ -11,6 +11,7 @@ from standfest.model.time import Instant, earliest
 from standfest.runtime.cluster import effects
 from standfest.runtime.cluster.member import ClusterMember
 from standfest.runtime.cluster.settings import ClusterSettings
+from standfest.runtime.cluster.stored import Stored
 from standfest.sim.clock import SimClock
 from standfest.sim.disk import SimDisk
 from standfest.sim.network import Arrival
@@ -60,15 +61,17 @@ class SimNode:
         """Return whether the node has power."""
         return self.pulse is not None
 
-    def cluster_settings(self) -> ClusterSettings:
-        """Return what its cluster daemon reads in its ha.cf."""
-        return ClusterSettings(
+    def start_member(self, session: int, known: Stored) -> None:
+        """Start its cluster daemon with what is on disk."""
+        self.starts += 1
+        settings = ClusterSettings(
             self.name,
             tuple(sorted(self.settings.nodes)),
             str(uuid5(NAMESPACE_DNS, f"{self.starts}.{self.name}")),  # as drawn: never twice
             self.settings.initdead,
             autojoin=self.settings.autojoin is not Autojoin.NONE,
         )
+        self.member = ClusterMember(settings, session, known.cib, known.promised)
 
     def due(self) -> Instant:
         """Return when, in simulated time, something of this node wants to be called."""
