@@ -93,9 +93,17 @@ def told(lan: vrrp_lab.Lan, product: str, directory: Path) -> dict[str, list[str
         seen = vrrp_lab.until(lambda: read(wanted) >= times, STEP_S)
         assert seen, (wanted, lines, lan.first.log())
 
+    def wait_for_script(wanted: str, times: int = 1) -> None:
+        # Nobody waits for a script: without this the next event's script may write before it.
+        done = vrrp_lab.until(
+            lambda: (directory / "told").read_text().count(wanted) >= times, STEP_S
+        )
+        assert done, (wanted, (directory / "told").read_text())
+
     lan.first.start(product, CONFIGURATION.format(directory=directory))
     for instance in ('GROUP "VG1" MASTER', 'INSTANCE "VI_2" MASTER'):
         expect(instance)
+    wait_for_script("GROUP VG1 MASTER")
     (directory / "down").touch()
     expect('INSTANCE "VI_2" MASTER_PRIORITY 70')
     (directory / "down").unlink()
@@ -103,11 +111,14 @@ def told(lan: vrrp_lab.Lan, product: str, directory: Path) -> dict[str, list[str
     lan.cut(lan.first)
     for subject in ('GROUP "VG1" FAULT', 'INSTANCE "VI_2" FAULT'):
         expect(subject)
+    wait_for_script("GROUP VG1 FAULT")
     lan.cut(lan.first, cut=False)
     for line in ('GROUP "VG1" MASTER 0', 'INSTANCE "VI_2" MASTER 90'):
         expect(line, times=2)
+    wait_for_script("GROUP VG1 MASTER", times=2)
     lan.first.signal(signal.SIGTERM)
     expect('GROUP "VG1" STOP')
+    wait_for_script("GROUP VG1 STOP")
     lan.first.stop()
     os.close(reader)
     scripts = (directory / "told").read_text(encoding="ascii").splitlines()
