@@ -6,6 +6,7 @@ it goes on by itself, and the next transition joins it.
 Source: facts/formats/SCHEDULER-SPEC.md section 12.
 """
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from standfest.core.transition.effects import (
@@ -110,12 +111,22 @@ class Transition:
             and (action.how == "on") == (how == "on")
         ]
 
-    def on_node_lost(self, now: Instant, node: str) -> Effects:
-        """Nothing will come back from this node."""
+    def runs(self, node: str, key: str) -> bool:
+        """Return whether an operation with this key is under way on a node for this transition."""
+        return any(
+            action.node == node and action.operation is not None and self._key(action) == key
+            for action, _ in self._running.values()
+        )
+
+    def on_node_lost(
+        self, now: Instant, node: str, still: Collection[str] = frozenset()
+    ) -> Effects:
+        """Nothing will come back from this node, but of operations with the keys in `still`."""
         lost = [
             number
             for number, (action, _) in self._running.items()
             if action.node == node and action.kind is not ActionKind.FENCE
+            if action.operation is None or self._key(action) not in still
         ]
         for number in lost:
             del self._running[number]

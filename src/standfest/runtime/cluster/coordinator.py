@@ -86,6 +86,7 @@ class Coordinator:
         """Ask one member to join; lost: messages between us may have been, so join once more."""
         if lost and node in self._invitations:
             self._invitations[node] += 1
+            self._deciding.invited(node)
         return [Send(node, replace(self._lead(), invitation=self._invitations.get(node, 0)))]
 
     def hear(self, now: Instant, wall: int, node: str) -> Effects:
@@ -93,6 +94,8 @@ class Coordinator:
         self.ledger.heard.add(node)
         if not self.ledger.serving:
             return []
+        if node in self.ledger.joined:  # its cluster daemon was faster than its heartbeat
+            return self.judge(now, wall, f"{node} is heard")
         # What runs there is unknown until its cluster daemon joins: forget what we believed.
         away = self._away(now, node, ARRIVAL_PATIENCE)
         changes = (*away, ForgetHistory(node, ""), self.ledger.quorum())
@@ -103,6 +106,8 @@ class Coordinator:
         """A member puts itself under us."""
         if message.term != self.ledger.term:
             return []
+        if message.invitation < self._invitations.get(node, 0):
+            return self.invite(node, lost=False)  # what it says is older than what we have asked
         effects: Effects = []
         configuration = message.configuration
         version, written = message.version, message.written
@@ -210,15 +215,15 @@ class Coordinator:
                 self._absent.setdefault(node, now + ARRIVAL_PATIENCE)
             mark = (BRIEFLY if fences else "true") if heard else None
             status = status.with_node(state.with_attribute(AWAY, mark))
-        released = list(self._joins)
+        joins = dict(self._joins)
         self._joins.clear()
         quorum = self.ledger.quorum()
         status = replace(status, have_quorum=quorum.have_quorum, coordinator=quorum.coordinator)
         effects = self.ledger.replicated(self.ledger.replica.set_members(self.ledger.others()))
         effects += self.ledger.replicated(self.ledger.replica.restate(self.ledger.term, status))
         effects += self._electorate.restate()
-        for node in released:
-            effects += self._deciding.node_lost(now, wall, node)
+        for node, message in joins.items():
+            effects += self._deciding.joined(now, wall, node, message.pending)
         effects += self._publish_links()
         for node in list(self._deciding.departing):
             effects += self._mark_departing(now, wall, node)

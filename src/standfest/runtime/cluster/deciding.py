@@ -20,13 +20,14 @@ from standfest.core.transition.effects import (
 )
 from standfest.core.transition.machine import Transition
 from standfest.model.graph import Action, ActionKind
-from standfest.model.operations import OperationResult
+from standfest.model.operations import Operation, OperationResult
 from standfest.model.time import Instant, earliest, seconds
 from standfest.runtime.cluster import inputs, protocol
 from standfest.runtime.cluster.effects import KeepInput, Level, MemberEffect, Send, note
 from standfest.runtime.cluster.failures import forget_failures
 from standfest.runtime.cluster.fencing import Fencing
 from standfest.runtime.cluster.ledger import Ledger
+from standfest.runtime.cluster.strange import Strange
 
 Effects = list[MemberEffect]
 MAX_REPEATS = 10
@@ -49,10 +50,12 @@ class Deciding:
         self._unfenced: set[str] = set()
         self._decided: tuple[Instant, tuple[str, ...]] = (0, ())
         self._repeats = 0
+        self._strange = Strange()
+        self._ordered: dict[str, set[str]] = {}  # keys, by node, since it was invited last
 
     def deadline(self) -> Instant | None:
         """Return when `on_timer` is due."""
-        return earliest(self._transition.deadline(), self._recheck_at)
+        return earliest(self._transition.deadline(), self._recheck_at, self._strange.deadline())
 
     def rechecks(self, now: Instant) -> bool:
         """Return whether it is time to look at everything again, whatever has happened."""
@@ -61,6 +64,8 @@ class Deciding:
     def on_timer(self, now: Instant, wall: int) -> Effects:
         """Wait no longer for operations, or for what a clock decides."""
         effects = self._commanded(now, wall, self._transition.on_timer(now))
+        if self._strange.on_timer(now):
+            effects += self.consider(now, wall, "no answer to what another term began")
         if self.rechecks(now):
             self._recheck_at = None
             effects += self.consider(now, wall, "recheck")
@@ -70,15 +75,37 @@ class Deciding:
         self, now: Instant, wall: int, node: str, result: OperationResult, *, failed: bool
     ) -> Effects:
         """An operation ended on a member, as the status says already."""
+        operation = result.operation
+        self._strange.ended(node, result)
+        expected = bool(operation.interval) or self._transition.runs(node, operation.key)
         effects = self._commanded(now, wall, self._transition.on_result(now, node, result))
-        if failed and not self._again and not self._transition.idle:
-            effects += self.consider(now, wall, f"{result.operation.resource} failed")
-        elif self._transition.idle:
-            effects += self.consider(now, wall, f"news of {result.operation.resource}")
+        if self._transition.idle:
+            effects += self.consider(now, wall, f"news of {operation.resource}")
+        elif (failed or not expected) and not self._again:
+            what = "failed" if failed else "is not as it was when this was decided"
+            effects += self.consider(now, wall, f"{operation.resource} {what}")
         return effects
+
+    def invited(self, node: str) -> None:
+        """A member is called to join once more: orders that went before may be lost."""
+        self._ordered.pop(node, None)
+
+    def joined(self, now: Instant, wall: int, node: str, pending: tuple[Operation, ...]) -> Effects:
+        """A member joined, and does what is pending; other orders may not have reached it.
+
+        What is under way there, whoever began it, is waited for before anything is decided: its
+        end changes what is so. What was ordered after the last invitation will come to it yet.
+        """
+        still = {operation.key for operation in pending} | self._ordered.get(node, set())
+        strange = [op for op in pending if not self._transition.runs(node, op.key)]
+        delay = self._ledger.configuration().options.cluster_delay
+        self._strange.begin(now, node, strange, delay)
+        return self._commanded(now, wall, self._transition.on_node_lost(now, node, still))
 
     def node_lost(self, now: Instant, wall: int, node: str) -> Effects:
         """Nothing will come back from this node."""
+        self._ordered.pop(node, None)
+        self._strange.lost(node)
         return self._commanded(now, wall, self._transition.on_node_lost(now, node))
 
     def fenced(self, now: Instant, wall: int, done: Confirmed) -> Effects:
@@ -102,6 +129,9 @@ class Deciding:
         if not self._transition.idle:
             self._again = why
             return self._commanded(now, wall, self._transition.abort(now, why))
+        if self._strange:
+            self._again = why
+            return []
         return self._schedule(now, wall, why)
 
     def _schedule(self, now: Instant, wall: int, why: str) -> Effects:
@@ -153,6 +183,7 @@ class Deciding:
             match effect:
                 case Execute(node=node, operation=operation):
                     self._executed += 1
+                    self._ordered.setdefault(node, set()).add(operation.key)
                     effects.append(Send(node, protocol.Execute(self._ledger.term, operation)))
                 case Cancel(node=node, resource=resource, task=task, interval=interval):
                     self._executed += 1
@@ -190,7 +221,7 @@ class Deciding:
         )  # fmt: skip
         if finished.outcome is Outcome.COMPLETE and not self._again and not self._executed:
             return [ended, *self._rest()]  # nothing in it could run: only news can change that
-        return [ended, *self._schedule(now, wall, self._again or "done, and looked again")]
+        return [ended, *self.consider(now, wall, self._again or "done, and looked again")]
 
     def _rest(self) -> Effects:
         """Nothing is left to do: members that wait to leave and run nothing may."""

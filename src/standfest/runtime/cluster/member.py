@@ -139,8 +139,8 @@ class ClusterMember:
         if self.coordinator is not None:
             effects += self.coordinator.invite(node)
         elif node == self.leader:
-            self._synchronised = False
-            self._follow_until = now
+            self._synchronised, self._follow_until = False, now
+            self._leads.pop(node, None)  # orders may be lost: it has to call us again
         return self._run(now, wall, effects)
 
     def receive(
@@ -441,8 +441,8 @@ class ClusterMember:
         newer = self.replica.rank > rank(lead.version, lead.written)
         configuration = self.cib.configuration if newer else None
         history, written = self.executor.history(), self.cib.written
-        join = protocol.Join(lead.term, version, history, self._down, configuration, written)
-        effects.append(Send(self.leader, join))
+        known = version, history, self._down, configuration, written, lead.invitation
+        effects.append(Send(self.leader, protocol.Join(lead.term, *known)))
         if self._departing:
             effects.append(Send(self.leader, protocol.Depart()))
         return effects

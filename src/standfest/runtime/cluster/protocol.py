@@ -9,7 +9,7 @@ from standfest.core.cib.replica import OutOfStep, Stored, Sync, Update
 from standfest.core.membership.election import Hello
 from standfest.model.element import Element
 from standfest.model.fencing import FenceCall, FencingRecord
-from standfest.model.operations import Operation, OperationResult
+from standfest.model.operations import Operation, OperationResult, OperationStatus
 from standfest.model.status import Version
 from standfest.wire import values
 
@@ -32,8 +32,9 @@ class Lead:
 class Join:
     """A member puts itself under the coordinator, and says all that it knows of itself.
 
-    history: every result of its executor; down: devices without carrier; configuration: only where
-    it is newer than the coordinator's; written: see core.cib.document.Cib.
+    history: every result of its executor, and what runs or waits as pending; down: devices without
+    carrier; configuration: only where it is newer than the coordinator's; written: see
+    core.cib.document.Cib; invitation: of the Lead that this answers.
     """
 
     term: int
@@ -42,6 +43,17 @@ class Join:
     down: tuple[str, ...]
     configuration: Element | None = None
     written: int = 0
+    invitation: int = 0
+
+    @property
+    def pending(self) -> tuple[Operation, ...]:
+        """Return what runs or waits on the sender, in its order for each resource."""
+        return tuple(
+            entry.operation
+            for _, entries in self.history
+            for entry in entries
+            if entry.status is OperationStatus.PENDING
+        )
 
 
 @dataclass(frozen=True, slots=True)

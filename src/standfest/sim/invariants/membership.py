@@ -146,8 +146,11 @@ class Delivery(Invariant):
             self._streams[effect.node, node.name].open = True
 
     def pulse_started(self, now: Instant, node: SimNode) -> None:
-        """What a dead process sent need not arrive, and nothing from before reaches a new one."""
+        """What a dead process sent need not arrive; what was for it may reach the new one again."""
         del now
+        for (_, receiver), stream in self._streams.items():
+            if receiver == node.name:
+                stream.at = {0}
         for pair, stream in self._streams.items():
             stream.open = stream.open or node.name in pair
 

@@ -1,5 +1,6 @@
 """Who runs what: checked on what the agents really did, not on what anybody believes."""
 
+from standfest.core.membership import effects as membership
 from standfest.model.configuration import Clone, Configuration, Group
 from standfest.model.operations import ExitCode, Operation
 from standfest.model.time import Instant, in_seconds, seconds
@@ -85,9 +86,33 @@ class QuorumBeforeStart(Invariant):
     name = "no-start-without-quorum"
     promise = "nothing is started or promoted on the word of a coordinator without quorum"
 
+    def __init__(self, scene: Scene, configuration: Configuration) -> None:
+        super().__init__(scene, configuration)
+        self._heard: dict[str, set[str]] = {name: set() for name in scene.names}
+        self._before: dict[str, tuple[Instant, set[str]]] = {}
+
+    def crashed(self, now: Instant, node: SimNode) -> None:
+        """Forget whom it heard."""
+        self._heard[node.name] = set()
+        self._before.pop(node.name, None)
+
+    def pulse_started(self, now: Instant, node: SimNode) -> None:
+        """A new `pulse` knows nobody yet; whom the one before heard may be there for a deadtime."""
+        self._before[node.name] = now + self.scene.deadtime, self._heard[node.name]
+        self._heard[node.name] = set()
+
+    def pulsed(self, now: Instant, node: SimNode, effect: membership.MembershipEffect) -> None:
+        """Remember whom it hears."""
+        del now
+        if isinstance(effect, membership.NodeChanged):
+            gone = effect.state in {membership.NodeStatus.DEAD, membership.NodeStatus.LEFT}
+            known = self._heard[node.name]
+            self._heard[node.name] = known - {effect.node} if gone else known | {effect.node}
+            if gone and node.name in self._before:
+                self._before[node.name][1].discard(effect.node)
+
     def wanted(self, now: Instant, node: SimNode, effect: effects.MemberEffect) -> None:
         """Look at every order to start."""
-        del now
         if not isinstance(effect, effects.Send) or self.scene.may_split:
             return
         message = effect.message
@@ -95,7 +120,9 @@ class QuorumBeforeStart(Invariant):
             return
         if message.operation.task not in {"start", "promote"}:
             return
-        present, all_nodes = len(node.heard) + 1, len(self.scene.names)
+        until, before = self._before.get(node.name, (0, set()))
+        heard = node.heard | (before if now < until else set())
+        present, all_nodes = len(heard) + 1, len(self.scene.names)
         if 2 * present <= all_nodes:
             raise self.broken(
                 f"{node.name} hears {present - 1} of {all_nodes - 1} others and has "

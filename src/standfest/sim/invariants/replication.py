@@ -84,11 +84,14 @@ class OneLeaderPerTerm(Invariant):
     """A term with two coordinators would order changes twice."""
 
     name = "one-coordinator-per-term"
-    promise = "of the coordinators that a majority joined no two share a term"
+    promise = (
+        "of the coordinators that a majority joined no two share a term, "
+        "as long as a disk of those that joined both has kept what it promised"
+    )
 
     def __init__(self, scene: Scene, configuration: Configuration) -> None:
         super().__init__(scene, configuration)
-        self._leads: dict[int, str] = {}
+        self._leads: dict[int, tuple[str, frozenset[str]]] = {}
 
     def wanted(self, now: Instant, node: SimNode, effect: effects.MemberEffect) -> None:
         """Look at every Sync of a coordinator that a majority joined."""
@@ -98,9 +101,12 @@ class OneLeaderPerTerm(Invariant):
         coordinator = node.member.coordinator if node.member is not None else None
         if coordinator is None or 2 * len(coordinator.ledger.joined) <= len(self.scene.names):
             return
-        known = self._leads.setdefault(effect.message.term, node.name)
-        if known != node.name:
-            raise self.broken(f"{known} and {node.name} both led in {effect.message.term}")
+        term, joined = effect.message.term, frozenset(coordinator.ledger.joined)
+        known, before = self._leads.get(term, (node.name, joined))
+        both = joined & before if known != node.name else joined | before
+        self._leads[term] = node.name, both if known == node.name else joined
+        if known != node.name and not all(self.sim.nodes[name].disk.lost for name in both):
+            raise self.broken(f"{known} and {node.name} both led in {term}")
 
 
 @dataclass(slots=True)
