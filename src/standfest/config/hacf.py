@@ -21,6 +21,8 @@ from standfest.config.lines import (
     text_of,
     time,
 )
+from standfest.config.pingnodes import NAMES as PING_DIRECTIVES
+from standfest.config.pingnodes import PingLines
 from standfest.model.errors import Finding
 from standfest.model.settings import (
     MAX_NODE_NAME,
@@ -99,11 +101,10 @@ _MEDIA: Final = ("bcast", "mcast", "ucast")
 _UNSUPPORTED: Final = frozenset(
     """
     apiauth auto_failback baud cluster compression compression_threshold conn_logd_time
-    coredumps coreroot crm_daemon_dir crmd_spawns_pengine deadping enable_config_writes env
-    failfast hbaping hbgenmethod log_badpack mcast6 memreserve nice_failback normalpoll ping
-    ping6 ping_group quorum_server record_config_changes record_pengine_inputs respawn rtprio
-    serial stonith stonith_host syslogmsgfmt traditional_compression ucast6 use_apphbd uuidfrom
-    watchdog
+    coredumps coreroot crm_daemon_dir crmd_spawns_pengine enable_config_writes env failfast
+    hbaping hbgenmethod log_badpack mcast6 memreserve nice_failback normalpoll quorum_server
+    record_config_changes record_pengine_inputs rtprio serial stonith stonith_host syslogmsgfmt
+    traditional_compression ucast6 use_apphbd uuidfrom watchdog
     """.split()  # noqa: SIM905 (a list of one word a line would hide the table)
 )
 _WITHOUT_EFFECT_ANYWAY: Final = frozenset(
@@ -111,7 +112,7 @@ _WITHOUT_EFFECT_ANYWAY: Final = frozenset(
 )
 """Directives that ask for what is done here: no warning is due."""
 
-KNOWN: Final = tuple(sorted({*_SCALARS, *_MEDIA, *_UNSUPPORTED, "node"}))
+KNOWN: Final = tuple(sorted({*_SCALARS, *_MEDIA, *PING_DIRECTIVES, *_UNSUPPORTED, "node"}))
 """All directives."""
 
 
@@ -123,6 +124,7 @@ class _File:
     lines: dict[str, int] = field(default_factory=dict)
     nodes: dict[str, int] = field(default_factory=dict)
     media: dict[Medium, int] = field(default_factory=dict)
+    pings: PingLines = field(default_factory=PingLines)
 
 
 def parse(text: str, path: str) -> tuple[HeartbeatSettings, tuple[Finding, ...]]:
@@ -139,7 +141,7 @@ def parse(text: str, path: str) -> tuple[HeartbeatSettings, tuple[Finding, ...]]
         report.error(0, "no node", '"node NAME..." with the names that uname -n prints')
     if not file.media and not any(_failed(report, medium) for medium in _MEDIA):
         report.error(0, "no medium", '"ucast DEV IP", "bcast DEV" or "mcast ..."')
-    settings = _settings(file)
+    settings = _settings(report, file)
     _check_times(report, file, settings)
     report.raise_errors()
     return settings, tuple(sorted(report.warnings, key=lambda finding: finding.line))
@@ -156,6 +158,8 @@ def _read(report: Report, file: _File, line: Line) -> None:
         _read_nodes(report, file, line)
     elif line.name in _MEDIA:
         _read_media(report, file, line)
+    elif line.name in PING_DIRECTIVES:
+        file.pings.read(report, line)
     elif line.name in _UNSUPPORTED:
         if (line.name, line.text.lower()) not in _WITHOUT_EFFECT_ANYWAY:
             report.unsupported(line)
@@ -244,7 +248,7 @@ def _group(value: str) -> str:
     return ipv4_address(value)
 
 
-def _settings(file: _File) -> HeartbeatSettings:
+def _settings(report: Report, file: _File) -> HeartbeatSettings:
     scalars: dict[str, object] = dict(file.scalars)
     settings = replace(
         HeartbeatSettings(nodes=tuple(file.nodes), media=tuple(file.media)),
@@ -254,7 +258,10 @@ def _settings(file: _File) -> HeartbeatSettings:
         settings = replace(settings, warntime=settings.deadtime // 2)
     if "initdead" not in scalars:
         settings = replace(settings, initdead=_default_initdead(settings.deadtime))
-    return settings
+    pinging = file.pings.settings(
+        report, file.nodes, keepalive=settings.keepalive, deadtime=settings.deadtime
+    )
+    return replace(settings, pinging=pinging)
 
 
 def _default_initdead(deadtime: Duration) -> Duration:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from standfest.model.pinging import Pinging
 from standfest.model.time import Duration, milliseconds, seconds
 
 
@@ -95,6 +96,7 @@ class HeartbeatSettings:
     classic_auth_field: bool = True  # msgfmt classic adds the inner auth field
     autojoin: Autojoin = Autojoin.NONE
     removed: tuple[str, ...] = ()
+    pinging: Pinging = Pinging()
 
 
 @dataclass(frozen=True, slots=True)
