@@ -263,6 +263,8 @@ class ClusterDaemon:
                 self._perform(self._member.settle(now, wall))
             case frames.Carrier(down, isolated):
                 self._perform(self._member.carrier(now, wall, down, isolated=isolated))
+            case frames.Pings(reached, lost):
+                self._perform(self._member.pinged(now, wall, reached, lost))
             case frames.Quorum(quorate, reason):
                 self._pulse_gone_at = None
                 self._perform(self._member.tell(now, wall, Counted(quorate, reason)))
@@ -470,6 +472,7 @@ def main() -> None:
             rules=None if on_corosync else _rules(where),
             seen_all=_seen_all(where),
             autojoin=installation.autojoin is not Autojoin.NONE,
+            pinging=installation.pinging,
         ),
         random.SystemRandom().getrandbits(62),
         loaded.cib,

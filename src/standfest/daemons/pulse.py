@@ -31,14 +31,23 @@ from standfest.core.membership.effects import (
     Unsteady,
 )
 from standfest.core.membership.machine import Membership
+from standfest.core.membership.pings import Pings
 from standfest.daemons import hosts, identity, places, reading
 from standfest.daemons.membership import steadiness
+from standfest.daemons.pingnodes import PingNodes
 from standfest.daemons.process import become_realtime, die_with_parent, settle_memory, take_time
 from standfest.model.errors import ConfigError, OperationError, WireError
 from standfest.model.keys import Key, Keyring
 from standfest.model.message import Message
 from standfest.model.settings import HeartbeatSettings
-from standfest.model.time import Duration, Instant, in_milliseconds, milliseconds, seconds
+from standfest.model.time import (
+    Duration,
+    Instant,
+    earliest,
+    in_milliseconds,
+    milliseconds,
+    seconds,
+)
 from standfest.runtime import frames
 from standfest.runtime.channel import Channel, Listener
 from standfest.runtime.journal import Journal
@@ -84,6 +93,8 @@ class Pulse:
                 links=self._media.links,
             ),
         )
+        self._pings = recorder.attach("pings", Pings(settings.pinging))
+        self._ping_nodes = PingNodes(settings.pinging, self._note, self._tell)
         self._cluster: Channel | None = None
         self._cluster_spoke: Instant = 0
         self._untold_pause: Duration = 0
@@ -104,6 +115,8 @@ class Pulse:
         """Beat until SIGTERM."""
         for link, fileno in self._media.descriptors():
             self._loop.watch(fileno, partial(self._on_datagrams, link))
+        for version, fileno in self._ping_nodes.descriptors():
+            self._loop.watch(fileno, partial(self._on_replies, version))
         self._loop.watch(self._links.fileno(), lambda _events: self._on_link_events())
         Listener(self._loop, self._where.pulse_socket, self._on_value, self._on_close)
         self._loop.on_signal(signal.SIGTERM, self._loop.stop)
@@ -111,6 +124,7 @@ class Pulse:
         self._loop.on_signal(signal.SIGINT, lambda: None)
         self._read_carriers()
         self._perform(self._membership.start(self._loop.now(), self._loop.wall()))
+        self._ping_nodes.perform(self._pings.start(self._loop.now()))
         settle_memory()
         take_time()
         if self._settings.realtime:
@@ -142,6 +156,10 @@ class Pulse:
         if waits and now >= self._greet_at:
             self._greet_at = now + GREET_EVERY
             self._perform(self._membership.greet(now, wall))
+
+    def _on_replies(self, version: int, _events: int) -> None:
+        for host, sequence in self._ping_nodes.receive(version):
+            self._ping_nodes.perform(self._pings.on_reply(self._loop.now(), host, sequence))
 
     def _decode(self, datagram: bytes) -> tuple[Message, Key] | None:
         """Return an authentic message and its key, or None for our own; raises WireError."""
@@ -182,7 +200,7 @@ class Pulse:
         return heartbeat.encode(message, self._keyring, form=form, inner=inner)
 
     def _deadline(self) -> Instant | None:
-        return self._membership.deadline()
+        return earliest(self._membership.deadline(), self._pings.deadline())
 
     def _on_turn(self) -> None:
         now = self._loop.now()
@@ -191,6 +209,12 @@ class Pulse:
 
     def _on_timer(self) -> None:
         now, wall = self._loop.now(), self._loop.wall()
+        at = self._pings.deadline()
+        if at is not None and at <= now:
+            self._ping_nodes.perform(self._pings.on_timer(now))
+        at = self._membership.deadline()
+        if at is not None and at > now:
+            return
         if wall != self._load_read:  # the kernel averages over minutes; once a second is plenty
             self._load_read, self._load = wall, _load()
         self._perform(self._membership.on_timer(now, wall, self._load))
@@ -380,6 +404,7 @@ class Pulse:
             self._tell(frames.Settled())
         self._read_carriers()
         self._tell(self._carrier_frame())
+        self._ping_nodes.tell_all()
 
     def _on_close(self, channel: Channel) -> None:
         if self._cluster is channel:
@@ -400,6 +425,7 @@ class Pulse:
         return {
             "node": self._name,
             "nodes": {self._name: "active", **self._heard},
+            "pings": self._ping_nodes.report(),
             "carrier": self._carrier,
             "keys": {
                 "active": self._keyring.active,

@@ -8,6 +8,7 @@ from standfest.config.corosyncconf import CorosyncSettings
 from standfest.daemons.places import COROSYNC, Places
 from standfest.model.errors import ConfigError, Finding
 from standfest.model.keys import Keyring
+from standfest.model.pinging import Pinging
 from standfest.model.quorumfile import QuorumSettings
 from standfest.model.settings import Autojoin, HeartbeatSettings, LogSettings
 from standfest.model.time import Duration, seconds
@@ -53,6 +54,7 @@ class Installation:
     warnings: tuple[Finding, ...]
     settle: Duration = 0
     autojoin: Autojoin = Autojoin.NONE
+    pinging: Pinging = Pinging()
 
 
 def installation(where: Places, own_name: str) -> Installation:
@@ -70,6 +72,7 @@ def installation(where: Places, own_name: str) -> Installation:
         warnings,
         settle,
         heartbeat.autojoin,
+        heartbeat.pinging,
     )
 
 

@@ -30,6 +30,8 @@ def _lines(report: Report) -> Iterator[str]:
         ]
         tail = f"  ({', '.join(troubles)})" if troubles else ""
         yield f"  {node['name']:<20} {node['status']}{tail}"
+    for ping in report["pings"]:
+        yield f"  {ping['name']:<20} {_ping(ping)}"
     for fencing in report["fencing"]:
         count = fencing["failed_attempts"]
         failed = f", {count} failed attempts: {fencing['reason']}" if count else ""
@@ -70,6 +72,12 @@ def _resource(resource: Report, indent: str, *, promotable: bool = False) -> Ite
     yield f"{indent}{resource['id']:<20} {where or 'stopped':<20} {resource['agent']}{tail}"
 
 
+def _ping(node: Report) -> str:
+    """Return what stands behind a ping node's name; heartbeat calls one that answers `ping`."""
+    words = {"ping": "reached", "dead": "NOT REACHED"}
+    return f"ping, {words.get(node['status'], 'not known yet')} from here"
+
+
 def _places(resource: Report) -> str:
     promoted = resource["promoted"]
     others = [node for node in resource["nodes"] if node not in promoted]
@@ -100,6 +108,9 @@ def render_links(report: Report) -> str:
     for node, status in sorted(report["nodes"].items()):
         key = f", sends with key {sends_with[node]}" if node in sends_with else ""
         lines.append(f"  {node:<20} {status}{key}")
+    for ping in report["pings"]:
+        hosts = f", one of {' '.join(ping['hosts'])}" if ping["hosts"] != [ping["name"]] else ""
+        lines.append(f"  {ping['name']:<20} {_ping(ping)}{hosts}")
     lines += ["", "Links:"]
     for link, carrier in sorted(report["carrier"].items()):
         outlets = [outlet for outlet in report["sent"] if outlet["link"] == link]

@@ -76,6 +76,14 @@ class Carrier:
 
 
 @dataclass(frozen=True, slots=True)
+class Pings:
+    """`pulse`: which ping nodes this node reaches, and which not, once it knows of all."""
+
+    reached: tuple[str, ...]
+    lost: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Quorum:
     """`ring`: whether the votes let this partition act; reason: a word for the log why not."""
 
@@ -159,14 +167,14 @@ class Reply:
 
 
 Value = (
-    Heard | Lost | Reset | Settled | Paused | Alive | Carrier | Quorum | Watch | Enrolled
+    Heard | Lost | Reset | Settled | Paused | Alive | Carrier | Pings | Quorum | Watch | Enrolled
     | Leave | Left
     | Promise | Present | Query | Command | Reply
 )  # fmt: skip
 _TYPES: dict[str, type] = {
     kind.__name__: kind
     for kind in (
-        *(Heard, Lost, Reset, Settled, Paused, Alive, Carrier, Quorum, Watch, Enrolled),
+        *(Heard, Lost, Reset, Settled, Paused, Alive, Carrier, Pings, Quorum, Watch, Enrolled),
         *(Leave, Left, Promise, Present, Query, Command, Reply),
     )
 }

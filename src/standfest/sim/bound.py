@@ -4,8 +4,7 @@ from standfest.core.membership.election import HELLO_TIMEOUT
 from standfest.model.configuration import Configuration
 from standfest.model.settings import HeartbeatSettings
 from standfest.model.time import Duration, seconds
-from standfest.runtime.cluster.member import FOLLOW_TIMEOUT
-from standfest.runtime.cluster.settings import JOIN_TIMEOUT
+from standfest.runtime.cluster.settings import FOLLOW_TIMEOUT, JOIN_TIMEOUT
 
 DEFAULT_TIMEOUT: Duration = seconds(20)
 """What an operation may take where the configuration says nothing."""

@@ -34,6 +34,7 @@ from standfest.runtime.cluster.fencing import Fencing
 from standfest.runtime.cluster.fencing import Result as FencingResult
 from standfest.runtime.cluster.ledger import Ledger
 from standfest.runtime.cluster.partition import Partition
+from standfest.runtime.cluster.reach import Reach
 from standfest.runtime.cluster.requests import changes_for, to_forget
 from standfest.runtime.cluster.settings import (
     ABSENCE_PATIENCE,
@@ -63,6 +64,7 @@ class Coordinator:
         self._fencing = Fencing(self.ledger, fenced)
         self._deciding = Deciding(self.ledger, self._fencing, numbers)
         self._electorate = Electorate(self.ledger, autojoin=settings.autojoin)
+        self.reach = Reach(self.ledger)
         self._absent: dict[str, Instant] = {}
         self._awaited: dict[str, Instant] = {}
         self._joins: dict[str, protocol.Join] = {}
@@ -224,7 +226,7 @@ class Coordinator:
         effects += self._electorate.restate()
         for node, message in joins.items():
             effects += self._deciding.joined(now, wall, node, message.pending)
-        effects += self._publish_links()
+        effects += self._publish_links() + self.reach.begin(now)
         for node in list(self._deciding.departing):
             effects += self._mark_departing(now, wall, node)
         effects += self._fencing.publish() if self._fencing.records else []
@@ -460,6 +462,7 @@ class Coordinator:
             *self._absent.values(),
             self._deciding.deadline(),
             self._fencing.deadline(),
+            self.reach.deadline(),
         )
 
     def on_timer(self, now: Instant, wall: int) -> Effects:
@@ -473,6 +476,8 @@ class Coordinator:
             effects += self._integrate(now, wall, "join timeout")
         effects += self._miss(now, wall)
         effects += self._followed(now, wall, self._fencing.on_timer(now, wall))
+        if news := self.reach.on_timer(now):
+            effects += news + self._deciding.consider(now, wall, "ping nodes")
         if self._deciding.rechecks(now):
             effects += self._followed(now, wall, self._fencing.news(now, wall))
         return effects + self._deciding.on_timer(now, wall)

@@ -24,6 +24,8 @@ def to_coordinator(
             return coordinator.fence_ended(now, wall, message)
         case protocol.Links(down):
             return coordinator.report_links(now, wall, sender, down)
+        case protocol.Reachable(number):
+            return coordinator.reach.report(now, sender, number)
         case protocol.Ask():
             return coordinator.ask(now, wall, sender, message)
         case protocol.Depart():

@@ -18,6 +18,7 @@ from standfest.model.status import NodeState
 from standfest.model.time import Duration, in_milliseconds, seconds
 from standfest.runtime.cluster import links
 from standfest.runtime.cluster.effects import KeepInput
+from standfest.runtime.cluster.ipfail import Preference, with_preference
 
 RESULT_MARK = "standfest-result"
 """Begins the comment that says what the scheduler made of an input."""
@@ -42,13 +43,15 @@ def effective(
     nodes: Sequence[str],
     *,
     policy: NoQuorumPolicy | None,
+    wanted: Preference | None = None,
 ) -> Element:
-    """Return the configuration with all nodes and the derived link rules.
+    """Return the configuration with all nodes and the derived rules.
 
     nodes: all of the installation, whether the CIB names them or not. policy: counts instead of
-    the configuration's no-quorum-policy.
+    the configuration's no-quorum-policy. wanted: whom ipfail prefers.
     """
     element = links.with_link_rules(_with_nodes(element, nodes), configuration)
+    element = with_preference(element, configuration, wanted)
     if policy is None:
         return element
     override = Element(

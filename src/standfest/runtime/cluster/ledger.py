@@ -13,11 +13,13 @@ from standfest.model.element import Element
 from standfest.model.status import NodeState, Version
 from standfest.runtime.cluster import inputs
 from standfest.runtime.cluster.effects import MemberEffect, Save, Send
+from standfest.runtime.cluster.ipfail import Preference, preference
 from standfest.runtime.cluster.partition import Partition
 from standfest.runtime.cluster.requests import Keepers
 from standfest.runtime.cluster.settings import ClusterSettings
 
 Effects = list[MemberEffect]
+_Effective = tuple[Element, NoQuorumPolicy | None, Preference | None, Element]
 
 
 class Ledger:
@@ -39,7 +41,7 @@ class Ledger:
         self.heard: set[str] = set()
         self._asked: dict[Version, list[tuple[str, int, str]]] = {}
         self._compiled: tuple[Element, Configuration] | None = None
-        self._effective: tuple[Element, NoQuorumPolicy | None, Element] | None = None
+        self._effective: _Effective | None = None
 
     # --- what is known --------------------------------------------------------------------------
 
@@ -79,13 +81,14 @@ class Ledger:
     def to_schedule(self) -> Element:
         """Return the configuration with all that follows from this installation's state."""
         element, policy = self.replica.cib.configuration, self._policy()
+        configuration, status = self.configuration(), self.replica.cib.status
+        wanted = preference(self.settings.pinging, configuration, status, self.joined)
         known = self._effective
-        if known is None or known[0] is not element or known[1] != policy:
-            made = inputs.effective(
-                element, self.configuration(), self.roster().nodes, policy=policy
-            )
-            known = self._effective = (element, policy, made)
-        return known[2]
+        if known is None or known[0] is not element or known[1:3] != (policy, wanted):
+            nodes = self.roster().nodes
+            made = inputs.effective(element, configuration, nodes, policy=policy, wanted=wanted)
+            known = self._effective = (element, policy, wanted, made)
+        return known[3]
 
     def _policy(self) -> NoQuorumPolicy | None:
         """Return the no-quorum-policy that counts now whatever the configuration says.

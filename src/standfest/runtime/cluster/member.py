@@ -26,6 +26,7 @@ from standfest.ports.agents import RunEnded
 from standfest.ports.fencing import FenceEnded
 from standfest.runtime.cluster import protocol
 from standfest.runtime.cluster.asks import Asks
+from standfest.runtime.cluster.conditions import Conditions
 from standfest.runtime.cluster.coordinator import Coordinator
 from standfest.runtime.cluster.dispatch import to_coordinator
 from standfest.runtime.cluster.effects import (
@@ -38,15 +39,9 @@ from standfest.runtime.cluster.effects import (
     note,
 )
 from standfest.runtime.cluster.partition import Partition
-from standfest.runtime.cluster.settings import ClusterSettings
+from standfest.runtime.cluster.settings import FOLLOW_TIMEOUT, MAX_LOCAL_STEPS, ClusterSettings
 from standfest.runtime.cluster.surrender import Surrender
 from standfest.runtime.cluster.translate import executed, handed, obeyed, replicated
-
-FOLLOW_TIMEOUT: Duration = seconds(2)
-"""How long a follower waits for its coordinator's Lead or Sync before it says Hello again."""
-
-MAX_LOCAL_STEPS = 10_000
-"""Messages to ourselves while one input is handled; more is a loop of our own making."""
 
 Effects = list[MemberEffect]
 
@@ -76,7 +71,7 @@ class ClusterMember:
         self._leads: dict[str, protocol.Lead] = {}
         self._synchronised = False
         self._follow_until: Instant | None = None
-        self._down: tuple[str, ...] = ()
+        self.conditions = Conditions(settings.pinging)
         self._asks = Asks()
         self._departing = False
         self._depart_again: Instant | None = None
@@ -173,7 +168,7 @@ class ClusterMember:
         An isolated node lets go of everything at once, before the others miss its heartbeats and
         take over. When a cable is back it waits until it hears somebody, or for `initdead`.
         """
-        self._down = down
+        self.conditions.down = down
         effects: Effects = []
         if isolated and (not self.partition.isolated or self._rejoin_at is not None):
             effects.append(note("isolated", Level.WARNING))
@@ -181,9 +176,14 @@ class ClusterMember:
             effects += self._isolate(now, wall, sorted(self._heard), "isolated")
         elif not isolated and self._alone and self._surrender is None:
             effects += self._listen(now, wall, self.settings.initdead)
-        if self.leader:
-            effects.append(Send(self.leader, protocol.Links(down)))
-        return self._run(now, wall, effects)
+        return self._run(now, wall, effects + self.conditions.links(self.leader))
+
+    def pinged(
+        self, now: Instant, wall: int, reached: tuple[str, ...], lost: tuple[str, ...]
+    ) -> Effects:
+        """The ping nodes that this node reaches, and those that it does not."""
+        self.conditions.reached, self.conditions.lost = reached, lost
+        return self._run(now, wall, self.conditions.reach(self.leader))
 
     def _appeared(self, now: Instant, wall: int, node: str) -> Effects:
         effects: Effects = [note("member-heard", node=node), *self.partition.appear(now, node)]
@@ -329,11 +329,7 @@ class ClusterMember:
                 return to_coordinator(self.coordinator, now, wall, sender, message)
 
     def _obey(
-        self,
-        now: Instant,
-        wall: int,
-        sender: str,
-        message: Sync | Update | protocol.Order,
+        self, now: Instant, wall: int, sender: str, message: Sync | Update | protocol.Order
     ) -> Effects:
         match message:
             case protocol.Execute() | protocol.Cancel() | protocol.Forget():
@@ -441,7 +437,10 @@ class ClusterMember:
         newer = self.replica.rank > rank(lead.version, lead.written)
         configuration = self.cib.configuration if newer else None
         history, written = self.executor.history(), self.cib.written
-        known = version, history, self._down, configuration, written, lead.invitation
+        down = self.conditions.down
+        known = version, history, down, configuration, written, lead.invitation
+        # Its number first: the Join may be what is waited for before anything is decided.
+        effects += self.conditions.reach(self.leader)
         effects.append(Send(self.leader, protocol.Join(lead.term, *known)))
         if self._departing:
             effects.append(Send(self.leader, protocol.Depart()))

@@ -128,6 +128,13 @@ class Links:
 
 
 @dataclass(frozen=True, slots=True)
+class Reachable:
+    """Member to coordinator: what the ping nodes that it reaches count; None: not known yet."""
+
+    number: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Gone:
     """`pulse` to all, in the name of a cluster daemon that closed its connection."""
 
@@ -240,6 +247,7 @@ ClusterMessage = (
     | FencingHistory
     | Outcome
     | Links
+    | Reachable
     | Gone
     | Depart
     | Released
@@ -251,7 +259,19 @@ _TYPES: dict[str, type] = {
     kind.__name__: kind
     for kind in (
         *(Hello, Lead, Join, Sync, Update, Stored, OutOfStep, Execute, Cancel, Forget),
-        *(Fence, Fenced, FencingHistory, Outcome, Links, Gone, Depart, Released, Ask, Told),
+        *(
+            Fence,
+            Fenced,
+            FencingHistory,
+            Outcome,
+            Links,
+            Reachable,
+            Gone,
+            Depart,
+            Released,
+            Ask,
+            Told,
+        ),
     )
 }
 

@@ -35,6 +35,10 @@ def report(member: ClusterMember, what: str) -> dict[str, Any]:
         "nodes": [
             _node(member, name, stated.get(name, {})) for name in member.partition.roster.nodes
         ],
+        "pings": [
+            {"name": name, "type": "ping", "status": status}
+            for name, status in member.conditions.pings()
+        ],
         "resources": [_resource(cib.status, resource) for resource in configuration.resources],
         "failures": _failures(cib.status),
         "fencing": [

@@ -2,11 +2,18 @@
 
 from dataclasses import dataclass
 
+from standfest.model.pinging import Pinging
 from standfest.model.quorum import QuorumRules, one_vote_each
 from standfest.model.time import Duration, milliseconds, seconds
 
 JOIN_TIMEOUT: Duration = seconds(3)
 """How long a new coordinator waits for the members' histories before it acts without them."""
+
+FOLLOW_TIMEOUT: Duration = seconds(2)
+"""How long a follower waits for its coordinator's Lead or Sync before it says Hello again."""
+
+MAX_LOCAL_STEPS = 10_000
+"""Messages to ourselves while one input is handled; more is a loop of our own making."""
 
 ABSENCE_PATIENCE: Duration = seconds(10)
 """How long a member's cluster daemon may be away before the node is fenced; it is restarted."""
@@ -25,6 +32,7 @@ class ClusterSettings:
     missed, before one of them is fenced. rules: how votes are counted, a plain majority by default;
     seen_all: all nodes were there at once since this machine was booted. autojoin: who is heard and
     takes part becomes a node. nodes counts until the configuration has a roster (core.cib.roster).
+    pinging: the ping nodes of ha.cf.
     """
 
     name: str
@@ -35,6 +43,7 @@ class ClusterSettings:
     rules: QuorumRules | None = None
     seen_all: bool = False
     autojoin: bool = False
+    pinging: Pinging = Pinging()
 
     @property
     def quorum(self) -> QuorumRules:
