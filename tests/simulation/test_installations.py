@@ -48,7 +48,7 @@ def test_only_the_faults_that_are_asked_for_happen() -> None:
 
 def test_every_kind_of_fault_is_drawn() -> None:
     source = random.Random(1)
-    scene = draw(source, 5, fencing=True)
+    scene = draw(source, 5, fencing=True, pings=True)
     plan = draw_plan(source, scene, 3000, (0, 10**12), 0)
     assert {fault.kind for fault in plan} == set(KINDS)
     assert [fault.number for fault in plan] == list(range(3000))

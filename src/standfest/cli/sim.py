@@ -48,6 +48,7 @@ def command() -> None:
 @click.option(
     "--fencing/--no-fencing", "fencing", default=None, help="Instead of what the seed draws."
 )
+@click.option("--pings", is_flag=True, help="Ping nodes, and resources that follow them (ipfail).")
 @click.option("--only", default="", metavar="N,N...", help="Let only these faults happen.")
 @click.option("--no-shrink", is_flag=True, help="Print all faults of a run that failed.")
 @click.option("--probes", is_flag=True, help="List which events the daemons noted, and which not.")
@@ -59,6 +60,7 @@ def run_command(  # noqa: PLR0917  click gives them by name
     hours: float,
     faults_per_hour: int,
     fencing: bool | None,
+    pings: bool,
     only: str,
     no_shrink: bool,
     probes: bool,
@@ -75,7 +77,7 @@ def run_command(  # noqa: PLR0917  click gives them by name
     chosen = _numbers(only)
     tally = _Tally(nodes=nodes, hours=hours, first=seed, seeds=seeds)
     for number in range(seed, seed + seeds):
-        order = Order(number, nodes, hours, faults_per_hour, fencing, chosen)
+        order = Order(number, nodes, hours, faults_per_hour, fencing, chosen, pings)
         with tally.timed():
             outcome = run(order)
         if outcome.violation is not None and not no_shrink and chosen is None:
@@ -211,6 +213,8 @@ def _again(order: Order) -> str:
         words.append(f"--faults-per-hour {order.faults_per_hour}")
     if order.fencing is not None:
         words.append("--fencing" if order.fencing else "--no-fencing")
+    if order.pings:
+        words.append("--pings")
     if order.only is not None:
         words.append(f"--only {','.join(map(str, sorted(order.only)))}")
     return " ".join(words)

@@ -1,9 +1,12 @@
 """How long recovery may take after the last fault, computed from the configuration."""
 
 from standfest.core.membership.election import HELLO_TIMEOUT
+from standfest.core.membership.pings import RISE
 from standfest.model.configuration import Configuration
+from standfest.model.pinging import Pinging
 from standfest.model.settings import HeartbeatSettings
 from standfest.model.time import Duration, seconds
+from standfest.runtime.cluster.reach import PATIENCE
 from standfest.runtime.cluster.settings import FOLLOW_TIMEOUT, JOIN_TIMEOUT
 
 DEFAULT_TIMEOUT: Duration = seconds(20)
@@ -26,4 +29,11 @@ def recovery_bound(settings: HeartbeatSettings, configuration: Configuration) ->
         stated = {entry.name: entry.timeout for entry in primitive.operations if not entry.interval}
         chain += stated.get("stop") or DEFAULT_TIMEOUT
         chain += stated.get("start") or DEFAULT_TIMEOUT
-    return heard + elected + LOST_ROUNDS * chain
+    return heard + elected + _reached(settings.pinging) + LOST_ROUNDS * chain
+
+
+def _reached(pinging: Pinging) -> Duration:
+    """Return how long it takes until ping nodes that changed are known, and written."""
+    if not pinging.nodes:
+        return 0
+    return pinging.deadping + (RISE + 1) * pinging.interval + PATIENCE * pinging.dampen

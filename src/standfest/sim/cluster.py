@@ -11,23 +11,23 @@ from dataclasses import replace
 from typing import Concatenate, ParamSpec
 
 from standfest.adapters.memory.world import MemoryAgentRunner
-from standfest.config.recorded import read
 from standfest.core.cib.document import Cib
 from standfest.core.membership import effects as membership
 from standfest.core.membership.effects import NodeStatus
 from standfest.core.membership.machine import Membership
-from standfest.core.scheduler.schedule import schedule
 from standfest.model.element import Element
 from standfest.model.settings import HeartbeatSettings
 from standfest.model.status import Status, Version
 from standfest.model.time import NANOSECONDS_PER_SECOND, Duration, Instant, seconds
-from standfest.runtime.cluster import effects, inputs, protocol, stored
+from standfest.runtime.cluster import effects, protocol, stored
 from standfest.runtime.cluster.member import ClusterMember
 from standfest.sim.clock import EPOCH_S
 from standfest.sim.disk import PowerCutError, SimDisk
+from standfest.sim.kept import replay
 from standfest.sim.network import Arrival, Network, Weather
 from standfest.sim.node import MAX_WAITING, NEVER, SimNode
 from standfest.sim.observer import Observer
+from standfest.sim.pings import PingTargets
 from standfest.sim.power import FenceAgents, PowerSwitch
 from standfest.sim.world import world_of
 
@@ -68,6 +68,7 @@ class SimCluster:
         self._later: list[tuple[Instant, int, Callable[[], None]]] = []
         self._number = 0
         self.steps = 0
+        self.targets = PingTargets(self, seed)
         self.switch = PowerSwitch()
         self._fences = FenceAgents(self)
         self.fences_lied = False
@@ -427,7 +428,7 @@ class SimCluster:
                 node.disk.save(stored.to_bytes(cib, promised))
             case effects.KeepInput():
                 if self.observer.replays:
-                    _replay(effect)
+                    replay(effect)
             case effects.Answer():
                 node.answers.append(effect)
             case effects.Note():
@@ -473,6 +474,7 @@ class SimCluster:
     def _begin_pulse(self, node: SimNode) -> None:
         assert node.pulse is not None, "just started"
         self._pulse(node, node.pulse.start(self._local(node), self._wall(node)))
+        self.targets.start(node)
 
     def _start_member(self, node: SimNode) -> None:
         kept = node.disk.load()
@@ -486,14 +488,9 @@ class SimCluster:
         self._touch(node)
         self.observer.daemon_started(self.now, node)
         self._report_carrier(node.name)
+        self.targets.tell(node)
 
     def _report_carrier(self, name: str) -> None:
         node = self.nodes[name]
         down = tuple(link for link in self.links if (name, link) in self.network.unplugged)
         self.tell(node, ClusterMember.carrier, down, isolated=len(down) == len(self.links))
-
-
-def _replay(kept: effects.KeepInput) -> None:
-    """An invariant: what is kept of a decision leads to the same one again."""
-    again = schedule(*read(inputs.document(kept), "kept input"), kept.wall)
-    assert again.steps == kept.result, "a kept input replays as it was decided"

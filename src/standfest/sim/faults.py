@@ -54,6 +54,7 @@ class Kind:
     longest: Duration = seconds(90)
     fencing: bool = False
     least_nodes: int = 2
+    pings: bool = False
 
 
 def _nothing(source: random.Random, scene: Scene) -> dict[str, object]:
@@ -101,6 +102,11 @@ def _resource(source: random.Random, scene: Scene) -> dict[str, object]:
 
 def _movable(source: random.Random, scene: Scene) -> dict[str, object]:
     return {"node": source.choice(scene.names), "resource": source.choice(scene.movable)}
+
+
+def _target(source: random.Random, scene: Scene) -> dict[str, object]:
+    hosts = [host for node in scene.settings.pinging.nodes for host in node.hosts]
+    return {"others": (source.choice(hosts),)}
 
 
 KINDS: dict[str, Kind] = {
@@ -152,6 +158,8 @@ KINDS: dict[str, Kind] = {
     "standby": Kind("an operator puts a node into standby for a while", 5, _node),
     "move": Kind("an operator moves a resource, and takes it back", 5, _movable),
     "cleanup": Kind("an operator cleans up a resource", 3, _resource),
+    "target-dies": Kind("a host that is pinged answers nobody", 8, _target, pings=True),
+    "way-lost": Kind("a node loses its way to the hosts that are pinged", 10, _node, pings=True),
 }
 
 
@@ -169,6 +177,7 @@ def draw_plan(
         for name, kind in KINDS.items()
         if (silence or not kind.silence)
         and (scene.fencing or not kind.fencing)
+        and (scene.settings.pinging.nodes or not kind.pings)
         and len(scene.names) >= kind.least_nodes
     }
     names, weights = list(drawn), [kind.weight for kind in drawn.values()]

@@ -179,6 +179,7 @@ class Injector:
                 slow[fault.node] = milliseconds(int(fault.amount))
         network = self._sim.network
         network.weather, network.cut, network.slow = weather, cut, slow
+        self._sim.targets.arrange(self._active.values())
 
     def _cut(self, fault: Fault) -> set[tuple[str, str]]:
         names = tuple(self._sim.nodes)

@@ -70,6 +70,7 @@ class SimNode:
             str(uuid5(NAMESPACE_DNS, f"{self.starts}.{self.name}")),  # as drawn: never twice
             self.settings.initdead,
             autojoin=self.settings.autojoin is not Autojoin.NONE,
+            pinging=self.settings.pinging,
         )
         self.member = ClusterMember(settings, session, known.cib, known.promised)
 

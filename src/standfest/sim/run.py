@@ -12,7 +12,14 @@ from standfest.sim.bound import recovery_bound
 from standfest.sim.cluster import SimCluster
 from standfest.sim.faults import Fault, draw_plan
 from standfest.sim.injector import Injector
-from standfest.sim.invariants import keeping, liveness, membership, ownership, replication
+from standfest.sim.invariants import (
+    connection,
+    keeping,
+    liveness,
+    membership,
+    ownership,
+    replication,
+)
 from standfest.sim.invariants.base import Invariant, Referee, ViolationError
 from standfest.sim.network import Weather
 from standfest.sim.scene import UNMANAGED, Scene, draw
@@ -51,6 +58,7 @@ INVARIANTS: tuple[type[Invariant], ...] = (
     liveness.TakesPart,
     liveness.NoPingPong,
     liveness.Answered,
+    connection.Connected,
 )
 NO_CRASH = "no-crash"
 """The invariant that a daemon never ends by an error of its own."""
@@ -58,7 +66,10 @@ NO_CRASH = "no-crash"
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to simulate. only: the numbers of the faults that happen, all when None."""
+    """What to simulate.
+
+    only: the numbers of the faults that happen, all when None; pings: with ping nodes and ipfail.
+    """
 
     seed: int
     nodes: int = 3
@@ -66,6 +77,7 @@ class Order:
     faults_per_hour: int = FAULTS_PER_HOUR
     fencing: bool | None = None
     only: frozenset[int] | None = None
+    pings: bool = False
 
 
 @dataclass(slots=True)
@@ -89,7 +101,8 @@ class Outcome:
 
 def run(order: Order, *, stop: Callable[[], bool] = lambda: False) -> Outcome:
     """Simulate; the same order gives the same outcome."""
-    scene = draw(random.Random(f"{order.seed}/scene"), order.nodes, fencing=order.fencing)  # noqa: S311
+    source = random.Random(f"{order.seed}/scene")  # noqa: S311
+    scene = draw(source, order.nodes, fencing=order.fencing, pings=order.pings)
     return _Run(order, scene).run(stop)
 
 
@@ -146,6 +159,7 @@ class _Run:
         """Faults until shortly before `end`, then recovery, then quiet."""
         sim = self._sim
         calm = PUT_RIGHT_AFTER + self._recovery + QUIET
+        sim.targets.leave((), ())
         calm_from = max(sim.now + SHORTEST, end - calm)
         count = round(self._order.faults_per_hour * ROUND / HOUR)
         plan = draw_plan(
@@ -156,6 +170,7 @@ class _Run:
         self._injector.schedule([f for f in plan if only is None or f.number in only])
         sim.run_for(calm_from - sim.now)
         self._injector.end_all()
+        self._leave_ways()
         sim.run_for(PUT_RIGHT_AFTER)
         self._injector.put_right()
         sim.run_for(self._recovery)
@@ -165,3 +180,12 @@ class _Run:
         sim.run_for(QUIET)
         for invariant in self._referee.invariants:
             invariant.rested()
+
+    def _leave_ways(self) -> None:
+        """Leave some ways to ping nodes lost, and a host dead, for as long as it is calm."""
+        names, pinging = self._outcome.scene.names, self._outcome.scene.settings.pinging
+        if pinging.nodes:
+            cut = self._source.sample(names, self._source.randrange(len(names)))
+            hosts = [host for node in pinging.nodes for host in node.hosts]
+            dead = self._source.sample(hosts, self._source.randrange(2))
+            self._sim.targets.leave(dead, cut)

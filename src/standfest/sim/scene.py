@@ -4,11 +4,12 @@ Drawn from a seed, so that a seed names the whole run.
 """
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 from standfest.config.cib import compile_configuration, load
 from standfest.model.element import Element
+from standfest.model.pinging import DAMPENING_ECHOES, Pinging, PingNode
 from standfest.model.settings import HeartbeatSettings
 from standfest.model.time import Duration, milliseconds
 
@@ -78,8 +79,10 @@ class Scene:
         return self.policy == "ignore"
 
 
-def draw(source: random.Random, nodes: int, *, fencing: bool | None = None) -> Scene:
-    """Return an installation of so many nodes."""
+def draw(
+    source: random.Random, nodes: int, *, fencing: bool | None = None, pings: bool = False
+) -> Scene:
+    """Return an installation of so many nodes; pings: with ping nodes and ipfail."""
     weights = [weight for _, _, weight in RHYTHMS]
     keepalive, deadtime, _ = source.choices(RHYTHMS, weights)[0]
     names = tuple(NAMES[:nodes]) if nodes <= len(NAMES) else tuple(f"n{i:02}" for i in range(nodes))
@@ -91,6 +94,8 @@ def draw(source: random.Random, nodes: int, *, fencing: bool | None = None) -> S
         warntime=milliseconds(deadtime // 2),
         initdead=milliseconds(max(deadtime, 10_000)),
     )
+    if pings:
+        settings = replace(settings, pinging=_pinging(settings))
     fenced = source.random() < 0.6 if fencing is None else fencing
     policy = "stop"
     if nodes == 2:
@@ -101,6 +106,15 @@ def draw(source: random.Random, nodes: int, *, fencing: bool | None = None) -> S
     links = ("eth0",) if source.random() < 0.7 else ("eth0", "eth1")
     configuration = _configuration(resources, policy, fenced)
     return Scene(names, settings, policy, fenced, resources, configuration, links)
+
+
+def _pinging(settings: HeartbeatSettings) -> Pinging:
+    """Return a router, and a group of two hosts behind it, asked as ha.cf's defaults say."""
+    nodes = (PingNode("10.0.0.1", ("10.0.0.1",)), PingNode("beyond", ("10.0.1.1", "10.0.1.2")))
+    keepalive = settings.keepalive
+    return Pinging(
+        nodes, keepalive, settings.deadtime, dampen=DAMPENING_ECHOES * keepalive, ipfail=True
+    )
 
 
 def _primitive(name: str, kind: str = "Dummy", inside: str = "", interval: int = 60) -> str:
