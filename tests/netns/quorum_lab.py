@@ -128,12 +128,12 @@ class Lab:
     switch: str
     place: Path
 
-    def start(self, quorum: str) -> None:
-        """Start the cluster on both nodes with this quorum.toml."""
+    def start(self, quorum: str, more: str = "") -> None:
+        """Start the cluster on both nodes with this quorum.toml; more: further lines of ha.cf."""
         for host in self.nodes.values():
             conf = host.place / "ha.d"
             conf.mkdir(exist_ok=True)
-            _write(conf / "ha.cf", HA_CF.format(log=host.place / "log"))
+            _write(conf / "ha.cf", HA_CF.format(log=host.place / "log") + more)
             _write(conf / "authkeys", AUTHKEYS)
             _write(conf / "quorum.toml", quorum)
             _write(conf / "cib.xml", CIB)

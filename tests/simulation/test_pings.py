@@ -145,6 +145,80 @@ def test_numbers_that_change_one_after_the_other_are_one_change() -> None:
     assert sim.world.starts == before
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_change_that_is_waited_for_waits_for_later_ones_too(seed: int) -> None:
+    sim = cluster(seed, "a", "b", "c", constraints=PREFERS_A)
+    before = sim.world.starts
+    # c's number waits already when a's and b's change, up to 455 ms after it.
+    for cut, ms in (({"c"}, 180), ({"c", "a"}, 170), ({"c", "a", "b"}, 5_000)):
+        sim.targets.cut = cut
+        sim.run_for(milliseconds(ms))
+    assert numbers(sim) == {"a": {"0"}, "b": {"0"}, "c": {"0"}}
+    assert sim.world.starts == before
+
+
+def leader_of(sim: SimCluster) -> str:
+    """The coordinator of whom all say so, or nobody."""
+    leaders = {n.member.leader for n in sim.nodes.values() if n.member is not None}
+    return min(leaders) if len(leaders) == 1 else ""
+
+
+@pytest.mark.parametrize("lasts", [False, True])
+def test_a_new_coordinator_waits_as_its_predecessor_did(lasts: bool) -> None:
+    sim = cluster(4, "a", "b", "c", constraints=PREFERS_A.replace('"a"', '"b"'), dampen=seconds(2))
+    assert (leader_of(sim), owner(sim)) == ("a", "b")
+    before = sim.world.starts
+    sim.targets.cut = {"b"}
+    sim.run_for(milliseconds(1_150))
+    sim.kill_cluster_daemon("a")
+    sim.run_until(lambda: leader_of(sim) in ("b", "c"), at_most=seconds(2))
+    sim.run_for(milliseconds(200))  # and both have joined
+    if not lasts:
+        sim.targets.cut = set()
+    sim.run_for(seconds(1))
+    sim.restart_cluster_daemon("a")
+    sim.run_for(seconds(10))
+    if lasts:  # what the predecessor had not written yet is written by its successor
+        assert numbers(sim) == {"a": {"200"}, "b": {"0"}, "c": {"200"}}
+        assert owner(sim) != "b"
+    else:
+        assert numbers(sim) == {"a": {"200"}, "b": {"200"}, "c": {"200"}}
+        assert sim.world.starts == before
+
+
+def test_of_a_node_that_is_lost_nothing_is_written_any_more() -> None:
+    sim = cluster(4, "a", "b", "c", dampen=seconds(2))
+    lost = min({"a", "b", "c"} - {leader_of(sim)})
+    sim.targets.cut = {lost}
+    sim.run_for(milliseconds(1_150))
+    sim.crash(lost)
+    sim.run_for(seconds(5))
+    assert numbers(sim)[lost] == {"200"}
+
+
+def test_a_node_that_does_not_know_yet_keeps_its_number() -> None:
+    sim = cluster(5, "a", "b")
+    first = owner(sim)
+    assert first is not None
+    sim.targets.dead = {GATE}
+    sim.run_for(seconds(5))
+    before = sim.world.starts
+    sim.restart_daemons(first)  # whether GATE answers it knows only after deadping
+    seen: set[str | None] = set()
+    for _ in range(50):
+        sim.run_for(milliseconds(100))
+        seen |= numbers(sim)[first]
+    assert seen == {"100"}
+    assert (owner(sim), sim.world.starts) == (first, before)
+
+
+def test_echoes_are_lost_as_heartbeats_are() -> None:
+    sim = cluster(6, "a")
+    sim.network.weather = Weather(loss=1.0)
+    sim.run_for(seconds(3))
+    assert numbers(sim) == {"a": {"0"}}
+
+
 def test_a_short_blip_is_no_change() -> None:
     sim = cluster(3, "a", "b", dampen=seconds(2))
     first = owner(sim)
@@ -190,6 +264,10 @@ def test_a_cluster_daemon_that_starts_again_moves_nothing() -> None:
         sim.run_for(seconds(1))
         sim.restart_cluster_daemon(name)
         sim.run_for(seconds(5))
+        member = sim.nodes[name].member
+        assert member is not None
+        assert len(member.conditions.reached) == (2 if name == "b" else 0)
+        assert len(member.conditions.lost) == (0 if name == "b" else 2)
         sim.restart_pulse(name)
         sim.run_for(seconds(5))
     assert owner(sim) == "b"
@@ -296,9 +374,21 @@ def test_the_invariant_notices_a_service_that_stays_behind() -> None:
 
 
 @pytest.mark.parametrize(("nodes", "seeds"), [(2, range(6)), (3, range(3))])
-def test_promises_hold_in_an_hour_with_ping_nodes(nodes: int, seeds: range) -> None:
+def test_promises_hold_in_an_hour_with_ping_nodes(
+    nodes: int, seeds: range, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calm: list[int] = []
+    kept = Connected.settled
+
+    def settled(self: Connected) -> None:
+        calm.append(len(self.sim.targets.cut))
+        kept(self)
+
+    monkeypatch.setattr(Connected, "settled", settled)
     for seed in seeds:
         outcome = run(Order(seed, nodes, 1.0, pings=True))
         assert outcome.violation is None, outcome.violation
         assert outcome.noted["reach-changed"] > 0
         assert in_milliseconds(outcome.simulated) >= 3_600_000
+    assert len(calm) == 3 * len(seeds)
+    assert sum(map(bool, calm)) > len(seeds)  # some way is lost while promises are looked at

@@ -48,10 +48,7 @@ def preference(
         for node in joined
         if node not in resting and not _rests(status, node)
     }
-    best = max(numbers, default=-1)
-    if best < 0 or len(numbers) == 1:
-        return None
-    return Preference(settings.attribute, best)
+    return Preference(settings.attribute, max(numbers)) if len(numbers) > 1 else None
 
 
 def with_preference(
