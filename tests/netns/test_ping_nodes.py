@@ -149,15 +149,22 @@ def test_a_gateway_that_is_dead_for_both_moves_nothing_and_forged_answers_wake_i
     assert lab.watch(2) == [[owner]]
 
 
+def link_local(host: Host, device: str) -> str:
+    """Return a device's link-local address."""
+    listed = run("ip", "-n", host.space, "-6", "addr", "show", "dev", device, "scope", "link")
+    return listed.split("inet6 ")[1].partition("/")[0]
+
+
 def test_over_ipv6_also_with_link_local_addresses(lab: Lab) -> None:
-    listed = run("ip", "-n", lab.third.space, "-6", "addr", "show", "dev", "eth0", "scope", "link")
-    link_local = listed.split("inet6 ")[1].partition("/")[0]
-    ha_cf = f"ping6 fd09::3 {link_local}%eth0\ndeadping 1\nrespawn hacluster pingd -m 10\n" + IPFAIL
-    owner, other = begin(lab, ha_cf, "20")
+    near = " ".join(f"{link_local(lab.third, device)}%{device}" for device in ("eth0", "eth1"))
+    ha_cf = f"ping6 fd09::3 {near}\ndeadping 1\nrespawn hacluster pingd -m 10\n" + IPFAIL
+    owner, other = begin(lab, ha_cf, "30")
     way(lab, owner, lost=True)
     until(lambda: lab.owners() == [other], 6)
+    lost = {owner: "10", other: "30"}  # over the heartbeats' network it is still reached
+    until(lambda: both(lab, lost["node-1"], lost["node-2"]), 3)
     way(lab, owner, lost=False)
-    until(lambda: both(lab, "20", "20"), 6)
+    until(lambda: both(lab, "30", "30"), 6)
     assert lab.watch(2) == [[other]]
 
 

@@ -21,6 +21,7 @@ from standfest.sim.network import Weather
 from standfest.sim.run import Order, run
 from standfest.sim.scene import draw
 
+DAMPEN, DEADPING = milliseconds(300), seconds(1)
 GATE, TWIN, OTHER = "10.0.0.1", "10.0.0.2", "10.0.0.3"
 CIB = """<configuration><crm_config><cluster_property_set id="o">
 <nvpair id="o1" name="stonith-enabled" value="false"/>
@@ -46,8 +47,8 @@ def ha_cf(*nodes: str, ipfail: bool = True) -> HeartbeatSettings:
     pinging = Pinging(
         nodes=(PingNode(GATE, (GATE,)), PingNode("group", (TWIN, OTHER))),
         interval=milliseconds(100),
-        deadping=seconds(1),
-        dampen=milliseconds(300),
+        deadping=DEADPING,
+        dampen=DAMPEN,
         ipfail=ipfail,
     )
     return HeartbeatSettings(
@@ -66,12 +67,12 @@ def cluster(
     *nodes: str,
     constraints: str = "",
     ipfail: bool = True,
-    dampen: Duration | None = None,
+    dampen: Duration = DAMPEN,
+    deadping: Duration = DEADPING,
 ) -> SimCluster:
     settings = ha_cf(*nodes, ipfail=ipfail)
-    if dampen is not None:
-        settings = replace(settings, pinging=replace(settings.pinging, dampen=dampen))
-    sim = SimCluster(seed, settings, configuration(constraints))
+    pinging = replace(settings.pinging, dampen=dampen, deadping=deadping)
+    sim = SimCluster(seed, replace(settings, pinging=pinging), configuration(constraints))
     for node in nodes:
         sim.power_on(node)
     sim.run_until(lambda: owner(sim) is not None, at_most=seconds(30))
@@ -171,7 +172,7 @@ def test_a_new_coordinator_waits_as_its_predecessor_did(lasts: bool) -> None:
     sim.targets.cut = {"b"}
     sim.run_for(milliseconds(1_150))
     sim.kill_cluster_daemon("a")
-    sim.run_until(lambda: leader_of(sim) in ("b", "c"), at_most=seconds(2))
+    sim.run_until(lambda: leader_of(sim) in ("b", "c"), at_most=seconds(10))
     sim.run_for(milliseconds(200))  # and both have joined
     if not lasts:
         sim.targets.cut = set()
@@ -197,15 +198,15 @@ def test_of_a_node_that_is_lost_nothing_is_written_any_more() -> None:
 
 
 def test_a_node_that_does_not_know_yet_keeps_its_number() -> None:
-    sim = cluster(5, "a", "b")
+    sim = cluster(5, "a", "b", deadping=seconds(8))
     first = owner(sim)
     assert first is not None
     sim.targets.dead = {GATE}
-    sim.run_for(seconds(5))
+    sim.run_for(seconds(10))
     before = sim.world.starts
     sim.restart_daemons(first)  # whether GATE answers it knows only after deadping
     seen: set[str | None] = set()
-    for _ in range(50):
+    for _ in range(120):
         sim.run_for(milliseconds(100))
         seen |= numbers(sim)[first]
     assert seen == {"100"}
