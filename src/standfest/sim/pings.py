@@ -67,15 +67,17 @@ class PingTargets:
         """A node's `pulse` begins."""
         if not node.settings.pinging.nodes:
             return
-        self._starts[node.name] = self._starts.get(node.name, 0) + 1
+        self._starts[node.name] = node.generation
         machine = self._machines[node.name] = Pings(node.settings.pinging)
         self._perform(node, machine.start(self._local(node)))
         self._wait(node)
 
     def tell(self, node: SimNode) -> None:
-        """A cluster daemon begins: tell it what is known."""
+        """A cluster daemon begins: tell it what this `pulse`, not an earlier one, knows."""
         machine = self._machines.get(node.name)
-        if node.pulse is not None and machine is not None and machine.picture is not None:
+        if machine is None or machine.picture is None:
+            return
+        if self._lives(node, node.generation):
             self._told(node, machine.picture)
 
     def _told(self, node: SimNode, picture: Reached) -> None:
