@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -147,6 +148,58 @@ def test_a_gateway_that_is_dead_for_both_moves_nothing_and_forged_answers_wake_i
     answer(lab, pings=True)
     until(lambda: both(lab, "200", "200"), 6)
     assert lab.watch(2) == [[owner]]
+
+
+def pulse_of(host: Host) -> int:
+    """Return the process id of a node's pulse, 0 while there is none."""
+    for supervisor in host.processes:
+        children = Path(f"/proc/{supervisor.pid}/task/{supervisor.pid}/children")
+        for child in children.read_text(encoding="ascii").split():
+            try:
+                words = Path(f"/proc/{child}/cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if b"standfest.daemons.pulse" in words:
+                return int(child)
+    return 0
+
+
+def test_daemons_that_are_killed_move_nothing_and_their_recordings_decide_the_same(
+    lab: Lab,
+) -> None:
+    owner, other = begin(lab, FOUR, "200")
+    way(lab, owner, lost=True)
+    until(lambda: lab.owners() == [other], 6)
+    for host in lab.nodes.values():
+        old = pulse_of(host)
+        os.kill(old, signal.SIGKILL)
+        until(lambda h=host, o=old: pulse_of(h) not in (0, o), 10)  # type: ignore[misc]
+        assert lab.watch(4) == [[other]]
+    lost = {owner: "0", other: "200"}
+    until(lambda: both(lab, lost["node-1"], lost["node-2"]), 10)
+    for name, host in lab.nodes.items():
+        copies = host.place / "copies"
+        copies.mkdir()
+        for ring in Path(host.run_dir()).glob("*.ring"):
+            (copies / ring.name).write_bytes(ring.read_bytes())
+        told = replayed(copies)
+        assert "pings.on_timer" in told
+        assert ("pings.on_reply" in told) == (name == other)
+        assert "member.pinged" in told
+        assert "decided as recorded" in told
+
+
+def replayed(copies: Path) -> str:
+    """Return what `standfest replay` prints of a node's recordings; all must be as recorded."""
+    done = subprocess.run(
+        [*STANDFEST, "replay", str(copies)],
+        env={**os.environ, "PYTHONPATH": SOURCE},
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    return done.stdout
 
 
 def link_local(host: Host, device: str) -> str:
