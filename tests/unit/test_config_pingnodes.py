@@ -1,8 +1,13 @@
 """Ping nodes in ha.cf: what heartbeat's lines mean here, and every error in one exact line."""
 
+from ipaddress import ip_address
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from standfest.config import hacf
+from standfest.config.pingnodes import NAMES
 from standfest.model.errors import ConfigError
 from standfest.model.pinging import Pinging, PingNode
 
@@ -71,6 +76,16 @@ def test_ipfail_is_switched_on_by_the_line_that_started_it(line: str) -> None:
     found = pinging(f"ping 10.0.0.1\n{line}\n")
     assert found.ipfail
     assert (found.multiplier, found.attribute) == (100, "pingd")
+
+
+def test_permissions_of_what_is_built_in_are_no_matter() -> None:
+    allowed = "".join(
+        f"apiauth {name} gid=haclient uid=hacluster\n" for name in ("ipfail", "ping", "pingd")
+    )
+    assert pinging("ping 10.0.0.1\n" + allowed).nodes == (PingNode("10.0.0.1", ("10.0.0.1",)),)
+    assert read("apiauth ccm uid=hacluster\n")[1] == [
+        'ha.cf:3: warning: "apiauth" is known and not implemented yet; it has no effect'
+    ]
 
 
 @pytest.mark.parametrize(
@@ -155,6 +170,10 @@ def test_pingd_may_count_some_of_the_ping_nodes() -> None:
             'respawn is "u pingd -m none"; expected a number from 1 to 10000 after -m',
         ),
         (
+            "respawn u pingd -d 5s -m",
+            'respawn is "u pingd -d 5s -m"; expected a number from 1 to 10000 after -m',
+        ),
+        (
             "respawn u pingd -a standby",
             'respawn is "u pingd -a standby"; expected a node attribute\'s name after -a',
         ),
@@ -209,3 +228,90 @@ def test_what_contradicts_another_line_names_it() -> None:
 def test_what_may_not_be_meant_is_a_warning(text: str, line: str) -> None:
     number = 4 if text.endswith("deadping 2") else 3
     assert read(text + "\n")[1] == [f"ha.cf:{number}: warning: {line}"]
+
+
+PAIR = """\
+# a pair of heartbeat 2 and 3 with ipfail
+use_logd yes
+keepalive 500ms
+deadtime 10
+warntime 5
+initdead 30
+bcast eth1
+auto_failback off
+ping_group routers 192.168.1.1 192.168.1.2
+ping 10.1.1.1
+deadping 6
+respawn hacluster /usr/lib/heartbeat/ipfail
+apiauth ipfail gid=haclient uid=hacluster
+node alpha beta
+"""
+
+
+def test_a_whole_file_of_a_pair_with_ipfail() -> None:
+    settings, warnings = hacf.parse(PAIR, "ha.cf")
+    assert [str(warning) for warning in warnings] == [
+        'ha.cf:8: warning: "auto_failback" is known and not implemented yet; it has no effect'
+    ]
+    assert settings.nodes == ("alpha", "beta")
+    assert settings.pinging == Pinging(
+        nodes=(
+            PingNode("routers", ("192.168.1.1", "192.168.1.2")),
+            PingNode("10.1.1.1", ("10.1.1.1",)),
+        ),
+        interval=500 * MS,
+        deadping=6 * S,
+        dampen=1_500 * MS,
+        ipfail=True,
+    )
+
+
+WORDS = st.sampled_from(
+    [
+        *(
+            "10.0.0.1",
+            "fd00::1",
+            "fe80::1%e",
+            "group",
+            "-m",
+            "-d",
+            "-a",
+            "-h",
+            "-D",
+            "5s",
+            "100",
+            "a",
+        ),
+        *(
+            "/usr/lib/heartbeat/pingd",
+            "ipfail",
+            "root",
+            "--attr-name=x",
+            "--attr-dampen=",
+            "-m9",
+            "#",
+        ),
+    ]
+) | st.text(st.characters(exclude_characters="\n\r"), max_size=12)
+LINES = st.tuples(st.sampled_from((*NAMES, "respawn root pingd")), st.lists(WORDS, max_size=6)).map(
+    lambda line: " ".join((line[0], *line[1]))
+)
+
+
+@given(lines=st.lists(LINES, max_size=8))
+def test_whatever_stands_there_is_used_or_refused_with_its_line(lines: list[str]) -> None:
+    try:
+        settings, warnings = hacf.parse(BASE + "\n".join(lines), "ha.cf")
+    except ConfigError as error:
+        findings = error.findings
+    else:
+        findings = warnings
+        for node in settings.pinging.nodes:
+            assert 1 <= len(node.hosts) <= 16
+            for host in node.hosts:
+                ip_address(host)
+        assert len(settings.pinging.nodes) <= 16
+    for finding in findings:
+        assert 3 <= finding.line <= 2 + len(lines)
+        assert finding.problem
+        assert str(finding).isprintable()

@@ -111,6 +111,8 @@ _WITHOUT_EFFECT_ANYWAY: Final = frozenset(
     {("hbgenmethod", "file"), ("uuidfrom", "file"), ("use_apphbd", "no")}
 )
 """Directives that ask for what is done here: no warning is due."""
+_BUILT_IN: Final = frozenset({("ipfail",), ("ping",), ("pingd",)})
+"""Programs of heartbeat that are part of this one."""
 
 KNOWN: Final = tuple(sorted({*_SCALARS, *_MEDIA, *PING_DIRECTIVES, *_UNSUPPORTED, "node"}))
 """All directives."""
@@ -161,6 +163,8 @@ def _read(report: Report, file: _File, line: Line) -> None:
     elif line.name in PING_DIRECTIVES:
         file.pings.read(report, line)
     elif line.name in _UNSUPPORTED:
+        if line.name == "apiauth" and line.values[:1] in _BUILT_IN:
+            return  # a permission to ask what is asked here without one
         if (line.name, line.text.lower()) not in _WITHOUT_EFFECT_ANYWAY:
             report.unsupported(line)
     else:
