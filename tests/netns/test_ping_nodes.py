@@ -119,6 +119,9 @@ def test_the_service_goes_where_the_gateway_is_reached(lab: Lab) -> None:
     until(lambda: lab.owners() == [other], 6)
     lost = {owner: "0", other: "200"}
     until(lambda: both(lab, lost["node-1"], lost["node-2"]), 3)
+    for name in lab.nodes:
+        line = f"  {name:<20} online  (pingd {lost[name]})\n"
+        assert line in shown(lab.nodes[other], "status")
     gone = "ping, NOT REACHED from here"
     assert f"  {GATEWAY:<20} {gone}\n" in shown(lab.nodes[owner], "status")
 

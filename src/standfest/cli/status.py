@@ -17,10 +17,12 @@ from standfest.runtime.frames import Query, Reply
 
 @click.command(name="status")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--links", is_flag=True, help="Show heartbeats instead: links, sent, refused.")
+@click.option(
+    "--links", is_flag=True, help="Show heartbeats instead: links, sent, refused; ping nodes."
+)
 @run_dir_option
 def command(as_json: bool, links: bool, run_dir: Path) -> None:
-    """Show nodes, resources and failures."""
+    """Show nodes, ping nodes, resources and failures."""
     report = _links(run_dir) if links else asking.ask(run_dir, Query("status"))
     content = json.loads(report.text)
     if as_json:

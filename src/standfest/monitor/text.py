@@ -28,7 +28,9 @@ def _lines(report: Report) -> Iterator[str]:
             for name, value in sorted(node["attributes"].items())
             if name.startswith("#link-") and value == "down"
         ]
-        tail = f"  ({', '.join(troubles)})" if troubles else ""
+        number = node["attributes"].get(report["ping_attribute"]) if report["pings"] else None
+        said = troubles if number is None else [f"{report['ping_attribute']} {number}", *troubles]
+        tail = f"  ({', '.join(said)})" if said else ""
         yield f"  {node['name']:<20} {node['status']}{tail}"
     for ping in report["pings"]:
         yield f"  {ping['name']:<20} {_ping(ping)}"

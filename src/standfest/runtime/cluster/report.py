@@ -35,6 +35,7 @@ def report(member: ClusterMember, what: str) -> dict[str, Any]:
         "nodes": [
             _node(member, name, stated.get(name, {})) for name in member.partition.roster.nodes
         ],
+        "ping_attribute": member.settings.pinging.attribute,
         "pings": [
             {"name": name, "type": "ping", "status": status}
             for name, status in member.conditions.pings()
