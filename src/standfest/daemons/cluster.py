@@ -20,7 +20,7 @@ from standfest.adapters.linux.host import LinuxHost
 from standfest.adapters.linux.store import FileStore
 from standfest.agents.invoke import invoke
 from standfest.agents.registry import built_in
-from standfest.daemons import hosts, identity, places, reading, seed
+from standfest.daemons import hosts, identity, places, reading, seed, thisboot
 from standfest.daemons.process import die_with_parent, settle_memory
 from standfest.model.errors import OperationError, WireError
 from standfest.model.operations import ExitCode
@@ -378,7 +378,7 @@ class ClusterDaemon:
                     if client in self._clients:
                         self._clients.pop(client).send(frames.Reply(accepted, text))
                 case effects.RememberAll():
-                    self._where.seen_all.write_text(identity.boot(), encoding="ascii")
+                    thisboot.remember(self._where.seen_all)
                 case effects.Enrolled(nodes, removed):
                     self._remember_roster(nodes, removed)
                     self._tell_roster()
@@ -399,6 +399,7 @@ class ClusterDaemon:
             raise
 
     def _leave(self) -> None:
+        thisboot.forget(self._where.begun)
         if self._pulse is None:
             self._loop.stop()
         else:
@@ -419,14 +420,6 @@ def _built_in(name: str) -> BuiltIn | None:
 def _rules(where: places.Places) -> QuorumRules:
     heartbeat, _ = reading.heartbeat_settings(where.ha_dir)
     return reading.quorum_settings(where.ha_dir, heartbeat).rules
-
-
-def _seen_all(where: places.Places) -> bool:
-    """Return whether all nodes were there at once since this machine was booted."""
-    try:
-        return where.seen_all.read_text(encoding="ascii") == identity.boot()
-    except (OSError, UnicodeDecodeError):
-        return False
 
 
 def _request(command: frames.Command) -> protocol.Request | None:
@@ -470,15 +463,17 @@ def main() -> None:
             initdead=installation.initdead,
             settle=installation.settle,
             rules=None if on_corosync else _rules(where),
-            seen_all=_seen_all(where),
+            seen_all=thisboot.remembered(where.seen_all),
             autojoin=installation.autojoin is not Autojoin.NONE,
             pinging=installation.pinging,
+            succeeds=thisboot.remembered(where.begun),
         ),
         random.SystemRandom().getrandbits(62),
         loaded.cib,
         loaded.promised,
         since_boot(),
     )
+    thisboot.remember(where.begun)
     if on_corosync:
         # Until `ring` says what the votes are.
         member.tell(since_boot(), 0, Counted(False, "not-asked-yet"))

@@ -46,6 +46,11 @@ class Places:
         return self.run_dir / "quorum-seen-all"
 
     @property
+    def begun(self) -> Path:
+        """Return the file that says in which boot a cluster daemon began and has not left since."""
+        return self.run_dir / "cluster-begun"
+
+    @property
     def pid_file(self) -> Path:
         """Return the file with the supervisor's process id."""
         return self.run_dir / "supervisor.pid"

@@ -106,7 +106,7 @@ class SimCluster:
         node.inbox.clear()
         node.waiting.clear()
         node.paused_until = node.member_paused_until = 0
-        node.stands_since = None
+        node.stands_since, node.begun = None, False
         node.disk.power_cut()
         self._touch(node)
         self.world.crash(name)
@@ -452,7 +452,7 @@ class SimCluster:
     def _leave(self, node: SimNode) -> None:
         assert node.pulse is not None, "a node leaves while it has power"
         self._pulse(node, node.pulse.leave(self._local(node), self._wall(node)))
-        node.left = True
+        node.left, node.begun = True, False
         node.pulse = node.member = node.runner = None
         self._touch(node)
         self.observer.left(self.now, node)

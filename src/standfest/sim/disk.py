@@ -28,7 +28,8 @@ class SimDisk:
     """Files of one folder; implements ports.store.Store for the one document on it.
 
     full: writes fail; lies: a sync keeps nothing; cut_after: so many more operations until the
-    power goes, None for never; lost: whether acknowledged bytes were ever lost or damaged.
+    power goes, None for never; lost: whether acknowledged bytes were ever lost or damaged; owes:
+    whether the newest document was saved while it lied.
     """
 
     source: random.Random
@@ -36,6 +37,7 @@ class SimDisk:
     lies: bool = False
     cut_after: int | None = None
     lost: bool = False
+    owes: bool = False
     saves: int = 0
     _names: dict[str, _Inode] = field(default_factory=dict)
     _durable: dict[str, _Inode] = field(default_factory=dict)
@@ -50,6 +52,7 @@ class SimDisk:
         """Replace the document; raises OSError, or PowerCutError."""
         wholefile.save(self, DOCUMENT, content)
         self.saves += 1
+        self.owes = self.lies
 
     def durable(self) -> bytes | None:
         """Return what is there if the power goes now and nothing more gets to the disk."""

@@ -44,6 +44,9 @@ class Injector:
         """End every fault that still is there, and have every node up and running."""
         for fault in list(self._active.values()):
             self._end(fault)
+        self._all_up()
+
+    def _all_up(self) -> None:
         for node in self._sim.nodes.values():
             node.disk.cut_after = None
             if not node.up:
@@ -52,7 +55,11 @@ class Injector:
                 self._sim.restart_cluster_daemon(node.name)
 
     def put_right(self) -> None:
-        """Have an operator forget failures of what misbehaved, and take back what was asked."""
+        """Have an operator forget failures of what misbehaved, and take back what was asked.
+
+        Who was on the way out when the faults ended may have left meanwhile, and comes back.
+        """
+        self._all_up()
         for resource in sorted(self._sim.shaken):
             self._ask_anyone(Cleanup(resource, ""))
         for name in self._sim.nodes:

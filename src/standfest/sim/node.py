@@ -30,6 +30,7 @@ class SimNode:
     stands_since: since when all of them do, until they have noticed; pauses: the latest, from when
     until when; inbox, waiting: what came meanwhile for `pulse`, and for the cluster daemon.
     settings: its ha.cf, with the nodes that came or went since; starts: of its cluster daemon;
+    begun: whether one was started since power came, and has not left in order;
     heard: what `pulse` tells it.
     """
 
@@ -39,6 +40,7 @@ class SimNode:
     clock: SimClock = field(default_factory=SimClock)
     generation: int = 0
     starts: int = 0
+    begun: bool = False
     pulse: Membership | None = None
     member: ClusterMember | None = None
     runner: MemoryAgentRunner | None = None
@@ -71,7 +73,9 @@ class SimNode:
             self.settings.initdead,
             autojoin=self.settings.autojoin is not Autojoin.NONE,
             pinging=self.settings.pinging,
+            succeeds=self.begun,
         )
+        self.begun = True
         self.member = ClusterMember(settings, session, known.cib, known.promised)
 
     def due(self) -> Instant:

@@ -48,8 +48,8 @@ BUGS = (
         "synchronised-unsaved",
         "a whole configuration is taken over and not written to disk",
         REPLICA,
-        "        return [Persist(self.cib), Publish(Stored(sync.term, sync.version), sender)]",
-        "        return [Publish(Stored(sync.term, sync.version), sender)]",
+        "        return [Persist(self.cib), stored]",
+        "        return [stored]",
     ),
     Bug(
         "status-lost-on-the-way",

@@ -111,11 +111,14 @@ class Replica:
         return [Persist(self.cib)]
 
     def restate(self, term: int, status: Status) -> list[ReplicaEffect]:
-        """As coordinator: begin from this status and give everybody the whole CIB."""
+        """As coordinator: begin from this status and give everybody the whole CIB.
+
+        Whoever has it on disk says so, also of the configurations that came before it.
+        """
         version = replace(self.cib.version, num_updates=self.cib.version.num_updates + 1)
         self.cib = replace(self.cib, status=status, version=version)
-        self._unstored.clear()
-        return [Publish(self.synchronisation(term))]
+        self._unstored = {known: set(self.members) for known in (*self._unstored, version)}
+        return [Publish(self.synchronisation(term)), *self._committed()]
 
     def synchronisation(self, term: int) -> Sync:
         """Return the whole CIB as a message."""
@@ -144,9 +147,10 @@ class Replica:
         """As follower: take over the coordinator's CIB."""
         before = self.cib
         self.cib = Cib(sync.version, sync.configuration, sync.status, sync.written)
+        stored = Publish(Stored(sync.term, sync.version), sender)
         if self._configured(before) == self._configured(self.cib):
-            return []
-        return [Persist(self.cib), Publish(Stored(sync.term, sync.version), sender)]
+            return [stored]  # what it was before is on disk
+        return [Persist(self.cib), stored]
 
     def receive_stored(self, stored: Stored, sender: str) -> list[ReplicaEffect]:
         """As coordinator: a member has a configuration on disk, and all older ones with it."""
@@ -158,6 +162,11 @@ class Replica:
     def waits_for(self, version: Version) -> bool:
         """As coordinator: return whether a member lacks this configuration on disk."""
         return version in self._unstored
+
+    @property
+    def awaited(self) -> Version | None:
+        """As coordinator: return the newest version that a member may lack on disk."""
+        return max(self._unstored, default=None)
 
     def set_members(self, members: tuple[str, ...]) -> list[ReplicaEffect]:
         """As coordinator: wait no longer for members that have gone."""

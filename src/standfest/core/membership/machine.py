@@ -190,7 +190,7 @@ class Membership:
         if number is None:
             return [Dropped(peer.name, Refusal.INCOMPLETE)]
         if generation > peer.generation:
-            effects += self._new_generation(peer, generation)
+            effects += self._new_generation(now, peer, generation)
         arrival = peer.receiver.accept(now, number, message, self._patience())
         if arrival is Arrival.DUPLICATE:
             # The second link's copy of the latest proves that link; older ones may be replays.
@@ -313,8 +313,12 @@ class Membership:
             effects.append(StreamReset(peer.name))
         return effects
 
-    def _new_generation(self, peer: Peer, generation: int) -> Effects:
-        """The node has started (again): its numbers begin anew, what we had of it is void."""
+    def _new_generation(self, now: Instant, peer: Peer, generation: int) -> Effects:
+        """The node has started (again): its numbers begin anew, what we had of it is void.
+
+        That is news of its life, too: its first heartbeats may have been overtaken.
+        """
+        peer.last_heartbeat = now
         peer.generation = generation
         peer.refuses = False
         peer.receiver = self._receiver()

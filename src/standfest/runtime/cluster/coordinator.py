@@ -24,8 +24,9 @@ from standfest.model.fencing import FencingRecord
 from standfest.model.operations import OperationResult
 from standfest.model.status import Join as JoinState
 from standfest.model.status import NodeState
-from standfest.model.time import Duration, Instant, earliest
+from standfest.model.time import Instant, earliest
 from standfest.runtime.cluster import links, protocol
+from standfest.runtime.cluster.absence import Absence
 from standfest.runtime.cluster.deciding import Deciding
 from standfest.runtime.cluster.effects import Level, MemberEffect, Send, note
 from standfest.runtime.cluster.electorate import Electorate
@@ -65,9 +66,10 @@ class Coordinator:
         self._deciding = Deciding(self.ledger, self._fencing, numbers)
         self._electorate = Electorate(self.ledger, autojoin=settings.autojoin)
         self.reach = Reach(self.ledger)
-        self._absent: dict[str, Instant] = {}
+        self._absence = Absence(self.ledger)
         self._awaited: dict[str, Instant] = {}
         self._joins: dict[str, protocol.Join] = {}
+        self._early: list[tuple[str, OperationResult]] = []
         self._invitations: dict[str, int] = {}
         self._down: dict[str, tuple[str, ...]] = {}
 
@@ -99,7 +101,7 @@ class Coordinator:
         if node in self.ledger.joined:  # its cluster daemon was faster than its heartbeat
             return self.judge(now, wall, f"{node} is heard")
         # What runs there is unknown until its cluster daemon joins: forget what we believed.
-        away = self._away(now, node, ARRIVAL_PATIENCE)
+        away = self._absence.away(now, node, ARRIVAL_PATIENCE)
         changes = (*away, ForgetHistory(node, ""), self.ledger.quorum())
         effects = self._apply(now, wall, changes, f"{node} is heard")
         return effects + self._followed(now, wall, self._fencing.news(now, wall))
@@ -120,7 +122,7 @@ class Coordinator:
             )
             effects.append(note("configuration-adopted", node=node, version=message.version))
         self._awaited.pop(node, None)
-        self._absent.pop(node, None)
+        self._absence.over(node)
         self.ledger.joined.add(node)
         self._invitations.setdefault(node, 0)
         self.ledger.heard.add(node)
@@ -134,11 +136,11 @@ class Coordinator:
         """A node is dead, or has left in order."""
         self.ledger.heard.discard(node)
         self._depart_done(node)
-        self._absent.pop(node, None)
+        self._absence.over(node)
         # One that we give up without its noticing takes itself for joined: it must join once more.
         if node in self._invitations:
             self._invitations[node] += 1
-        expected = not left and self._expected(node)
+        expected = not left and self._absence.expected(node)
         gone = (
             SetNodeState(node, False, False, JoinState.DOWN, expected),
             SetTransientAttribute(node, AWAY, None),
@@ -147,33 +149,8 @@ class Coordinator:
 
     def abandon(self, now: Instant, wall: int, node: str) -> Effects:
         """A node is heard, but its cluster daemon has gone: touch nothing there."""
-        away = self._away(now, node, ABSENCE_PATIENCE)
+        away = self._absence.away(now, node, ABSENCE_PATIENCE)
         return self._remove(now, wall, node, away, "without its cluster daemon")
-
-    def _away(self, now: Instant, node: str, patience: Duration) -> tuple[Change, ...]:
-        """Return what is to be stated of a node that is heard, but takes no part (yet).
-
-        With fencing it would be fenced, so its daemon gets time to come (back).
-        """
-        mark = "true"
-        if self._fences():
-            self._absent[node] = now + patience
-            mark = BRIEFLY
-        return (
-            SetNodeState(node, True, False, JoinState.PENDING, self._expected(node)),
-            SetTransientAttribute(node, AWAY, mark),
-        )
-
-    def _fences(self) -> bool:
-        return self.ledger.configuration().options.stonith_enabled
-
-    def _expected(self, node: str) -> bool:
-        """Return whether a node that does not take part is missed, and to be fenced one day.
-
-        Not one that has left in order, or was fenced, until it joins again.
-        """
-        known = self.ledger.replica.cib.status.node(node)
-        return known is None or known.expected or not self._fences()
 
     def _remove(
         self, now: Instant, wall: int, node: str, changes: tuple[Change, ...], why: str
@@ -193,7 +170,7 @@ class Coordinator:
 
     def _integrate(self, now: Instant, wall: int, why: str) -> Effects:
         """Begin, or go on, with what the members that joined say of themselves."""
-        self.ledger.serving = True
+        first, self.ledger.serving = not self.ledger.serving, True
         status = self.ledger.replica.cib.status
         for node, message in sorted(self._joins.items()):
             known = status.node(node) or NodeState(node)
@@ -205,16 +182,20 @@ class Coordinator:
             status = status.with_node(
                 NodeState(node, True, True, JoinState.MEMBER, True, message.history, kept)
             )
-        fences = self._fences()
+        fences = self._absence.fences
         for node in {*self.ledger.roster().nodes, *self.ledger.heard} - self.ledger.joined:
-            heard = node in self.ledger.heard
-            if fences and not heard and status.node(node) is None:
+            heard, left = node in self.ledger.heard, node in self.ledger.partition.left
+            if fences and not heard and not left and status.node(node) is None:
                 continue  # never seen: whether it is to be fenced is the scheduler's to say
             known = status.node(node) or NodeState(node, expected=heard)
+            if left:  # its goodbye came when nobody led here
+                known = replace(known, expected=False, history=())
             join = JoinState.PENDING if heard else JoinState.DOWN
             state = replace(known, in_membership=heard, online=False, join=join)
+            if heard and first:  # our copy may be old: what it does meanwhile nobody told us
+                state = replace(state, history=())
             if heard and fences:
-                self._absent.setdefault(node, now + ARRIVAL_PATIENCE)
+                self._absence.begin(now, node)
             mark = (BRIEFLY if fences else "true") if heard else None
             status = status.with_node(state.with_attribute(AWAY, mark))
         joins = dict(self._joins)
@@ -227,6 +208,9 @@ class Coordinator:
         for node, message in joins.items():
             effects += self._deciding.joined(now, wall, node, message.pending)
         effects += self._publish_links() + self.reach.begin(now)
+        early, self._early = self._early, []
+        for node, result in early:
+            effects += self.outcome(now, wall, node, result)
         for node in list(self._deciding.departing):
             effects += self._mark_departing(now, wall, node)
         effects += self._fencing.publish() if self._fencing.records else []
@@ -237,8 +221,11 @@ class Coordinator:
     # --- what members report --------------------------------------------------------------------
 
     def outcome(self, now: Instant, wall: int, node: str, result: OperationResult) -> Effects:
-        """An operation ended on a member."""
-        if not self.ledger.serving or node not in self.ledger.joined:
+        """An operation ended on a member; news of what it said when it joined, before we serve."""
+        if node not in self.ledger.joined:
+            return []
+        if not self.ledger.serving:
+            self._early.append((node, result))
             return []
         fatal = self.ledger.configuration().options.start_failure_is_fatal
         state = self.ledger.state(node)
@@ -283,7 +270,7 @@ class Coordinator:
         """This partition may do something else now: acted on at once."""
         if not self.ledger.serving:
             return []
-        effects = self.ledger.apply((self.ledger.quorum(),))
+        effects = self.ledger.apply((*self.ledger.goodbyes(), self.ledger.quorum()))
         effects += self._stand_down(wall) + self._electorate.welcome() + self._enrolled(now, wall)
         return effects + self._deciding.consider(now, wall, why)
 
@@ -334,12 +321,13 @@ class Coordinator:
         except OperationError as error:
             return [Send(node, protocol.Told(message.id, False, str(error)))]
         after = self.ledger.replica.cib.version
-        if (after.admin_epoch, after.epoch) == (before.admin_epoch, before.epoch):
-            effects += self.ledger.replicated(proposed)
+        same = (after.admin_epoch, after.epoch) == (before.admin_epoch, before.epoch)
+        version = self.ledger.replica.awaited if same else after
+        if version is None:
             effects.append(Send(node, protocol.Told(message.id, True, text)))
-        else:
-            self.ledger.promise(node, message.id, text)
-            effects += self.ledger.replicated(proposed)
+        else:  # one that changes nothing is kept as soon as what it relies on is
+            self.ledger.promise(node, message.id, text, version)
+        effects += self.ledger.replicated(proposed)
         if isinstance(request, protocol.Cleanup):
             for where, resource in to_forget(configuration, known.status, request):
                 effects.append(Send(where, protocol.Forget(self.ledger.term, resource)))
@@ -415,7 +403,7 @@ class Coordinator:
             kept.pop(node, None)
         self._depart_done(node)
         if node in self.ledger.heard:  # it will fall silent, or was not fenced at all
-            self._absent[node] = now + ABSENCE_PATIENCE
+            self._absence.begin(now, node, ABSENCE_PATIENCE)
         attributes = [name for name, _ in self.ledger.state(node).attributes]
         changes: list[Change] = [SetTransientAttribute(node, name, None) for name in attributes]
         changes.append(SetNodeState(node, False, False, JoinState.DOWN, False))
@@ -437,8 +425,7 @@ class Coordinator:
     def _miss(self, now: Instant, wall: int) -> Effects:
         """Wait no longer for daemons of nodes that are heard."""
         effects: Effects = []
-        for node in [node for node, at in self._absent.items() if at <= now]:
-            del self._absent[node]
+        for node in self._absence.missed(now):
             if self.ledger.state(node).in_membership:
                 effects.append(note("absent-for-too-long", Level.WARNING, node=node))
                 missed = (
@@ -450,7 +437,7 @@ class Coordinator:
                 # It was fenced, and is heard all the same: whatever it runs, it has to say so.
                 effects.append(note("fenced-and-heard", Level.WARNING, node=node))
                 effects += self.invite(node)
-                self._absent[node] = now + ABSENCE_PATIENCE
+                self._absence.begin(now, node, ABSENCE_PATIENCE)
         return effects
 
     # --- time -----------------------------------------------------------------------------------
@@ -459,7 +446,7 @@ class Coordinator:
         """Return when `on_timer` is due."""
         return earliest(
             *self._awaited.values(),
-            *self._absent.values(),
+            self._absence.deadline(),
             self._deciding.deadline(),
             self._fencing.deadline(),
             self.reach.deadline(),

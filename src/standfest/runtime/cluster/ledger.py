@@ -5,12 +5,12 @@ Shared by the parts of a coordinator; it decides nothing.
 
 from standfest.config.cib import compile_configuration
 from standfest.core.cib import roster
-from standfest.core.cib.changes import Change, SetQuorum
+from standfest.core.cib.changes import Change, ForgetHistory, SetNodeState, SetQuorum
 from standfest.core.cib.replica import Committed, Persist, Replica, ReplicaEffect
 from standfest.core.cib.roster import Roster
 from standfest.model.configuration import Configuration, NoQuorumPolicy
 from standfest.model.element import Element
-from standfest.model.status import NodeState, Version
+from standfest.model.status import Join, NodeState, Version
 from standfest.runtime.cluster import inputs
 from standfest.runtime.cluster.effects import MemberEffect, Save, Send
 from standfest.runtime.cluster.ipfail import Preference, preference
@@ -56,6 +56,13 @@ class Ledger:
     def quorum(self) -> SetQuorum:
         """Return what is to be stated of this partition."""
         return SetQuorum(self.partition.quorate, self.settings.name)
+
+    def goodbyes(self) -> tuple[Change, ...]:
+        """Return what is to be stated of nodes that left in order while nobody was told so here."""
+        left = sorted(self.partition.left - self.heard)
+        missed = [node for node in left if self.state(node).expected]
+        gone = [SetNodeState(node, False, False, Join.DOWN, False) for node in missed]
+        return (*gone, *(ForgetHistory(node, "") for node in missed))
 
     def keepers(self) -> Keepers:
         """Return who would keep a change of the configuration."""
@@ -107,9 +114,9 @@ class Ledger:
         """Change the CIB, here and on all members."""
         return self.replicated(self.replica.propose(self.term, changes))
 
-    def promise(self, node: str, number: int, text: str) -> None:
-        """Answer an Ask when all members have the version that the CIB has now on disk."""
-        self._asked.setdefault(self.replica.cib.version, []).append((node, number, text))
+    def promise(self, node: str, number: int, text: str, version: Version) -> None:
+        """Answer an Ask when all members have this version on disk."""
+        self._asked.setdefault(version, []).append((node, number, text))
 
     def replicated(self, wanted: list[ReplicaEffect]) -> Effects:
         """Perform what the replica wants."""

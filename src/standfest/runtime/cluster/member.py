@@ -121,12 +121,11 @@ class ClusterMember:
 
     def vanish(self, now: Instant, wall: int, node: str, *, left: bool) -> Effects:
         """A node is dead, or has left in order; nothing new for an isolated node."""
-        if node not in self._heard:
-            return []
+        known = node in self._heard and not self._alone
         self._heard.discard(node)
-        if self._alone:
-            return []
-        return self._run(now, wall, self._vanished(now, wall, node, left=left))
+        effects = self._vanished(now, wall, node, left=left) if known else []
+        self.partition.left |= {node} if left else set()
+        return self._run(now, wall, effects)
 
     def reset(self, now: Instant, wall: int, node: str) -> Effects:
         """Messages between us and a node may have been lost: state everything again."""
@@ -462,7 +461,7 @@ class ClusterMember:
         self._depart_again = now + FOLLOW_TIMEOUT
         if self.leader:
             return [Send(self.leader, protocol.Depart())]
-        if any(entries for _, entries in self.executor.history()):
+        if self.settings.succeeds or any(entries for _, entries in self.executor.history()):
             return []  # something may run here: only a coordinator can hand it over
         return self._leave()
 

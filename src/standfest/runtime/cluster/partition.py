@@ -34,12 +34,14 @@ class Partition:
 
     isolated: no link of this node has a carrier: nobody can reach it, so it lets go of everything.
     roster: who is a node; configuration: as it counts now; devices: those of the network that carry
-    cluster addresses.
+    cluster addresses; left: who said goodbye and was not heard since, as long as nobody can have
+    gone on without us.
     """
 
     def __init__(self, settings: ClusterSettings, now: Instant, element: Element) -> None:
         self.quorum = Quorum(settings.quorum, settings.name, now, seen_all=settings.seen_all)
         self.isolated = False
+        self.left: set[str] = set()
         self.roster = Roster(tuple(sorted(settings.nodes)))
         self._rules = settings.quorum
         self._counted: bool | None = None
@@ -82,6 +84,7 @@ class Partition:
 
     def appear(self, now: Instant, node: str) -> Effects:
         """A node is heard."""
+        self.left.discard(node)
         return self._told(self.quorum.present(now, self.quorum.view | {node}))
 
     def vanish(self, now: Instant, node: str, *, left: bool) -> Effects:
@@ -148,12 +151,13 @@ class Partition:
         state = NodeState(self.quorum.name, history=history)
         return bool(inputs.running(self.configuration, state))
 
-    @staticmethod
-    def _told(wanted: list[QuorumEffect]) -> Effects:
+    def _told(self, wanted: list[QuorumEffect]) -> Effects:
         effects: Effects = []
         for effect in wanted:
             match effect:
                 case Judged(verdict):
+                    if not verdict.quorate:
+                        self.left.clear()
                     level = Level.INFO if verdict.quorate else Level.WARNING
                     event = {
                         Mandate.QUORATE: "quorum-have",

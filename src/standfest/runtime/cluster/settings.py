@@ -33,6 +33,8 @@ class ClusterSettings:
     seen_all: all nodes were there at once since this machine was booted. autojoin: who is heard and
     takes part becomes a node. nodes counts until the configuration has a roster (core.cib.roster).
     pinging: the ping nodes of ha.cf.
+    succeeds: a cluster daemon ended here without leaving since the machine was booted, so that
+    something may run of which this one does not know.
     """
 
     name: str
@@ -44,6 +46,7 @@ class ClusterSettings:
     seen_all: bool = False
     autojoin: bool = False
     pinging: Pinging = Pinging()
+    succeeds: bool = False
 
     @property
     def quorum(self) -> QuorumRules:

@@ -32,17 +32,18 @@ class OnDiskWhenSaid(Invariant):
     def wanted(self, now: Instant, node: SimNode, effect: effects.MemberEffect) -> None:
         """Look at every message that says so."""
         del now
-        if not isinstance(effect, effects.Send) or node.disk.lies or node.disk.lost:
+        disk = node.disk
+        if not isinstance(effect, effects.Send) or disk.lies or disk.lost or disk.owes:
             return
         match effect.message:
             case StoredMessage(_, version):
-                kept = _read(node.disk.durable())
+                kept = _read(disk.durable())
                 epoch = (version.admin_epoch, version.epoch)
                 has = kept.cib.version if kept is not None else None
                 if has is None or (has.admin_epoch, has.epoch) != epoch:
                     raise self.broken(f"{node.name} says that it has {version}, its disk {has}")
             case protocol.Join(term=term):
-                kept = _read(node.disk.durable())
+                kept = _read(disk.durable())
                 promised = kept.promised[0] if kept is not None else 0
                 if promised < term:
                     raise self.broken(
@@ -63,15 +64,11 @@ class KeptByMost(Invariant):
         self._open: dict[tuple[str, int], tuple[str, str]] = {}
 
     def asked(self, now: Instant, node: SimNode, client: int, request: Request) -> None:
-        """Remember it, unless something about the same is open: one may undo the other.
-
-        Nor is the second of two that ask for the same judged: it changes nothing, so it is answered
-        at once, although the first one may not be kept yet.
-        """
+        """Remember it, unless something else about the same is open: one may undo the other."""
         del now
         found = asked_value(request)
         if found is not None:
-            others = {k: known for k, known in self._open.items() if known[0] != found[0]}
+            others = {k: v for k, v in self._open.items() if v[0] != found[0] or v == found}
             alone = len(others) == len(self._open)
             self._open = {**others, (node.name, client): found} if alone else others
 
@@ -84,7 +81,7 @@ class KeptByMost(Invariant):
         if found is None or not effect.accepted or self.scene.may_split:
             return
         disks = [other.disk for other in self.sim.nodes.values()]
-        if any(disk.lies or disk.lost for disk in disks):
+        if any(disk.lies or disk.lost or disk.owes for disk in disks):
             return
         kept = [_read(disk.durable()) for disk in disks]
         have = sum(1 for k in kept if k and kept_value(k.cib.configuration, found[0]) == found[1])

@@ -34,30 +34,36 @@ class Deadtime(Invariant):
         self._newest: dict[tuple[str, str], tuple[tuple[int, int], Instant]] = {}
         self._heard: dict[tuple[str, str], Instant] = {}
         self._read: dict[tuple[str, str], dict[tuple[int, int], None]] = {}
-        self._last: tuple[Message, tuple[str, tuple[int, int]] | None] | None = None
+        self._highest: dict[tuple[str, str], tuple[int, int]] = {}
+        self._last: tuple[Message, tuple[str, tuple[int, int], bool] | None] | None = None
 
     def arrived(self, now: Instant, node: SimNode, arrival: Arrival) -> None:
         """Remember when a heartbeat came, by the receiver's clock; one that came before is none."""
-        heartbeat = self._heartbeat(arrival.message)
-        if heartbeat is None:
+        numbered = self._numbered(arrival.message)
+        if numbered is None:
             return
-        pair, number, local = (node.name, heartbeat[0]), heartbeat[1], node.clock.local(now)
+        pair, number, local = (node.name, numbered[0]), numbered[1], node.clock.local(now)
+        overtaken = number <= self._highest.get(pair, (0, 0))
+        if not overtaken:
+            self._highest[pair] = number
+        if not numbered[2]:
+            return
         read = self._read.setdefault(pair, {})
         if number not in read:
             read[number] = None
             if len(read) > MANY:
                 del read[next(iter(read))]
             self._heard[pair] = local
-        if number > self._newest.get(pair, ((0, 0), 0))[0]:
+        if not overtaken:
             self._newest[pair] = number, local
 
-    def _heartbeat(self, message: Message) -> tuple[str, tuple[int, int]] | None:
-        """Return sender and number of a heartbeat; every copy of it is the same object."""
+    def _numbered(self, message: Message) -> tuple[str, tuple[int, int], bool] | None:
+        """Return sender, number, and whether it is a heartbeat; every copy is the same object."""
         if self._last is None or self._last[0] is not message:
-            found = None
-            if message.text("t") == "status":
-                number = int(message.text("hg") or "", 16), int(message.text("seq") or "", 16)
-                found = message.text("src") or "", number
+            found, seq = None, message.text("seq")
+            if seq is not None:
+                number = int(message.text("hg") or "", 16), int(seq, 16)
+                found = message.text("src") or "", number, message.text("t") == "status"
             self._last = message, found
         return self._last[1]
 
@@ -65,10 +71,13 @@ class Deadtime(Invariant):
         """A new process has heard nobody."""
         del now
         self._newest = {p: known for p, known in self._newest.items() if p[0] != node.name}
+        self._highest = {p: known for p, known in self._highest.items() if p[0] != node.name}
         self._read = {pair: known for pair, known in self._read.items() if pair[0] != node.name}
 
     def pulsed(self, now: Instant, node: SimNode, effect: membership.MembershipEffect) -> None:
-        """Look at every declaration of death."""
+        """Look at every declaration of death; who restarts is alive."""
+        if isinstance(effect, membership.NodeChanged) and effect.reason is Reason.RESTARTED:
+            self._heard[node.name, effect.node] = node.clock.local(now)
         if not isinstance(effect, membership.NodeChanged) or effect.reason is not Reason.SILENT:
             return
         pair, local = (node.name, effect.node), node.clock.local(now)
