@@ -467,6 +467,7 @@ def main() -> None:
             autojoin=installation.autojoin is not Autojoin.NONE,
             pinging=installation.pinging,
             succeeds=thisboot.remembered(where.begun),
+            deadtime=installation.deadtime or seconds(2),
         ),
         random.SystemRandom().getrandbits(62),
         loaded.cib,

@@ -3,6 +3,15 @@
 from typing import Any
 
 
+def render_view(view: dict[str, Any]) -> str:
+    """Return which nodes the cluster daemon takes for members, and why others are none."""
+    lines = [f"View: {' '.join(view['members'])}"]
+    if view["self_outvoted"]:
+        lines.append(f"  {view['node']} is outvoted: others that all hear each other go on")
+    lines += [f"  {out['node']} is outvoted: {out['why']}" for out in view["outvoted"]]
+    return "".join(line + "\n" for line in lines)
+
+
 def render(report: dict[str, Any]) -> str:
     """Return what `pulse` says of its peers as lines; times in ms."""
     deadtime = report["deadtime"]

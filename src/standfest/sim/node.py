@@ -74,6 +74,7 @@ class SimNode:
             autojoin=self.settings.autojoin is not Autojoin.NONE,
             pinging=self.settings.pinging,
             succeeds=self.begun,
+            deadtime=self.settings.deadtime,
         )
         self.begun = True
         self.member = ClusterMember(settings, session, known.cib, known.promised)

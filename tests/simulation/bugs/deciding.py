@@ -11,7 +11,7 @@ HISTORY = "standfest.core.executor.history"
 CAUTION = "standfest.core.scheduler.caution"
 RELATIONS = "standfest.core.scheduler.relations"
 TRANSLATE = "standfest.runtime.cluster.translate"
-MEMBER = "standfest.runtime.cluster.member"
+MEMBER = "standfest.runtime.cluster.participant"
 
 MAIL = ("mail", "mail-and-unmanaged", "clone-and-mail")
 UNMANAGED = ("mail-and-unmanaged", "web-after-database")

@@ -3,7 +3,7 @@
 from tests.simulation.bugs.bug import Bug
 
 ELECTION = "standfest.core.membership.election"
-MEMBER = "standfest.runtime.cluster.member"
+MEMBER = "standfest.runtime.cluster.participant"
 PARTITION = "standfest.runtime.cluster.partition"
 QUORUM = "standfest.core.quorum.machine"
 
@@ -42,9 +42,8 @@ BUGS = (
         "quorum-not-asked",
         "every partition has quorum",
         PARTITION,
-        "        return (self.quorum.verdict.quorate if counted is None else counted)"
-        " and not self.isolated",
-        "        return not self.isolated",
+        "        return quorate and not (self.isolated or self.outvoted)",
+        "        return not (self.isolated or self.outvoted)",
         nodes=(3, 5),
     ),
     Bug(

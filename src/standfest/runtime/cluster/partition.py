@@ -33,6 +33,7 @@ class Partition:
     """Whatever changes the verdict returns an event of it; nothing else does.
 
     isolated: no link of this node has a carrier: nobody can reach it, so it lets go of everything.
+    outvoted: others that hear each other both ways are the view; this node has no say.
     roster: who is a node; configuration: as it counts now; devices: those of the network that carry
     cluster addresses; left: who said goodbye and was not heard since, as long as nobody can have
     gone on without us.
@@ -40,7 +41,7 @@ class Partition:
 
     def __init__(self, settings: ClusterSettings, now: Instant, element: Element) -> None:
         self.quorum = Quorum(settings.quorum, settings.name, now, seen_all=settings.seen_all)
-        self.isolated = False
+        self.isolated = self.outvoted = False
         self.left: set[str] = set()
         self.roster = Roster(tuple(sorted(settings.nodes)))
         self._rules = settings.quorum
@@ -54,7 +55,8 @@ class Partition:
     def quorate(self) -> bool:
         """Return whether anything may be started."""
         counted = self._counted
-        return (self.quorum.verdict.quorate if counted is None else counted) and not self.isolated
+        quorate = self.quorum.verdict.quorate if counted is None else counted
+        return quorate and not (self.isolated or self.outvoted)
 
     @property
     def open(self) -> bool:
@@ -143,7 +145,7 @@ class Partition:
         A node that lets go of everything wants no vote: it would keep it from all others.
         """
         presence = self.quorum.presence(busy=self._busy(history))
-        return replace(presence, enough=False) if self.isolated else presence
+        return replace(presence, enough=False) if self.isolated or self.outvoted else presence
 
     def _busy(self, history: History) -> bool:
         if any(e.status is OperationStatus.PENDING for _, entries in history for e in entries):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from standfest.core.cib.replica import OutOfStep, Stored, Sync, Update
 from standfest.core.membership.election import Hello
+from standfest.core.membership.views import Statement
 from standfest.model.element import Element
 from standfest.model.fencing import FenceCall, FencingRecord
 from standfest.model.operations import Operation, OperationResult, OperationStatus
@@ -253,6 +254,7 @@ ClusterMessage = (
     | Released
     | Ask
     | Told
+    | Statement
 )
 
 _TYPES: dict[str, type] = {
@@ -271,6 +273,7 @@ _TYPES: dict[str, type] = {
             Released,
             Ask,
             Told,
+            Statement,
         ),
     )
 }

@@ -14,9 +14,11 @@ _TRUE = ("on", "true", "yes", "y", "1")
 
 
 def report(member: ClusterMember, what: str) -> dict[str, Any]:
-    """Return the cluster as this member sees it; `what`: `status`, `cib` (versions), `fencing`."""
+    """Return the cluster as this member sees it; `what`: status, cib, fencing, view."""
     if what == "fencing":
         return {"node": member.name, "history": [_fencing(record) for record in member.fenced]}
+    if what == "view":
+        return {"node": member.name, **member.view()}
     cib = member.cib
     base: dict[str, Any] = {
         "node": member.name,

@@ -34,7 +34,8 @@ class ClusterSettings:
     takes part becomes a node. nodes counts until the configuration has a roster (core.cib.roster).
     pinging: the ping nodes of ha.cf.
     succeeds: a cluster daemon ended here without leaving since the machine was booted, so that
-    something may run of which this one does not know.
+    something may run of which this one does not know. deadtime: how long statements of who hears
+    whom contradict each other before they count.
     """
 
     name: str
@@ -47,6 +48,7 @@ class ClusterSettings:
     autojoin: bool = False
     pinging: Pinging = Pinging()
     succeeds: bool = False
+    deadtime: Duration = seconds(2)
 
     @property
     def quorum(self) -> QuorumRules:
