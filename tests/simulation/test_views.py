@@ -8,6 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.simulation.test_cluster import agree, cluster, owner
+from tests.simulation.test_fencing import FencedCluster
+from tests.simulation.test_fencing import configuration as fenced
+from tests.simulation.test_fencing import serving as serving_fenced
 
 from standfest.model.time import milliseconds, seconds
 from standfest.sim.cluster import SimCluster
@@ -129,3 +132,17 @@ def test_a_link_that_flaps_faster_than_deadtime_changes_nothing(seed: int, mute:
     assert [members(sim, node) for node in "abc"] == ["abc"] * 3
     assert (owner(sim), sim.world.starts) == (first, starts)
     assert agree(sim, "a", "b", "c")
+
+
+@pytest.mark.parametrize("seed", [2, 3, 4])
+def test_a_node_that_misses_both_others_at_once_fences_nobody(seed: int) -> None:
+    # Of the second that is missed nothing is known but what it said of the first: both go in the
+    # same instant, and no vote of either may count when that is acted on.
+    sim = FencedCluster(seed, fenced("stop"), "a", "b", "c")
+    owner_, _ = serving_fenced(sim)
+    at = sim.now
+    sim.partition([owner_], [name for name in sim.nodes if name != owner_])
+    sim.go(2000)
+    events = [event.event for when, event in sim.nodes[owner_].notes if when > at]
+    assert "quorum-lost" in events
+    assert "fencing-needed" not in events

@@ -114,6 +114,8 @@ class ClusterMember(Participant):
             effects.append(note("outvoted", level, now=verdict.outvoted))
             if self.coordinator is not None:
                 effects += self.coordinator.judge(now, wall, "view")
+        for node in verdict.gone:  # no vote of one counts any more when the first is acted on
+            effects += self.partition.vanish(now, node, left=False)
         for node in verdict.gone:
             if node in self.meshes.heard:
                 why = self.meshes.why_out(node)
