@@ -73,7 +73,9 @@ def _plain(value: Any) -> Any:
 def _writers(kind: Any) -> tuple[tuple[str, Callable[[Any], Any]], ...]:
     hints = get_type_hints(kind)
     return tuple(
-        (field.name, _tagged if _needs_tag(hints[field.name]) else _plain) for field in fields(kind)
+        (field.name, _tagged if _needs_tag(hints[field.name]) else _plain)
+        for field in fields(kind)
+        if field.init
     )
 
 

@@ -25,7 +25,7 @@ from standfest.core.membership.receiver import Arrival, Receiver
 from standfest.core.membership.rhythm import Rhythm
 from standfest.core.membership.sender import PAYLOAD_TYPE, fragments
 from standfest.core.membership.voice import Fields, Voice
-from standfest.model.message import Message
+from standfest.model.message import Message, parse_number
 from standfest.model.settings import MAX_NODES, Autojoin, HeartbeatSettings, is_node_name
 from standfest.model.time import (
     Duration,
@@ -76,6 +76,7 @@ class Membership:
         self._peers = {node: self._peer(node) for node in settings.nodes if node != name}
         self._nodes, self._removed = settings.nodes, settings.removed
         self._answered: dict[str, Instant] = {}
+        self._due: Instant | None = None  # not later than anything is due; None: to be computed
         del links  # every link that a message comes over is known from then on
 
     @property
@@ -103,6 +104,7 @@ class Membership:
 
     def start(self, now: Instant, wall: int) -> Effects:
         """Begin to beat."""
+        self._due = None
         for peer in self._peers.values():
             peer.give_up_at = now + self._settings.initdead
         self._beat_at = now + self._settings.keepalive
@@ -116,7 +118,7 @@ class Membership:
 
     def leave(self, now: Instant, wall: int) -> Effects:
         """Say that we leave in order, and fall silent."""
-        self._beat_at = None
+        self._beat_at = self._due = None
         own: Fields = (("t", "shutdone"), ("st", "dead"))
         return [self._voice.numbered(wall, own)]
 
@@ -131,6 +133,7 @@ class Membership:
         """
         if now < self.dead_at:
             return []
+        self._due = None
         silence = now - self._spoke
         self._spoke = now
         self._beat_at = now
@@ -145,6 +148,7 @@ class Membership:
 
     def on_timer(self, now: Instant, wall: int, load: str) -> Effects:
         """Beat, and judge every node's silence."""
+        self._due = None
         self._voice.load = load
         effects = self.wake(now)
         if self._beat_at is not None and self._beat_at <= now:
@@ -162,20 +166,31 @@ class Membership:
         """
         if paused := self.wake(now):
             return paused
-        source = message.text("src")
+        head = message.head
+        source = head.source
         if source == self._name:
             return []  # our own broadcast
         peer = self._peers.get(source or "")
-        kind = message.text("t")
         if peer is None and source:
             peer = self._newcomer(now, source)
-        if peer is None or kind is None:
+        if peer is None or head.kind is None:
             return [
                 *self._refuse(now, wall, source),
                 Dropped((source or "")[:64], Refusal.UNKNOWN_NODE),
             ]
-        generation = _number(message.text("hg"), 16)
-        if generation is None or not _number(message.text("ts"), 16):
+        effects = self._hear(now, wall, link, peer, message)
+        if self._due is not None:
+            due = peer.deadline()
+            if due is not None and due < self._due:
+                self._due = due
+        return effects
+
+    def _hear(self, now: Instant, wall: int, link: str, peer: Peer, message: Message) -> Effects:
+        """Take a message of a node that belongs here."""
+        head = message.head
+        kind, generation = head.kind, head.generation
+        assert kind is not None, "messages without a kind are dropped"
+        if generation is None or not head.timed:
             return [Dropped(peer.name, Refusal.INCOMPLETE)]
         if generation < peer.generation:
             return [Dropped(peer.name, Refusal.OLD_GENERATION)]
@@ -186,7 +201,7 @@ class Membership:
             if generation == peer.generation:
                 effects += self._control(now, wall, peer, kind, message)
             return effects + self._hear_link(now, peer, link, None)
-        number = _number(message.text("seq"), 16)
+        number = head.number
         if number is None:
             return [Dropped(peer.name, Refusal.INCOMPLETE)]
         if generation > peer.generation:
@@ -211,6 +226,7 @@ class Membership:
         self, now: Instant, wall: int, nodes: tuple[str, ...], removed: tuple[str, ...]
     ) -> Effects:
         """The cluster has these nodes from now on; removed: who is not to come back by itself."""
+        self._due = None
         effects: Effects = []
         for name in sorted(set(self._peers) - set(nodes)):
             if self._takes_in and name not in removed:
@@ -231,8 +247,14 @@ class Membership:
         return effects + self._settle()
 
     def deadline(self) -> Instant | None:
-        """Return when `on_timer` is due."""
-        return earliest(self._beat_at, *(peer.deadline() for peer in self._peers.values()))
+        """Return when `on_timer` is due, or a moment before that; NEVER is the end of time.
+
+        What a node's heartbeat puts off is noticed only then: this is asked for at each datagram.
+        """
+        if self._due is None:
+            due = earliest(self._beat_at, *(peer.deadline() for peer in self._peers.values()))
+            self._due = NEVER if due is None else due
+        return None if self._due == NEVER else self._due
 
     # --- who belongs here -----------------------------------------------------------------------
 
@@ -244,6 +266,7 @@ class Membership:
             return None
         peer = self._peers[name] = self._peer(name)
         peer.give_up_at = now + self._settings.initdead
+        self._due = None
         return peer
 
     def _refuse(self, now: Instant, wall: int, name: str | None) -> Effects:
@@ -287,7 +310,7 @@ class Membership:
 
     def _heartbeat(self, now: Instant, peer: Peer, message: Message) -> Effects:
         effects: Effects = []
-        announced = _number(message.text("dt"), 16)
+        announced = parse_number(message.text("dt"), 16)
         if announced:
             peer.deadtime = min(milliseconds(announced), MAX_ANNOUNCED_DEADTIME)
         if peer.alive:
@@ -389,7 +412,9 @@ class Membership:
     def _in_order(self, now: Instant, wall: int, peer: Peer) -> Effects:
         effects: Effects = self._broken(peer)
         for message in peer.receiver.in_order():
-            kind = message.text("t")
+            kind = message.head.kind
+            if kind == "status":
+                continue  # counted when it came
             if kind == "shutdone":
                 peer.status = NodeStatus.LEFT
                 self._cut(peer)
@@ -411,13 +436,13 @@ class Membership:
         if not self._for_us(message):
             return []
         if kind == "NS_nak_rexmit":
-            number = _number(message.text("firstseq"), 16)
-            if number is not None:
-                peer.receiver.give_up(number)
+            lost = parse_number(message.text("firstseq"), 16)
+            if lost is not None:
+                peer.receiver.give_up(lost)
                 return self._in_order(now, wall, peer)
         if kind == "NS_rexmit":
-            first = _number(message.text("firstseq"), 10)
-            last = _number(message.text("lastseq"), 10)
+            first = parse_number(message.text("firstseq"), 10)
+            last = parse_number(message.text("lastseq"), 10)
             if first is not None and last is not None:
                 return list(self._voice.again(now, wall, peer.name, first, last))
         return []
@@ -446,13 +471,3 @@ class Membership:
 
     def _receiver(self) -> Receiver:
         return Receiver(self._settings.max_rexmit_delay)
-
-
-def _number(text: str | None, base: int) -> int | None:
-    """Return a non-negative number of the wire, or None for anything else."""
-    if not text or len(text) > 16 or not text.isascii() or not text.isalnum():
-        return None
-    try:
-        return int(text, base)
-    except ValueError:
-        return None

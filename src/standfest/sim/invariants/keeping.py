@@ -175,7 +175,7 @@ class LeftInPeace(Invariant):
         """A goodbye that is the next message of its sender cannot be missed."""
         del now
         message, pulse = arrival.message, node.pulse
-        if message.text("t") != "shutdone" or pulse is None:
+        if message.head.kind != "shutdone" or pulse is None:
             return
         peer = next((p for p in pulse.peers if p.name == message.text("src")), None)
         if peer is None or not peer.alive or message.text("hg") != f"{peer.generation:x}":

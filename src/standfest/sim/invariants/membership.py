@@ -7,7 +7,6 @@ from standfest.core.membership.effects import Reason
 from standfest.model.configuration import Configuration
 from standfest.model.errors import WireError
 from standfest.model.keys import Key, Keyring, SignatureMethod
-from standfest.model.message import Message
 from standfest.model.time import Instant, in_seconds, milliseconds
 from standfest.sim.invariants.base import Invariant
 from standfest.sim.network import Arrival
@@ -35,18 +34,18 @@ class Deadtime(Invariant):
         self._heard: dict[tuple[str, str], Instant] = {}
         self._read: dict[tuple[str, str], dict[tuple[int, int], None]] = {}
         self._highest: dict[tuple[str, str], tuple[int, int]] = {}
-        self._last: tuple[Message, tuple[str, tuple[int, int], bool] | None] | None = None
 
     def arrived(self, now: Instant, node: SimNode, arrival: Arrival) -> None:
         """Remember when a heartbeat came, by the receiver's clock; one that came before is none."""
-        numbered = self._numbered(arrival.message)
-        if numbered is None:
+        head = arrival.message.head
+        if head.number is None:
             return
-        pair, number, local = (node.name, numbered[0]), numbered[1], node.clock.local(now)
+        pair, number = (node.name, head.source or ""), (head.generation or 0, head.number)
+        local = node.clock.local(now)
         overtaken = number <= self._highest.get(pair, (0, 0))
         if not overtaken:
             self._highest[pair] = number
-        if not numbered[2]:
+        if head.kind != "status":
             return
         read = self._read.setdefault(pair, {})
         if number not in read:
@@ -56,16 +55,6 @@ class Deadtime(Invariant):
             self._heard[pair] = local
         if not overtaken:
             self._newest[pair] = number, local
-
-    def _numbered(self, message: Message) -> tuple[str, tuple[int, int], bool] | None:
-        """Return sender, number, and whether it is a heartbeat; every copy is the same object."""
-        if self._last is None or self._last[0] is not message:
-            found, seq = None, message.text("seq")
-            if seq is not None:
-                number = int(message.text("hg") or "", 16), int(seq, 16)
-                found = message.text("src") or "", number, message.text("t") == "status"
-            self._last = message, found
-        return self._last[1]
 
     def pulse_started(self, now: Instant, node: SimNode) -> None:
         """A new process has heard nobody."""
