@@ -18,8 +18,8 @@ BUGS = (
         "deadtime-in-decimal",
         "the announced deadtime is hexadecimal, and read as decimal",
         MACHINE,
-        'announced = _number(message.text("dt"), 16)',
-        'announced = _number(message.text("dt"), 10)',
+        'announced = parse_number(message.text("dt"), 16)',
+        'announced = parse_number(message.text("dt"), 10)',
     ),
     Bug(
         "any-message-is-life",
