@@ -23,6 +23,8 @@ FOUND = (
     Order(8071, 3, 0.34, 100, only=frozenset({36, 38, 50, 54, 55})),
     # What ended between a Join and the first decision of a new coordinator stayed pending.
     Order(9000, 3, 0.34, 100),
+    # What others need was stopped although a group that needs it could not be.
+    Order(100487, 2, 1, only=frozenset({19, 23, 26})),
     # A node that restarted was given up for its last silence: its first heartbeats were overtaken.
     Order(3, 3, 0.05, 90),
 )

@@ -245,6 +245,13 @@ def test_what_nobody_wants_any_more_is_not_repeated_but_ended() -> None:
     assert fencing.want(()) == [Withdrawn("c", "reboot")]
 
 
+def test_who_comes_back_before_an_agent_was_called_is_not_fenced() -> None:
+    fencing = machine(device("x"))
+    fencing.request(0, "c", "reboot", draw=0.0, settle=seconds(1))
+    assert fencing.want(()) == [Withdrawn("c", "reboot")]
+    assert fencing.deadline() is None
+
+
 def test_an_administrators_wish_waits_for_nothing_and_stays() -> None:
     fencing = machine(device("x", delay_max=seconds(10)))
     effects = fencing.request(0, "c", "off", draw=0.9, settle=seconds(9), asked=True)

@@ -326,6 +326,29 @@ def test_what_the_sender_no_longer_has_breaks_the_stream_and_it_goes_on() -> Non
     assert hear(a, 2, nak) == [StreamReset("b"), Deliver("b", 5, b"three")]
 
 
+def test_the_stream_breaks_where_the_message_is_missing_not_when_that_becomes_known() -> None:
+    a, _, sent = exchange([b"one", b"two", b"three", b"four"])
+    hear(a, 1, sent[0])
+    hear(a, 1, sent[3])
+    stamp = (("src", "b"), ("hg", "5"), ("ts", "1"))
+    nak = Message((("t", "NS_nak_rexmit"), ("firstseq", "5"), ("dest", "a"), *stamp))
+    assert hear(a, 2, nak) == []  # two, number 4, may still come
+    two, reset, four = Deliver("b", 5, b"two"), StreamReset("b"), Deliver("b", 5, b"four")
+    assert hear(a, 3, sent[1]) == [two, reset, four]
+
+
+def test_a_payload_before_a_lost_message_is_put_together_all_the_same() -> None:
+    payload = bytes(range(256)) * 60  # 15,360 bytes: fragments of 8,000 and 7,360
+    a, _, sent = exchange([payload, b"lost", b"last"])
+    hear(a, 1, sent[0])
+    hear(a, 1, sent[3])
+    stamp = (("src", "b"), ("hg", "5"), ("ts", "1"))
+    nak = Message((("t", "NS_nak_rexmit"), ("firstseq", "5"), ("dest", "a"), *stamp))
+    assert hear(a, 2, nak) == []
+    told = [Deliver("b", 5, payload), StreamReset("b"), Deliver("b", 5, b"last")]
+    assert hear(a, 3, sent[1]) == told
+
+
 def test_heartbeats_node_list_is_answered() -> None:
     a = machine()
     a.start(0, WALL)

@@ -123,10 +123,15 @@ class Fencing:
         return []
 
     def want(self, wanted: Iterable[tuple[str, str]]) -> Effects:
-        """Forget what the cluster no longer wants, unless an attempt is under way."""
+        """Forget what the cluster no longer wants, unless an agent has been called for it.
+
+        A node that comes back while others still wait before its fencing is a member again.
+        """
         keys = {_key(target, action) for target, action in wanted}
         return self._withdraw(
-            key for key, case in self._cases.items() if key not in keys and case.resting
+            key
+            for key, case in self._cases.items()
+            if key not in keys and (case.resting or case.untouched)
         )
 
     def stand_down(self) -> Effects:

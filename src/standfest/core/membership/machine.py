@@ -21,7 +21,7 @@ from standfest.core.membership.effects import (
     StreamReset,
 )
 from standfest.core.membership.peer import Link, Peer
-from standfest.core.membership.receiver import Arrival, Receiver
+from standfest.core.membership.receiver import LOST, Arrival, Receiver
 from standfest.core.membership.rhythm import Rhythm
 from standfest.core.membership.sender import PAYLOAD_TYPE, fragments
 from standfest.core.membership.voice import Fields, Voice
@@ -380,7 +380,7 @@ class Membership:
         if peer.receiver.lost:
             effects += peer.rhythm.lose(now, peer.name, peer.receiver.lost)
             peer.receiver.lost = 0
-        return effects + self._broken(peer)
+        return effects + self._in_order(now, wall, peer)
 
     def _hear_link(self, now: Instant, peer: Peer, name: str, number: int | None) -> Effects:
         link = peer.links.setdefault(name, Link(now, up=False))
@@ -415,6 +415,9 @@ class Membership:
             kind = message.head.kind
             if kind == "status":
                 continue  # counted when it came
+            if message is LOST:
+                effects.append(StreamReset(peer.name))
+                continue
             if kind == "shutdone":
                 peer.status = NodeStatus.LEFT
                 self._cut(peer)

@@ -15,6 +15,8 @@ MAX_GAP = 500
 """A larger gap is not repaired: the stream begins anew."""
 MAX_REQUESTS_AT_ONCE = 50
 MAX_TRIES = 60
+LOST = Message(())
+"""Stands where a message will never come."""
 FIRST_REPEAT: Duration = milliseconds(50)
 
 
@@ -77,10 +79,13 @@ class Receiver:
         return arrival
 
     def in_order(self) -> Iterator[Message]:
-        """Yield the messages that are next, as far as there is no gap."""
-        assert self._expected is not None, "accept() comes first"
+        """Yield the messages that are next, as far as there is no gap; LOST for one given up."""
+        if self._expected is None:
+            return
         while (message := self._held.pop(self._expected, None)) is not None:
             self._expected += 1
+            if message is LOST:
+                self._pieces.clear()
             yield message
 
     def requests(self, now: Instant) -> list[int]:
@@ -97,11 +102,9 @@ class Receiver:
         return [number for number in due if number in self._missing][:MAX_REQUESTS_AT_ONCE]
 
     def give_up(self, number: int) -> None:
-        """The sender has that message no longer: go on after it."""
+        """The sender has that message no longer: go on after it, when its turn comes."""
         if self._missing.pop(number, None) is not None:
-            self._held[number] = Message((("t", "lost"),))
-            self._pieces.clear()
-            self.broken = True
+            self._held[number] = LOST
 
     def assemble(self, message: Message) -> bytes | None:
         """Return the payload that this fragment completes, or None."""

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 
 from standfest.core.scheduler.actions import Action
 from standfest.core.scheduler.cluster import Cluster, Relation
-from standfest.core.scheduler.entities import Node, Resource, Role
+from standfest.core.scheduler.entities import Kind, Node, Resource, Role
+from standfest.core.scheduler.flags import BEGUN, group_flags
 from standfest.core.scheduler.inheritance import lost_on
 from standfest.core.scheduler.operations import operation
 from standfest.core.scheduler.outcome import happens
@@ -66,7 +67,7 @@ class _Builder:
             remote = action.node is not None and (action.node.is_remote or action.node.is_guest)
             return ActionKind.FENCE, _NO_REMOTE if remote else ""
         if action.pseudo or action.implied or action.node is None:
-            return ActionKind.PSEUDO, ""
+            return ActionKind.PSEUDO, _never_reached(action)
         if action.task in CLUSTER_TASKS:
             return ActionKind.CLUSTER, _AWAY if action.node.away else ""
         if action.resource is None:
@@ -133,6 +134,15 @@ class _Builder:
         key = f"{leaf.id}_{task}_0"
         actions = [a for a in leaf.by_key.get(key, ()) if a.id in self._chosen]
         return [action.node for action in actions if action.node is not None]
+
+
+def _never_reached(action: Action) -> str:
+    """Return why a group's milestone does not come: what waits for it stays as it is."""
+    group, begun = action.resource, BEGUN.get(action.task)
+    if group is None or group.kind is not Kind.GROUP or begun is None:
+        return ""
+    _, runnable = group_flags(action, group, begun)
+    return "" if runnable else f"a member cannot {begun}"
 
 
 def _occasion(action: Action) -> dict[str, str]:
