@@ -79,10 +79,19 @@ BUGS = (
         RECEIVER,
         "        while (message := self._held.pop(self._expected, None)) is not None:\n"
         "            self._expected += 1\n"
+        "            if message is LOST:\n"
+        "                self._pieces.clear()\n"
         "            yield message\n",
         "        for number in sorted(self._held):\n"
         "            self._expected = number + 1\n"
         "            yield self._held.pop(number)\n",
+    ),
+    Bug(
+        "lost-rexmit",
+        "what was asked for too often, or is sent no more, is passed over without a word",
+        MACHINE,
+        "                effects.append(StreamReset(peer.name))\n                continue\n",
+        "                continue\n",
     ),
     Bug(
         "damaged-datagram-accepted",
