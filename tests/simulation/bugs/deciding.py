@@ -52,20 +52,6 @@ BUGS = (
         "NodeState(node, True, True, JoinState.MEMBER, True, known.history, kept)",
     ),
     Bug(
-        "join-not-waited-for",
-        "a new coordinator acts before the others have said what they run",
-        COORDINATOR,
-        "        if self.ledger.serving or not self._awaited:\n",
-        "        if self.ledger.serving or self.ledger.joined:\n",
-    ),
-    Bug(
-        "failover-forgotten",
-        "nothing is decided when a node is lost",
-        COORDINATOR,
-        '        return effects + self._deciding.consider(now, wall, f"{node} is {why}")\n',
-        "        return effects\n",
-    ),
-    Bug(
         "absent-node-empty",
         "a node without its daemon counts as one that runs nothing",
         CAUTION,

@@ -114,11 +114,6 @@ class Meshes:
         self._said[node] = statement
         self._dirty = True
 
-    def follow(self, leader: str) -> None:
-        """This node follows that coordinator now."""
-        if leader != self._own.leader:
-            self._dirty = True
-
     # --- what follows ---------------------------------------------------------------------------
 
     def deadline(self) -> Instant | None:

@@ -89,7 +89,7 @@ class Receiver:
             yield message
 
     def requests(self, now: Instant) -> list[int]:
-        """Return the numbers to ask for now; those asked for too often are given up."""
+        """Return the numbers to ask for now; what is asked for too often counts as lost."""
         due = sorted(number for number, missing in self._missing.items() if missing.ask_at <= now)
         for number in due:
             missing = self._missing[number]

@@ -51,7 +51,7 @@ class Deciding:
         self._decided: tuple[Instant, tuple[str, ...]] = (0, ())
         self._repeats = 0
         self._strange = Strange()
-        self._ordered: dict[str, set[str]] = {}  # keys, by node, since it was invited last
+        self._ordered: dict[str, set[str]] = {}  # this transition's, since each was invited last
 
     def deadline(self) -> Instant | None:
         """Return when `on_timer` is due."""
@@ -164,6 +164,7 @@ class Deciding:
         ]
         self._transition = Transition(options.cluster_delay, batch_limit=options.batch_limit)
         instance = self._ledger.settings.instance
+        self._ordered.clear()
         begun = self._transition.begin(now, number, instance, plan.graph)
         return [*effects, *self._commanded(now, wall, begun), kept]
 
