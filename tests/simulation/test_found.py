@@ -25,6 +25,12 @@ FOUND = (
     Order(9000, 3, 0.34, 100),
     # What others need was stopped although a group that needs it could not be.
     Order(100487, 2, 1, only=frozenset({19, 23, 26})),
+    # A removed node that was started again heard goodbyes, fenced who gave them, and was fenced.
+    Order(11, 3, 0.34, only=frozenset({2, 3, 4}), roster=True),
+    # What a node said before it was heard was not looked at, and it was not asked again.
+    Order(102032, 3, 0.34, only=frozenset({5, 6, 8})),
+    # Nodes that its coordinator had not heard for long had votes while views were undecided.
+    Order(102700, 7, 0.67, 100),
     # A node that restarted was given up for its last silence: its first heartbeats were overtaken.
     Order(3, 3, 0.05, 90),
 )

@@ -48,7 +48,7 @@ def test_only_the_faults_that_are_asked_for_happen() -> None:
 
 def test_every_kind_of_fault_is_drawn() -> None:
     source = random.Random(1)
-    scene = draw(source, 5, fencing=True, pings=True)
+    scene = draw(source, 5, fencing=True, pings=True, roster=True)
     plan = draw_plan(source, scene, 3000, (0, 10**12), 0)
     assert {fault.kind for fault in plan} == set(KINDS)
     assert [fault.number for fault in plan] == list(range(3000))
@@ -112,6 +112,8 @@ def test_the_command_lists_what_can_happen_and_what_must_hold() -> None:
 @pytest.mark.parametrize(
     ("words", "says"),
     [
+        (["run", "--nodes", "4", "--roster"], "--roster needs 3, 5, 7 ... nodes, there are 4"),
+        (["run", "--nodes", "2", "--roster"], "--roster needs 3, 5, 7 ... nodes, there are 2"),
         (["run", "--only", "1,x"], '"1,x"; expected numbers with commas between them'),
         (["run", "--nodes", "1"], "2<=x<=64"),
         (["run", "--hours", "0"], "0<x<=10000"),

@@ -134,6 +134,24 @@ def test_a_link_that_flaps_faster_than_deadtime_changes_nothing(seed: int, mute:
     assert agree(sim, "a", "b", "c")
 
 
+@pytest.mark.parametrize("seed", [2, 3])
+def test_who_is_not_heard_does_not_vote_while_it_is_undecided_whether_it_is_lost(seed: int) -> None:
+    # A ring of seven: each hears two, and is told of two more by those.
+    nodes = "abcdefg"
+    sim, _ = serving(seed, *nodes)
+    near = {(one, nodes[i - 1]) for i, one in enumerate(nodes)}
+    near |= {(other, one) for one, other in near}
+    cut(sim, *((one, other) for one in nodes for other in nodes if (one, other) not in near))
+    # A keepalive before, a deadtime, and what is on the way; the view is the same for one more.
+    sim.run_for(milliseconds(100 + 1_000 + 100))
+    assert [len(members(sim, node)) for node in nodes] == [1 + 2 + 2] * 7
+    for node in nodes:
+        member = sim.nodes[node].member
+        assert member is not None
+        assert not member.partition.quorate
+    heals(sim, *nodes)
+
+
 @pytest.mark.parametrize("seed", [2, 3, 4])
 def test_a_node_that_misses_both_others_at_once_fences_nobody(seed: int) -> None:
     # Of the second that is missed nothing is known but what it said of the first: both go in the

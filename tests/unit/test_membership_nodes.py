@@ -7,18 +7,24 @@ from dataclasses import replace
 from tests.unit.test_membership_machine import SETTINGS, WALL
 
 from standfest.core.membership.effects import (
+    Deliver,
     Dropped,
     LinkChanged,
     NodeChanged,
     NodeStatus,
     Reason,
     Refusal,
+    StreamReset,
     Transmit,
 )
 from standfest.core.membership.machine import Membership
+from standfest.core.membership.sender import PAYLOAD_TYPE
 from standfest.model.message import Message
 from standfest.model.settings import Autojoin, HeartbeatSettings
 from standfest.model.time import milliseconds
+
+REFUSAL = (("dest", "a"), ("nodelist", "b c "), ("delnodelist", " "))
+WELCOME = (("dest", "a"), ("nodelist", "a b "), ("delnodelist", " "))
 
 
 def machine(settings: HeartbeatSettings = SETTINGS, name: str = "a") -> Membership:
@@ -63,14 +69,54 @@ def test_a_stranger_is_dropped_and_told_once_a_keepalive_that_it_is_none_of_ours
 def test_who_is_told_so_takes_the_other_for_dead_until_it_starts_anew() -> None:
     node = machine()
     node.on_message(0, WALL, "eth1", message("b", 1))
-    refusal = (("dest", "a"), ("nodelist", "b c "), ("delnodelist", " "))
-    told = list(node.on_message(1, WALL, "eth1", message("b", 2, *refusal, kind="repnodes")))
+    told = list(node.on_message(1, WALL, "eth1", message("b", 2, *REFUSAL, kind="repnodes")))
     assert changes(told) == [("b", NodeStatus.DEAD, Reason.REFUSES)]
     assert LinkChanged("b", "eth1", False) in told
     assert changes(list(node.on_message(2, WALL, "eth1", message("b", 3)))) == []
-    welcome = (("dest", "a"), ("nodelist", "a b "), ("delnodelist", " "))
-    node.on_message(3, WALL, "eth1", message("b", 4, *welcome, kind="repnodes"))
+    node.on_message(3, WALL, "eth1", message("b", 4, *WELCOME, kind="repnodes"))
     again = list(node.on_message(4, WALL, "eth1", message("b", 5)))
+    assert changes(again) == [("b", NodeStatus.ACTIVE, Reason.HEALED)]
+
+
+def payload(seq: int, text: bytes) -> Message:
+    whole = message("b", seq, ("part", "0"), ("parts", "1"), kind=PAYLOAD_TYPE)
+    return Message((*whole.fields, ("data", text)))
+
+
+def test_who_refuses_us_delivers_nothing_until_it_takes_us_in() -> None:
+    node = machine()
+    node.on_message(0, WALL, "eth1", message("b", 1))
+    node.on_message(1, WALL, "eth1", message("b", 2, *REFUSAL, kind="repnodes"))
+    heard = node.on_message(2, WALL, "eth1", payload(3, b"not for us"))
+    assert heard == [LinkChanged("b", "eth1", True)]
+    node.on_message(3, WALL, "eth1", message("b", 4, *WELCOME, kind="repnodes"))
+    assert StreamReset("b") in list(node.on_message(4, WALL, "eth1", message("b", 5)))
+    assert list(node.on_message(5, WALL, "eth1", payload(6, b"ours"))) == [Deliver("b", 7, b"ours")]
+
+
+def test_who_refuses_us_is_asked_again_at_each_heartbeat() -> None:
+    node = machine()
+    node.on_message(0, WALL, "eth1", message("b", 1))
+    node.on_message(1, WALL, "eth1", message("b", 2, *REFUSAL, kind="repnodes"))
+    for seq in (3, 4):
+        *_, asked = node.on_message(2, WALL, "eth1", message("b", seq))
+        assert isinstance(asked, Transmit)
+        assert (asked.message.text("t"), asked.message.text("dest")) == ("reqnodes", "b")
+
+
+def test_what_is_missing_of_who_refuses_us_is_asked_for() -> None:
+    # That it takes us in is in the message that was lost.
+    node = machine()
+    node.on_message(0, WALL, "eth1", message("b", 1))
+    node.on_message(1, WALL, "eth1", message("b", 2, *REFUSAL, kind="repnodes"))
+    node.on_message(2, WALL, "eth1", message("b", 4))
+    due = node.deadline()
+    assert due is not None
+    assert due <= milliseconds(21)  # 20 ms of patience at most, then it is asked for
+    sent = [e.message for e in node.on_timer(milliseconds(21), WALL, "") if isinstance(e, Transmit)]
+    assert [(m.text("t"), m.text("firstseq")) for m in sent] == [("NS_rexmit", "3")]
+    node.on_message(milliseconds(22), WALL, "eth1", message("b", 3, *WELCOME, kind="repnodes"))
+    again = list(node.on_message(milliseconds(23), WALL, "eth1", message("b", 5)))
     assert changes(again) == [("b", NodeStatus.ACTIVE, Reason.HEALED)]
 
 

@@ -49,6 +49,7 @@ def command() -> None:
     "--fencing/--no-fencing", "fencing", default=None, help="Instead of what the seed draws."
 )
 @click.option("--pings", is_flag=True, help="Ping nodes, and resources that follow them (ipfail).")
+@click.option("--roster", is_flag=True, help="Nodes are removed and added: an odd number, from 3.")
 @click.option("--only", default="", metavar="N,N...", help="Let only these faults happen.")
 @click.option("--no-shrink", is_flag=True, help="Print all faults of a run that failed.")
 @click.option("--probes", is_flag=True, help="List which events the daemons noted, and which not.")
@@ -61,6 +62,7 @@ def run_command(  # noqa: PLR0917  click gives them by name
     faults_per_hour: int,
     fencing: bool | None,
     pings: bool,
+    roster: bool,
     only: str,
     no_shrink: bool,
     probes: bool,
@@ -75,9 +77,11 @@ def run_command(  # noqa: PLR0917  click gives them by name
     Exit status: 0 all invariants held; 1 one did not; 2 the command line cannot be used.
     """
     chosen = _numbers(only)
+    if roster and (nodes < 3 or nodes % 2 == 0):
+        raise click.UsageError(f"--roster needs 3, 5, 7 ... nodes, there are {nodes}")
     tally = _Tally(nodes=nodes, hours=hours, first=seed, seeds=seeds)
     for number in range(seed, seed + seeds):
-        order = Order(number, nodes, hours, faults_per_hour, fencing, chosen, pings)
+        order = Order(number, nodes, hours, faults_per_hour, fencing, chosen, pings, roster)
         with tally.timed():
             outcome = run(order)
         if outcome.violation is not None and not no_shrink and chosen is None:
@@ -215,6 +219,8 @@ def _again(order: Order) -> str:
         words.append("--fencing" if order.fencing else "--no-fencing")
     if order.pings:
         words.append("--pings")
+    if order.roster:
+        words.append("--roster")
     if order.only is not None:
         words.append(f"--only {','.join(map(str, sorted(order.only)))}")
     return " ".join(words)

@@ -55,6 +55,7 @@ class Kind:
     fencing: bool = False
     least_nodes: int = 2
     pings: bool = False
+    roster: bool = False
 
 
 def _nothing(source: random.Random, scene: Scene) -> dict[str, object]:
@@ -160,6 +161,15 @@ KINDS: dict[str, Kind] = {
     "cleanup": Kind("an operator cleans up a resource", 3, _resource),
     "target-dies": Kind("a host that is pinged answers nobody", 8, _target, pings=True),
     "way-lost": Kind("a node loses its way to the hosts that are pinged", 10, _node, pings=True),
+    "removed": Kind(
+        "a node is stopped, removed from the cluster, and added again",
+        12,
+        _node,
+        shortest=seconds(20),
+        longest=seconds(300),
+        least_nodes=3,
+        roster=True,
+    ),
 }
 
 
@@ -178,6 +188,7 @@ def draw_plan(
         if (silence or not kind.silence)
         and (scene.fencing or not kind.fencing)
         and (scene.settings.pinging.nodes or not kind.pings)
+        and (scene.roster or not kind.roster)
         and len(scene.names) >= kind.least_nodes
     }
     names, weights = list(drawn), [kind.weight for kind in drawn.values()]

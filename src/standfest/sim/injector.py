@@ -4,13 +4,23 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from standfest.adapters.memory.world import Mood
-from standfest.model.time import NANOSECONDS_PER_SECOND, milliseconds
-from standfest.runtime.cluster.protocol import Cleanup, Clear, Move, Request, Standby
+from standfest.model.time import NANOSECONDS_PER_SECOND, milliseconds, seconds
+from standfest.runtime.cluster.protocol import (
+    AddNode,
+    Cleanup,
+    Clear,
+    Move,
+    RemoveNode,
+    Request,
+    Standby,
+)
 from standfest.sim.cluster import SimCluster
 from standfest.sim.faults import KINDS, Fault
 from standfest.sim.network import Weather
 from standfest.sim.power import SWITCH_TAKES
 
+REMOVED_AFTER = seconds(10)
+"""So long after its stop was asked for a node is removed: only one that is gone may be."""
 MOODS = {
     "agent-hangs": Mood.HANGS,
     "agent-slow": Mood.SLOW,
@@ -30,6 +40,7 @@ class Injector:
         self._active: dict[int, Fault] = {}
         self._flaps: set[int] = set()
         self._client = 100
+        self._removed = ""  # who is removed, or on the way; one at a time
         self.done: list[Fault] = []
 
     def schedule(self, faults: list[Fault]) -> None:
@@ -60,6 +71,9 @@ class Injector:
         Who was on the way out when the faults ended may have left meanwhile, and comes back.
         """
         self._all_up()
+        if self._removed:
+            self._ask_anyone(AddNode(self._removed), but=self._removed)
+            self._removed = ""
         for resource in sorted(self._sim.shaken):
             self._ask_anyone(Cleanup(resource, ""))
         for name in self._sim.nodes:
@@ -131,6 +145,11 @@ class Injector:
                 sim.kill_cluster_daemon(name)
             case "leave" if node.member is not None:
                 sim.depart(name)
+            case "removed" if node.member is not None and not self._removed:
+                self._removed = name
+                sim.depart(name)
+                gone = RemoveNode(name)
+                sim.later(REMOVED_AFTER, lambda: self._ask_anyone(gone, but=name))
             case _:
                 pass
 
@@ -165,6 +184,10 @@ class Injector:
             case "cluster-dies" | "disk-flips" if node is not None:
                 if node.up and node.member is None:
                     sim.restart_cluster_daemon(fault.node)
+            case "removed" if fault.node == self._removed and node is not None:
+                self._ask_anyone(AddNode(fault.node), but=fault.node)
+                if not node.up:
+                    sim.power_on(fault.node)
             case "standby":
                 self._ask_anyone(Standby(fault.node, False))
             case "move":
@@ -237,10 +260,11 @@ class Injector:
             self._client += 1
             self._sim.ask(name, request, self._client)
 
-    def _ask_anyone(self, request: Request) -> None:
+    def _ask_anyone(self, request: Request, but: str = "") -> None:
         for name, node in self._sim.nodes.items():
             if (
-                node.member is not None
+                name != but
+                and node.member is not None
                 and node.member.leader
                 and self._sim.now >= node.paused_until
             ):

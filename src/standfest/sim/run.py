@@ -55,6 +55,7 @@ INVARIANTS: tuple[type[Invariant], ...] = (
     membership.DamageNoticed,
     membership.OneView,
     liveness.Recovered,
+    liveness.FailsOver,
     liveness.TakesPart,
     liveness.NoPingPong,
     liveness.Answered,
@@ -68,7 +69,8 @@ NO_CRASH = "no-crash"
 class Order:
     """What to simulate.
 
-    only: the numbers of the faults that happen, all when None; pings: with ping nodes and ipfail.
+    only: the numbers of the faults that happen, all when None; pings: with ping nodes and ipfail;
+    roster: nodes are removed and added, of an odd number of at least three.
     """
 
     seed: int
@@ -78,6 +80,7 @@ class Order:
     fencing: bool | None = None
     only: frozenset[int] | None = None
     pings: bool = False
+    roster: bool = False
 
 
 @dataclass(slots=True)
@@ -102,7 +105,7 @@ class Outcome:
 def run(order: Order, *, stop: Callable[[], bool] = lambda: False) -> Outcome:
     """Simulate; the same order gives the same outcome."""
     source = random.Random(f"{order.seed}/scene")  # noqa: S311
-    scene = draw(source, order.nodes, fencing=order.fencing, pings=order.pings)
+    scene = draw(source, order.nodes, fencing=order.fencing, pings=order.pings, roster=order.roster)
     return _Run(order, scene).run(stop)
 
 
@@ -139,6 +142,8 @@ class _Run:
             end = int(self._order.hours * HOUR)
             while sim.now < end and not stop():
                 self._round(min(end, sim.now + ROUND))
+            if self._injector.done and not stop():
+                self._death()
         except ViolationError as violation:
             outcome.violation = violation
         except Exception as error:
@@ -180,6 +185,15 @@ class _Run:
         sim.run_for(QUIET)
         for invariant in self._referee.invariants:
             invariant.rested()
+
+    def _death(self) -> None:
+        """Kill one node of those that all faults have left."""
+        sim = self._sim
+        victims = random.Random(f"{self._order.seed}/death")  # noqa: S311
+        sim.crash(victims.choice(self._outcome.scene.names))
+        sim.run_for(self._recovery)
+        for invariant in self._referee.invariants:
+            invariant.bereaved()
 
     def _leave_ways(self) -> None:
         """Leave some ways to ping nodes lost, and a host dead, for as long as it is calm."""

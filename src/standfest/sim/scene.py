@@ -40,8 +40,8 @@ _MONITOR = (
 class Scene:
     """One installation.
 
-    policy: no-quorum-policy; fencing: whether nodes are fenced; sections: the resources and
-    constraints; fencing off with `ignore` or `stop` means that a cut-off or paused node may own
+    policy: no-quorum-policy; fencing: whether nodes are fenced; roster: whether nodes are removed
+    and added; fencing off with `ignore` or `stop` means that a cut-off or paused node may own
     what others took over: its operator accepted that in writing.
     """
 
@@ -52,6 +52,7 @@ class Scene:
     resources: str
     configuration: Element
     links: tuple[str, ...]
+    roster: bool = False
 
     @property
     def primitives(self) -> tuple[str, ...]:
@@ -78,11 +79,24 @@ class Scene:
         """Return whether the operator accepted that several partitions act at once."""
         return self.policy == "ignore"
 
+    @property
+    def outlives_a_node(self) -> bool:
+        """Return whether the others may act when one node has died."""
+        return self.may_split or 2 * (len(self.names) - 1) > len(self.names)
+
 
 def draw(
-    source: random.Random, nodes: int, *, fencing: bool | None = None, pings: bool = False
+    source: random.Random,
+    nodes: int,
+    *,
+    fencing: bool | None = None,
+    pings: bool = False,
+    roster: bool = False,
 ) -> Scene:
-    """Return an installation of so many nodes; pings: with ping nodes and ipfail."""
+    """Return an installation of so many nodes; pings: with ping nodes and ipfail.
+
+    roster: nodes are removed and added, of an odd number.
+    """
     weights = [weight for _, _, weight in RHYTHMS]
     keepalive, deadtime, _ = source.choices(RHYTHMS, weights)[0]
     names = tuple(NAMES[:nodes]) if nodes <= len(NAMES) else tuple(f"n{i:02}" for i in range(nodes))
@@ -105,7 +119,7 @@ def draw(
     resources = source.choice(tuple(RESOURCES))
     links = ("eth0",) if source.random() < 0.7 else ("eth0", "eth1")
     configuration = _configuration(resources, policy, fenced)
-    return Scene(names, settings, policy, fenced, resources, configuration, links)
+    return Scene(names, settings, policy, fenced, resources, configuration, links, roster)
 
 
 def _pinging(settings: HeartbeatSettings) -> Pinging:

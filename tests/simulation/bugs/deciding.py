@@ -52,6 +52,13 @@ BUGS = (
         "NodeState(node, True, True, JoinState.MEMBER, True, known.history, kept)",
     ),
     Bug(
+        "failover-forgotten",
+        "nothing is decided when a node is lost",
+        COORDINATOR,
+        '        return effects + self._deciding.consider(now, wall, f"{node} is {why}")\n',
+        "        return effects\n",
+    ),
+    Bug(
         "absent-node-empty",
         "a node without its daemon counts as one that runs nothing",
         CAUTION,

@@ -11,8 +11,9 @@ BUGS = (
         "deadtime-off-by-one",
         "a node is dead one heartbeat too early",
         MACHINE,
-        "        if peer.last_heartbeat + peer.deadtime <= now:",
-        "        if peer.last_heartbeat + peer.deadtime - self._settings.keepalive <= now:",
+        "        if peer.alive and peer.last_heartbeat + peer.deadtime <= now:",
+        "        if peer.alive and peer.last_heartbeat + peer.deadtime"
+        " - self._settings.keepalive <= now:",
     ),
     Bug(
         "deadtime-in-decimal",

@@ -214,6 +214,9 @@ class Membership:
         effects += self._hear_link(now, peer, link, number)
         if kind == "status" and arrival is Arrival.NEW:
             effects += self._heartbeat(now, peer, message)
+            if peer.refuses:
+                # What ends it may have been lost for good, and is not said by itself again.
+                effects.append(self._voice.numbered(wall, (("t", "reqnodes"),), peer.name))
         elif kind == "status" and peer.alive:
             peer.last_heartbeat = now  # overtaken by a later message, or sent again: it lives
         effects += self._in_order(now, wall, peer)
@@ -361,13 +364,13 @@ class Membership:
         if peer.status is None and peer.give_up_at <= now:
             peer.status = NodeStatus.DEAD
             effects.append(NodeChanged(peer.name, NodeStatus.DEAD, 0, Reason.NEVER_HEARD))
-        if not peer.alive:
+        if not peer.alive and not peer.refuses:
             return effects
         for name, link in peer.up():
             if link.heard + peer.deadtime <= now:
                 link.up = False
                 effects.append(LinkChanged(peer.name, name, False))
-        if peer.last_heartbeat + peer.deadtime <= now:
+        if peer.alive and peer.last_heartbeat + peer.deadtime <= now:
             return effects + self._give_up(peer, Reason.SILENT)
         for number in peer.receiver.requests(now):
             own: Fields = (
@@ -427,7 +430,7 @@ class Membership:
                 continue
             elif kind == PAYLOAD_TYPE:
                 payload = peer.receiver.assemble(message)
-                if payload is not None:
+                if payload is not None and not peer.refuses:
                     effects.append(Deliver(peer.name, peer.generation, payload))
             elif kind == "reqnodes":
                 effects.append(self._voice.nodes(wall, self._nodes, self._removed, peer.name))

@@ -86,7 +86,8 @@ class Peer:
         if self.status is None:
             return self.give_up_at
         if not self.alive:
-            return None
+            # That it takes us in again may be what is missing.
+            return self.receiver.deadline() if self.refuses else None
         heard = self.last_heartbeat
         for link in self.links.values():  # plain: this is asked for after each datagram
             if link.up and link.heard < heard:

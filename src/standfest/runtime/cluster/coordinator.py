@@ -96,10 +96,12 @@ class Coordinator:
     def hear(self, now: Instant, wall: int, node: str) -> Effects:
         """A node is heard by `pulse`; its cluster daemon joins separately."""
         self.ledger.heard.add(node)
-        if not self.ledger.serving:
-            return []
         if node in self.ledger.joined:  # its cluster daemon was faster than its heartbeat
             return self.judge(now, wall, f"{node} is heard")
+        # It may take itself for joined: what it said before it was heard was not looked at.
+        self._invitations[node] = self._invitations.get(node, 0) + 1
+        if not self.ledger.serving:
+            return []
         # What runs there is unknown until its cluster daemon joins: forget what we believed.
         away = self._absence.away(now, node, ARRIVAL_PATIENCE)
         changes = (*away, ForgetHistory(node, ""), self.ledger.quorum())

@@ -114,8 +114,12 @@ class ClusterMember(Participant):
             effects.append(note("outvoted", level, now=verdict.outvoted))
             if self.coordinator is not None:
                 effects += self.coordinator.judge(now, wall, "view")
+        quorate = self.partition.quorate
         for node in verdict.gone:  # no vote of one counts any more when the first is acted on
             effects += self.partition.vanish(now, node, left=False)
+        effects += self.partition.silence(now, self.meshes.view - self.meshes.heard)
+        if self.coordinator is not None and self.partition.quorate is not quorate:
+            effects += self.coordinator.judge(now, wall, "votes")
         for node in verdict.gone:
             if node in self.meshes.heard:
                 why = self.meshes.why_out(node)

@@ -34,6 +34,8 @@ class Partition:
 
     isolated: no link of this node has a carrier: nobody can reach it, so it lets go of everything.
     outvoted: others that hear each other both ways are the view; this node has no say.
+    silent: members that this node does not hear, of which it is not decided yet that they are lost:
+    their votes do not count.
     roster: who is a node; configuration: as it counts now; devices: those of the network that carry
     cluster addresses; left: who said goodbye and was not heard since, as long as nobody can have
     gone on without us.
@@ -42,6 +44,8 @@ class Partition:
     def __init__(self, settings: ClusterSettings, now: Instant, element: Element) -> None:
         self.quorum = Quorum(settings.quorum, settings.name, now, seen_all=settings.seen_all)
         self.isolated = self.outvoted = False
+        self.silent: frozenset[str] = frozenset()
+        self._members: frozenset[str] = frozenset()
         self.left: set[str] = set()
         self.roster = Roster(tuple(sorted(settings.nodes)))
         self._rules = settings.quorum
@@ -87,11 +91,23 @@ class Partition:
     def appear(self, now: Instant, node: str) -> Effects:
         """A node is heard."""
         self.left.discard(node)
-        return self._told(self.quorum.present(now, self.quorum.view | {node}))
+        self._members |= {node}
+        return self._present(now)
 
     def vanish(self, now: Instant, node: str, *, left: bool) -> Effects:
         """A node is dead, or has left in order."""
-        return self._told(self.quorum.present(now, self.quorum.view - {node}, left=left))
+        self._members -= {node}
+        return self._present(now, left=left)
+
+    def silence(self, now: Instant, nodes: frozenset[str]) -> Effects:
+        """These members are silent from now on, no others."""
+        if nodes == self.silent:
+            return []
+        self.silent = nodes
+        return self._present(now)
+
+    def _present(self, now: Instant, *, left: bool = False) -> Effects:
+        return self._told(self.quorum.present(now, self._members - self.silent, left=left))
 
     def tell(self, now: Instant, word: QuorumWord) -> Effects:
         """Something else than who is present is so now."""

@@ -45,6 +45,9 @@ class Invariant(Observer):
     def rested(self) -> None:
         """A quiet while after `settled` has passed, too."""
 
+    def bereaved(self) -> None:
+        """Then one node died, and the time in which everything must be well has passed again."""
+
 
 class Referee(Observer):
     """Hands everything to those invariants that want to hear of it."""

@@ -19,6 +19,10 @@ class Recovered(Invariant):
     promise = "after the last fault every resource runs where it should, within the computed bound"
 
     def settled(self) -> None:
+        """Look after the faults."""
+        self.compare()
+
+    def compare(self) -> None:
         """Compare with what really runs."""
         world, up = self.sim.world, {n for n, node in self.sim.nodes.items() if node.up}
         for top in self.configuration.resources:
@@ -33,6 +37,21 @@ class Recovered(Invariant):
                         raise self.broken(f"{primitive.id} runs on {where}, not on {sorted(up)}")
                 elif len(where) != 1:
                     raise self.broken(f"{primitive.id} runs on {where or 'no node'}")
+
+
+class FailsOver(Recovered):
+    """What all the faults left is a cluster still: it survives a node."""
+
+    name = "fails-over"
+    promise = "of a cluster that has recovered one more node may die, and everything runs elsewhere"
+
+    def settled(self) -> None:
+        """`recovered` looks."""
+
+    def bereaved(self) -> None:
+        """Look where nodes that are left may act at all."""
+        if self.scene.outlives_a_node:
+            self.compare()
 
 
 class TakesPart(Invariant):

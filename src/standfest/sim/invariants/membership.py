@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from standfest.core.membership import effects as membership
 from standfest.core.membership.effects import Reason
+from standfest.core.membership.peer import ALIVE
 from standfest.model.configuration import Configuration
 from standfest.model.errors import WireError
 from standfest.model.keys import Key, Keyring, SignatureMethod
@@ -64,10 +65,12 @@ class Deadtime(Invariant):
         self._read = {pair: known for pair, known in self._read.items() if pair[0] != node.name}
 
     def pulsed(self, now: Instant, node: SimNode, effect: membership.MembershipEffect) -> None:
-        """Look at every declaration of death; who restarts is alive."""
-        if isinstance(effect, membership.NodeChanged) and effect.reason is Reason.RESTARTED:
+        """Look at every declaration of death; who comes, or restarts, is alive."""
+        if not isinstance(effect, membership.NodeChanged):
+            return
+        if effect.state in ALIVE:
             self._heard[node.name, effect.node] = node.clock.local(now)
-        if not isinstance(effect, membership.NodeChanged) or effect.reason is not Reason.SILENT:
+        if effect.reason is not Reason.SILENT:
             return
         pair, local = (node.name, effect.node), node.clock.local(now)
         # One that was overtaken may count, but need not: it is no news of an hour before.
