@@ -1,8 +1,8 @@
 """What all tests share: hypothesis profiles (the gate is derandomised, hunts are not), workers.
 
-`./dev test` has three workers. What runs in namespaces of this kernel, by its clock, is one worker's,
-one test after the other, and so is what boots kernels of its own; all others compute, and only
-when the lab leaves them a core.
+`./dev test` has three workers. What runs in namespaces of this kernel, by its clock, is one
+worker's, one test after the other, and so is what boots kernels of its own; all others compute, and
+only when the lab leaves them a core.
 """
 
 import gc
