@@ -6,6 +6,8 @@ from standfest.runtime.cluster.protocol import Told
 
 ASK_TIMEOUT: Duration = seconds(30)
 """How long an administrator waits for the coordinator's answer."""
+NO_ANSWER = "no answer from the coordinator within 30 s"
+"""What was asked may be done all the same, at once or when the question arrives."""
 
 
 class Asks:
@@ -34,5 +36,4 @@ class Asks:
     def on_timer(self, now: Instant) -> list[Answer]:
         """Let nobody wait for longer than ASK_TIMEOUT."""
         late = [number for number, (_, until) in self._open.items() if until <= now]
-        text = "no answer from the coordinator within 30 s"
-        return [Answer(self._open.pop(number)[0], False, text) for number in late]
+        return [Answer(self._open.pop(number)[0], False, NO_ANSWER) for number in late]

@@ -147,7 +147,9 @@ class Coordinator:
             SetNodeState(node, False, False, JoinState.DOWN, expected),
             SetTransientAttribute(node, AWAY, None),
         )
-        return self._remove(now, wall, node, gone, "left" if left else "lost")
+        if left:  # nothing runs there, whatever we were not told of its last stops
+            return self._remove(now, wall, node, (*gone, ForgetHistory(node, "")), "left")
+        return self._remove(now, wall, node, gone, "lost")
 
     def abandon(self, now: Instant, wall: int, node: str) -> Effects:
         """A node is heard, but its cluster daemon has gone: touch nothing there."""

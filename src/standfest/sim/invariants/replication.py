@@ -8,6 +8,7 @@ from standfest.model.configuration import Configuration
 from standfest.model.element import Element
 from standfest.model.time import Instant
 from standfest.runtime.cluster import effects, protocol, stored
+from standfest.runtime.cluster.asks import NO_ANSWER
 from standfest.runtime.cluster.protocol import Clear, Move, Request, Standby
 from standfest.sim.invariants.base import Invariant
 from standfest.sim.node import SimNode
@@ -119,12 +120,16 @@ class _Asked:
 
 @dataclass(slots=True)
 class _Register:
-    """What a key may hold: the value acknowledged last, or any asked for since."""
+    """What a key may hold: the value acknowledged last, or any asked for since.
+
+    late: values that nobody has answered for: they may be on their way still.
+    """
 
     acknowledged: str = ""
     holders: frozenset[str] = frozenset()
     open: dict[tuple[str, int], _Asked] = field(default_factory=dict)
     maybe: set[str] = field(default_factory=set)
+    late: set[str] = field(default_factory=set)
 
 
 class AcknowledgedKept(Invariant):
@@ -156,7 +161,7 @@ class AcknowledgedKept(Invariant):
             if asked is None:
                 continue
             if not effect.accepted:
-                register.maybe.add(asked.value)
+                (register.late if effect.text == NO_ANSWER else register.maybe).add(asked.value)
                 continue
             # What was open at the same time may have come before or after: it stays possible.
             for other in register.open.values():
@@ -180,12 +185,12 @@ class AcknowledgedKept(Invariant):
 
     def _compare(self, key: str, register: _Register, value: str) -> None:
         still = (asked.value for asked in register.open.values())
-        possible = {register.acknowledged, *register.maybe, *still}
+        possible = {register.acknowledged, *register.maybe, *register.late, *still}
         if value not in possible and not self._disks_lost(register):
             raise self.broken(
                 f"{key} is {value or 'not set'!r}, acknowledged was {register.acknowledged!r}"
             )
-        register.acknowledged, register.maybe = value, set()
+        register.acknowledged, register.maybe, register.late = value, set(), set()
         register.open.clear()
 
     def _disks_lost(self, register: _Register) -> bool:
