@@ -1,5 +1,7 @@
 """Fencing in the simulated cluster: nothing is recovered before a power switch has said yes."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -299,3 +301,23 @@ def test_a_node_that_died_before_the_new_coordinator_met_it_is_fenced() -> None:
     sim.power_on(witness)
     sim.run_until(lambda: bool(sim.world.on("web")), seconds(30))
     assert [target for _, target in sim.fenced][-1] == owner
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_a_node_that_waits_for_another_one_at_its_start_is_not_fenced(seed: int) -> None:
+    """It restarts faster than deadtime, and gives the third node initdead to be heard."""
+    sim = FencedCluster(seed, configuration("stop"), "a", "b", "c")
+    owner, waits = serving(sim)
+    [victim] = {"a", "b", "c"} - {owner, waits}
+    sim.crash(victim)
+    sim.go(5000)
+    assert [node for _, node in sim.fenced] == [victim]
+    sim.nodes[waits].settings = replace(sim.nodes[waits].settings, initdead=seconds(30))
+    sim.crash(waits)
+    sim.go(300)
+    sim.power_on(waits)
+    sim.go(40_000)
+    assert [node for _, node in sim.fenced] == [victim]
+    member = sim.nodes[waits].member
+    assert member is not None
+    assert member.synchronised

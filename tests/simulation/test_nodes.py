@@ -6,6 +6,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.simulation.test_cluster import agree, cluster, configuration, ha_cf, owner
+from tests.simulation.test_fencing import FencedCluster
+from tests.simulation.test_fencing import configuration as fenced
 
 from standfest.model.quorum import Weight
 from standfest.model.settings import Autojoin
@@ -97,6 +99,19 @@ def test_a_removed_node_that_starts_again_runs_nothing_and_counts_nobody() -> No
     assert answer(sim, "b")[0]
     sim.run_until(lambda: agree(sim, "a", "b", "c"), at_most=seconds(20))
     assert electorate(sim, "c") == ("a", "b", "c")
+
+
+def test_a_new_node_is_not_fenced_for_being_new() -> None:
+    sim = FencedCluster(1, fenced(), "a", "b")
+    sim.run_until(lambda: agree(sim, "a", "b"), at_most=seconds(15))
+    sim.run_for(seconds(2))
+    sim.ask("a", AddNode("c"))
+    assert answer(sim, "a") == (True, "c is a node now")
+    sim.run_for(seconds(30))
+    assert sim.fenced == []
+    sim.install("c", replace(ha_cf("a", "b", "c"), deadtime=sim.DEADTIME))
+    sim.power_on("c")
+    sim.run_until(lambda: agree(sim, "a", "b", "c"), at_most=seconds(5))
 
 
 def test_without_a_majority_before_and_after_nothing_is_changed() -> None:

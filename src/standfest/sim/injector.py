@@ -72,12 +72,12 @@ class Injector:
         """
         self._all_up()
         if self._removed:
-            self._ask_anyone(AddNode(self._removed), but=self._removed)
-            self._removed = ""
+            self._ask_anyone(AddNode(self._removed))
         for resource in sorted(self._sim.shaken):
             self._ask_anyone(Cleanup(resource, ""))
         for name in self._sim.nodes:
             self._ask_anyone(Standby(name, False))
+        self._removed = ""
 
     # --- one fault ------------------------------------------------------------------------------
 
@@ -149,7 +149,7 @@ class Injector:
                 self._removed = name
                 sim.depart(name)
                 gone = RemoveNode(name)
-                sim.later(REMOVED_AFTER, lambda: self._ask_anyone(gone, but=name))
+                sim.later(REMOVED_AFTER, lambda: self._ask_anyone(gone))
             case _:
                 pass
 
@@ -185,7 +185,7 @@ class Injector:
                 if node.up and node.member is None:
                     sim.restart_cluster_daemon(fault.node)
             case "removed" if fault.node == self._removed and node is not None:
-                self._ask_anyone(AddNode(fault.node), but=fault.node)
+                self._ask_anyone(AddNode(fault.node))
                 if not node.up:
                     sim.power_on(fault.node)
             case "standby":
@@ -260,10 +260,11 @@ class Injector:
             self._client += 1
             self._sim.ask(name, request, self._client)
 
-    def _ask_anyone(self, request: Request, but: str = "") -> None:
+    def _ask_anyone(self, request: Request) -> None:
+        """Ask where the cluster is: not at a node that was removed."""
         for name, node in self._sim.nodes.items():
             if (
-                name != but
+                name != self._removed
                 and node.member is not None
                 and node.member.leader
                 and self._sim.now >= node.paused_until

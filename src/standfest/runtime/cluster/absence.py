@@ -5,7 +5,7 @@ from standfest.core.scheduler.caution import AWAY, BRIEFLY
 from standfest.model.status import Join
 from standfest.model.time import Duration, Instant, earliest
 from standfest.runtime.cluster.ledger import Ledger
-from standfest.runtime.cluster.settings import ARRIVAL_PATIENCE
+from standfest.runtime.cluster.settings import ABSENCE_PATIENCE, ARRIVAL_PATIENCE
 
 
 class Absence:
@@ -19,6 +19,11 @@ class Absence:
     def fences(self) -> bool:
         """Return whether nodes are fenced here."""
         return self._ledger.configuration().options.stonith_enabled
+
+    @property
+    def arrival(self) -> Duration:
+        """Return how long a node that has just been heard may take: it may wait for another one."""
+        return max(ARRIVAL_PATIENCE, self._ledger.settings.initdead + ABSENCE_PATIENCE)
 
     def expected(self, node: str) -> bool:
         """Return whether a node that does not take part is missed, and to be fenced one day.
@@ -47,7 +52,7 @@ class Absence:
         if patience is not None:
             self._until[node] = now + patience
         else:
-            self._until.setdefault(node, now + ARRIVAL_PATIENCE)
+            self._until.setdefault(node, now + self.arrival)
 
     def over(self, node: str) -> None:
         """Wait no longer."""

@@ -39,7 +39,6 @@ from standfest.runtime.cluster.reach import Reach
 from standfest.runtime.cluster.requests import changes_for, to_forget
 from standfest.runtime.cluster.settings import (
     ABSENCE_PATIENCE,
-    ARRIVAL_PATIENCE,
     JOIN_TIMEOUT,
     ClusterSettings,
 )
@@ -103,7 +102,7 @@ class Coordinator:
         if not self.ledger.serving:
             return []
         # What runs there is unknown until its cluster daemon joins: forget what we believed.
-        away = self._absence.away(now, node, ARRIVAL_PATIENCE)
+        away = self._absence.away(now, node, self._absence.arrival)
         changes = (*away, ForgetHistory(node, ""), self.ledger.quorum())
         effects = self._apply(now, wall, changes, f"{node} is heard")
         return effects + self._followed(now, wall, self._fencing.news(now, wall))
@@ -151,9 +150,13 @@ class Coordinator:
             return self._remove(now, wall, node, (*gone, ForgetHistory(node, "")), "left")
         return self._remove(now, wall, node, gone, "lost")
 
-    def abandon(self, now: Instant, wall: int, node: str) -> Effects:
-        """A node is heard, but its cluster daemon has gone: touch nothing there."""
-        away = self._absence.away(now, node, ABSENCE_PATIENCE)
+    def abandon(self, now: Instant, wall: int, node: str, *, restarted: bool = False) -> Effects:
+        """A node is heard, but its cluster daemon has gone: touch nothing there.
+
+        restarted: the next one has spoken; it may wait as long as one of a node that just came.
+        """
+        patience = self._absence.arrival if restarted else ABSENCE_PATIENCE
+        away = self._absence.away(now, node, patience)
         return self._remove(now, wall, node, away, "without its cluster daemon")
 
     def _remove(

@@ -8,11 +8,12 @@ differ by two nodes, and their majorities would need nobody in common (docs/adr/
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from standfest.core.cib.changes import Change, ForgetNode, SetRoster
+from standfest.core.cib.changes import Change, ForgetNode, SetNodeState, SetRoster
 from standfest.core.cib.roster import Roster
 from standfest.model.configuration import NoQuorumPolicy
 from standfest.model.errors import OperationError
 from standfest.model.settings import MAX_NODE_NAME, MAX_NODES, is_node_name
+from standfest.model.status import Join as JoinState
 from standfest.model.status import Version
 from standfest.runtime.cluster.effects import MemberEffect, Send, note
 from standfest.runtime.cluster.ledger import Ledger
@@ -90,9 +91,15 @@ class Electorate:
             refused = Told(change.id, False, str(error))
             return [Send(change.origin, refused)] if change.id else [], ""
         after = roster.adding(node) if adds else roster.removing(node)
-        effects = self._write(after, () if adds else (ForgetNode(node),))
+        effects = self._write(after, self._unseen(node) if adds else (ForgetNode(node),))
         more, _ = self.advance()  # at once where there is no other member
         return effects + more, node
+
+    def _unseen(self, node: str) -> tuple[Change, ...]:
+        """State that a node which was not here yet runs nothing: it is not fenced for being new."""
+        if self._ledger.replica.cib.status.node(node) is not None:
+            return ()
+        return (SetNodeState(node, False, False, JoinState.DOWN, False),)
 
     # --- what may be done -----------------------------------------------------------------------
 

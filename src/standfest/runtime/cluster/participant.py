@@ -356,7 +356,7 @@ class Participant:
         known = self._sessions.get(sender, hello.session)
         self._sessions[sender] = hello.session
         if self.coordinator is not None and known != hello.session:
-            effects += self.coordinator.abandon(now, wall, sender)  # it restarted unnoticed
+            effects += self.coordinator.abandon(now, wall, sender, restarted=True)
         effects += self._elect(now, wall, self.election.hear(now, sender, hello))
         if self.coordinator is not None and (
             hello.seeking or sender not in self.coordinator.ledger.joined

@@ -19,7 +19,7 @@ ABSENCE_PATIENCE: Duration = seconds(10)
 """How long a member's cluster daemon may be away before the node is fenced; it is restarted."""
 
 ARRIVAL_PATIENCE: Duration = seconds(60)
-"""The same for a node that has just been heard, and has not joined yet."""
+"""The same for a node that has just been heard, and has not joined yet; longer with initdead."""
 
 
 @dataclass(frozen=True, slots=True)
