@@ -33,6 +33,8 @@ FOUND = (
     Order(102700, 7, 0.67, 100),
     # Who left in order was fenced for what had not been heard of its last stops.
     Order(102865, 2, 1, 100, only=frozenset({69, 72, 73})),
+    # Half of the votes that joined kept a change, since the other half was heard.
+    Order(2127, 3, 0.34, 100, only=frozenset({10, 12, 16, 18}), roster=True),
     # A node that restarted was given up for its last silence: its first heartbeats were overtaken.
     Order(3, 3, 0.05, 90),
 )

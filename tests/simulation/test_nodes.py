@@ -12,7 +12,7 @@ from tests.simulation.test_fencing import configuration as fenced
 from standfest.model.quorum import Weight
 from standfest.model.settings import Autojoin
 from standfest.model.time import milliseconds, seconds
-from standfest.runtime.cluster.protocol import AddNode, RemoveNode
+from standfest.runtime.cluster.protocol import AddNode, RemoveNode, Standby
 from standfest.sim.cluster import SimCluster
 from standfest.sim.network import Weather
 
@@ -123,6 +123,20 @@ def test_without_a_majority_before_and_after_nothing_is_changed() -> None:
     text = "no quorum: of 3 nodes, and of 2 then, only a would keep it"
     assert answer(sim, "a") == (False, text)
     assert electorate(sim, "a") == ("a", "b", "c")
+
+
+def test_half_of_the_nodes_keep_no_change_while_the_other_half_is_only_heard() -> None:
+    # Quorum is there, by what is heard; but the change would be on one of two disks.
+    sim = running(6, "a", "b")
+    sim.kill_cluster_daemon("b")
+    sim.run_for(seconds(3))
+    assert quorate(sim, "a")
+    sim.ask("a", Standby("a", True))
+    assert answer(sim, "a") == (False, "no quorum: of 2 nodes only a would keep it")
+    sim.restart_cluster_daemon("b")
+    sim.run_until(lambda: agree(sim, "a", "b"), at_most=seconds(5))
+    sim.ask("a", Standby("a", True))
+    assert answer(sim, "a") == (True, "a goes into standby")
 
 
 def test_of_one_node_nobody_becomes_two_before_the_second_takes_part() -> None:

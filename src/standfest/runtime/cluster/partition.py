@@ -80,13 +80,15 @@ class Partition:
         """Return whether what these nodes keep outlives the loss of any minority.
 
         Half of the votes do with the tiebreaker's (docs/adr/0029 says what that is worth), or where
-        somebody else has counted this half in.
+        somebody else has counted this half in: not while more than these are heard, of which it is
+        not known what they would keep.
         """
-        weight = self.quorum.rules.weigh(nodes)
-        if self._counted is not None:
-            return self._counted and weight is not Weight.LESS
-        decided = self.quorum.verdict.quorate
-        return weight is Weight.MORE or (weight is Weight.HALF and decided)
+        rules, counted = self.quorum.rules, self._counted
+        weight = rules.weigh(nodes)
+        if weight is not Weight.HALF:
+            return weight is Weight.MORE and counted is not False
+        decided = self.quorum.verdict.quorate if counted is None else counted
+        return decided and rules.weigh(self.quorum.view) is Weight.HALF
 
     def appear(self, now: Instant, node: str) -> Effects:
         """A node is heard."""
