@@ -198,14 +198,13 @@ class Meshes:
         tells: list[Tell] = []
         if not self._own.number:
             return tells
-        reach = within_reach(said, self.name)
+        known = within_reach(said, self.name) & said.keys()
         for node in sorted(self.heard):
             theirs = self._said.get(node)
             if theirs is None or self.name not in theirs.hears:
                 missing = [self.name] if theirs is None else []
             else:
-                missing = [n for n in sorted(reach) if n in said and n not in theirs.hears]
-                missing = [self.name, *(n for n in missing if n != node)]
+                missing = [self.name, *sorted(known.difference(theirs.hears, {node}))]
             for origin in missing:
                 statement = self._own if origin == self.name else said[origin]
                 mark = (statement.session, statement.number)

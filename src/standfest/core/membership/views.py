@@ -30,6 +30,7 @@ class Statement:
 
 
 Statements = Mapping[str, Statement]
+Hears = Mapping[str, frozenset[str]]
 Votes = Callable[[Collection[str]], int]
 
 
@@ -43,13 +44,7 @@ def within_reach(said: Statements, node: str) -> frozenset[str]:
 
     Who is out of reach may have died long ago: its last statement counts for nothing.
     """
-    found, rest = {node}, [node]
-    while rest:
-        statement = said.get(rest.pop())
-        new = set(statement.hears) - found if statement is not None else set[str]()
-        found |= new
-        rest += sorted(new)
-    return frozenset(found)
+    return frozenset(_reached({n: frozenset(said[n].hears) for n in said}, node))
 
 
 def best_view(said: Statements, node: str, votes: Votes) -> frozenset[str]:
@@ -60,17 +55,21 @@ def best_view(said: Statements, node: str, votes: Votes) -> frozenset[str]:
     by name.
     """
     names = sorted(within_reach(said, node))
-    # Who hears everybody both ways is in every set.
-    whole = [n for n in names if all(mutual(said, n, other) for other in names if other != n)]
+    stated = {n: frozenset(said[n].hears) for n in names if n in said}
+    everybody = frozenset(names)
+    hears = {n: stated.get(n, everybody) for n in names}
+    whole = _whole(hears)
+    if len(whole) == len(names):
+        return frozenset(whole)  # nobody contradicts anybody
     rest = [n for n in names if n not in set(whole)]
-    known = {n: len(within_reach(said, n)) if n in said else len(names) for n in names}
+    known = {n: len(_reached(stated, n, len(names))) if n in said else len(names) for n in names}
 
     def merit(view: frozenset[str]) -> tuple[int, int, int, int]:
         followers = sum(1 for n in view if n in said and said[n].leader in view)
         return votes(view), len(view), -max((known[n] for n in view), default=0), followers
 
     best, best_merit = frozenset[str](), (-1, 0, 0, 0)
-    for chosen in _cliques(said, rest):
+    for chosen in _cliques(hears, rest):
         view = frozenset((*whole, *chosen))
         found = merit(view)
         if found > best_merit or (found == best_merit and sorted(view) < sorted(best)):
@@ -78,17 +77,37 @@ def best_view(said: Statements, node: str, votes: Votes) -> frozenset[str]:
     return best
 
 
+def _reached(stated: Hears, node: str, of: int | None = None) -> set[str]:
+    """Return whom a node can know of; of: how many there are in all, where that is known."""
+    found, rest = {node}, [node]
+    while rest and len(found) != of:
+        new = stated.get(rest.pop(), frozenset()) - found
+        found |= new
+        rest += new
+    return found
+
+
+def _whole(hears: Hears) -> list[str]:
+    """Return those that hear everybody both ways: they are in every set.
+
+    Whole sets are compared, since each statement of a start-up is followed by this.
+    """
+    everybody = frozenset(hears)
+    heard_by_all = everybody.intersection(*(hears[n] | {n} for n in hears))
+    return [n for n in hears if n in heard_by_all and hears[n] | {n} >= everybody]
+
+
 def _hears(said: Statements, one: str, other: str) -> bool:
     statement = said.get(one)
     return statement is None or other in statement.hears
 
 
-def _cliques(said: Statements, names: list[str]) -> list[tuple[str, ...]]:
+def _cliques(hears: Hears, names: list[str]) -> list[tuple[str, ...]]:
     """Return the greatest sets of these names that all hear each other; one empty one of none."""
     near = [0] * len(names)
     for i, one in enumerate(names):
         for j in range(i):
-            if mutual(said, one, names[j]):
+            if names[j] in hears[one] and one in hears[names[j]]:
                 near[i] |= 1 << j
                 near[j] |= 1 << i
     found: list[tuple[str, ...]] = []
