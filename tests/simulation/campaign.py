@@ -26,12 +26,24 @@ ROOT = Path(__file__).resolve().parents[2]
 CROWDED = 5
 """Every so many seeds have CROWDED_FAULTS an hour instead of 30."""
 CROWDED_FAULTS = 100
+KINDS = ("", "", "roster", "", "autojoin", "", "pings", "")
+"""What tens of seeds have besides faults; nodes come and go only where their number is odd."""
 
 
 def order_of(seed: int) -> Order:
-    """Return what a seed of a campaign simulates."""
+    """Return what a seed of a campaign simulates: most of them nothing but faults."""
+    nodes, kind = nodes_of(seed), seed // 10 % len(KINDS)
     faults = CROWDED_FAULTS if seed % CROWDED == 0 else 30
-    return Order(seed, nodes_of(seed), 1.0, faults)
+    what = KINDS[kind] if KINDS[kind] == "pings" or nodes % 2 else ""
+    return Order(
+        seed,
+        nodes,
+        1.0,
+        faults,
+        pings=what == "pings",
+        roster=what == "roster",
+        autojoin=what == "autojoin",
+    )
 
 
 def simulate(seed: int) -> dict[str, Any]:
@@ -43,6 +55,7 @@ def simulate(seed: int) -> dict[str, Any]:
     return {
         "seed": seed,
         "nodes": order.nodes,
+        "options": [name for name in KINDS if name and getattr(order, name)],
         "faults": len(outcome.faults),
         "faults_per_hour": order.faults_per_hour,
         "simulated_s": in_seconds(outcome.simulated),
@@ -102,7 +115,7 @@ def total(paths: list[Path]) -> None:
         noted.update(line["noted"])
     print()
     for name in sorted(probes.names()):
-        print(f"{name:24} {noted[name] or 'not reached':>12}")
+        print(f"{name:24} {noted[name] or probes.unreached(name):>12}")
     for line in lines:
         if line["violation"]:
             print(f"{line['commit']} seed {line['seed']}: {line['violation']}")

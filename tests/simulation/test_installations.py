@@ -114,6 +114,8 @@ def test_the_command_lists_what_can_happen_and_what_must_hold() -> None:
     [
         (["run", "--nodes", "4", "--roster"], "--roster needs 3, 5, 7 ... nodes, there are 4"),
         (["run", "--nodes", "2", "--roster"], "--roster needs 3, 5, 7 ... nodes, there are 2"),
+        (["run", "--nodes", "2", "--autojoin"], "--autojoin needs 3, 5, 7 ... nodes, there are 2"),
+        (["run", "--roster", "--autojoin"], "--roster and --autojoin; expected one of them"),
         (["run", "--only", "1,x"], '"1,x"; expected numbers with commas between them'),
         (["run", "--nodes", "1"], "2<=x<=64"),
         (["run", "--hours", "0"], "0<x<=10000"),

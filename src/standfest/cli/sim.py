@@ -50,6 +50,7 @@ def command() -> None:
 )
 @click.option("--pings", is_flag=True, help="Ping nodes, and resources that follow them (ipfail).")
 @click.option("--roster", is_flag=True, help="Nodes are removed and added: an odd number, from 3.")
+@click.option("--autojoin", is_flag=True, help="One node is in no ha.cf: an odd number, from 3.")
 @click.option("--only", default="", metavar="N,N...", help="Let only these faults happen.")
 @click.option("--no-shrink", is_flag=True, help="Print all faults of a run that failed.")
 @click.option("--probes", is_flag=True, help="List which events the daemons noted, and which not.")
@@ -63,6 +64,7 @@ def run_command(  # noqa: PLR0917  click gives them by name
     fencing: bool | None,
     pings: bool,
     roster: bool,
+    autojoin: bool,
     only: str,
     no_shrink: bool,
     probes: bool,
@@ -77,11 +79,16 @@ def run_command(  # noqa: PLR0917  click gives them by name
     Exit status: 0 all invariants held; 1 one did not; 2 the command line cannot be used.
     """
     chosen = _numbers(only)
-    if roster and (nodes < 3 or nodes % 2 == 0):
-        raise click.UsageError(f"--roster needs 3, 5, 7 ... nodes, there are {nodes}")
+    for option, asked in {"--roster": roster, "--autojoin": autojoin}.items():
+        if asked and (nodes < 3 or nodes % 2 == 0):
+            raise click.UsageError(f"{option} needs 3, 5, 7 ... nodes, there are {nodes}")
+    if roster and autojoin:  # of an even number one would be removed
+        raise click.UsageError("--roster and --autojoin; expected one of them")
     tally = _Tally(nodes=nodes, hours=hours, first=seed, seeds=seeds)
     for number in range(seed, seed + seeds):
-        order = Order(number, nodes, hours, faults_per_hour, fencing, chosen, pings, roster)
+        order = Order(
+            number, nodes, hours, faults_per_hour, fencing, chosen, pings, roster, autojoin
+        )
         with tally.timed():
             outcome = run(order)
         if outcome.violation is not None and not no_shrink and chosen is None:
@@ -91,7 +98,7 @@ def run_command(  # noqa: PLR0917  click gives them by name
             _show(outcome, faults_per_hour)
     click.echo(json.dumps(tally.document(), indent=2) if as_json else tally.line())
     if probes and not as_json:
-        _table({name: f"{count:>9}" if count else "not reached" for name, count in tally.probes()})
+        _table({n: f"{count:>9}" if count else points.unreached(n) for n, count in tally.probes()})
     sys.exit(EXIT_VIOLATION if tally.violations else 0)
 
 
@@ -221,6 +228,8 @@ def _again(order: Order) -> str:
         words.append("--pings")
     if order.roster:
         words.append("--roster")
+    if order.autojoin:
+        words.append("--autojoin")
     if order.only is not None:
         words.append(f"--only {','.join(map(str, sorted(order.only)))}")
     return " ".join(words)

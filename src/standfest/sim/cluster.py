@@ -177,7 +177,8 @@ class SimCluster:
         local = self._local(node)
         if local >= node.pulse.dead_at and self.source.random() < 0.5:
             self.tell(node, ClusterMember.paused, self.now - since)  # it is the first
-        self._pulse(node, node.pulse.wake(local))
+        if node.up:  # writing may have been its end
+            self._pulse(node, node.pulse.wake(local))
 
     def stood_still(self, name: str, within: Duration) -> Duration:
         """Return how long a node, or its cluster daemon, stood still in the last `within` ns."""

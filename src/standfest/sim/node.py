@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from uuid import NAMESPACE_DNS, uuid5
 
 from standfest.adapters.memory.world import MemoryAgentRunner
+from standfest.config import quorum
 from standfest.core.membership.machine import Membership
 from standfest.model.settings import Autojoin, HeartbeatSettings
 from standfest.model.time import Instant, earliest
@@ -64,13 +65,15 @@ class SimNode:
         return self.pulse is not None
 
     def start_member(self, session: int, known: Stored) -> None:
-        """Start its cluster daemon with what is on disk."""
+        """Start its cluster daemon with what is on disk; there is no quorum.toml."""
         self.starts += 1
         settings = ClusterSettings(
             self.name,
             tuple(sorted(self.settings.nodes)),
             str(uuid5(NAMESPACE_DNS, f"{self.starts}.{self.name}")),  # as drawn: never twice
             self.settings.initdead,
+            settle=2 * self.settings.keepalive,
+            rules=quorum.resolve(None, self.settings, quorum.FILE).rules,
             autojoin=self.settings.autojoin is not Autojoin.NONE,
             pinging=self.settings.pinging,
             succeeds=self.begun,

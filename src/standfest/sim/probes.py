@@ -11,6 +11,16 @@ import standfest
 
 ROOMS = ("core", "runtime/cluster")
 """Where the machines are that the simulator runs."""
+NEVER = {
+    "no-progress": "a guard: only a mistake of ours decides the same for ever",
+    "votes": "corosync counts them, whose stack is not simulated (docs/adr/0033)",
+}
+"""What no run can reach, and why."""
+
+
+def unreached(name: str) -> str:
+    """Return what to print of an event that nobody noted."""
+    return f"not reached: {NEVER[name]}" if name in NEVER else "not reached"
 
 
 def names() -> frozenset[str]:

@@ -70,7 +70,8 @@ class Order:
     """What to simulate.
 
     only: the numbers of the faults that happen, all when None; pings: with ping nodes and ipfail;
-    roster: nodes are removed and added, of an odd number of at least three.
+    roster: nodes are removed and added; autojoin: one joins that no ha.cf names; either of an odd
+    number of at least three.
     """
 
     seed: int
@@ -81,6 +82,7 @@ class Order:
     only: frozenset[int] | None = None
     pings: bool = False
     roster: bool = False
+    autojoin: bool = False
 
 
 @dataclass(slots=True)
@@ -105,7 +107,14 @@ class Outcome:
 def run(order: Order, *, stop: Callable[[], bool] = lambda: False) -> Outcome:
     """Simulate; the same order gives the same outcome."""
     source = random.Random(f"{order.seed}/scene")  # noqa: S311
-    scene = draw(source, order.nodes, fencing=order.fencing, pings=order.pings, roster=order.roster)
+    scene = draw(
+        source,
+        order.nodes,
+        fencing=order.fencing,
+        pings=order.pings,
+        roster=order.roster,
+        autojoin=order.autojoin,
+    )
     return _Run(order, scene).run(stop)
 
 
@@ -125,6 +134,9 @@ class _Run:
             observer=self._referee,
         )
         self._referee.watch(self._sim)
+        for name in scene.names:
+            if name not in self._sim.nodes:
+                self._sim.install(name, scene.settings)
         self._sim.switch.boots = True
         self._injector = Injector(self._sim, calm)
         bound = recovery_bound(scene.settings, configuration)

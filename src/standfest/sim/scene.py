@@ -10,7 +10,7 @@ from functools import cache
 from standfest.config.cib import compile_configuration, load
 from standfest.model.element import Element
 from standfest.model.pinging import DAMPENING_ECHOES, Pinging, PingNode
-from standfest.model.settings import HeartbeatSettings
+from standfest.model.settings import Autojoin, HeartbeatSettings
 from standfest.model.time import Duration, milliseconds
 
 SECRET = "correct-horse-battery-staple"  # noqa: S105  made up, and looked for in all output
@@ -40,6 +40,7 @@ _MONITOR = (
 class Scene:
     """One installation.
 
+    names: all nodes; settings: the ha.cf of all, which names those that are nodes from the start.
     policy: no-quorum-policy; fencing: whether nodes are fenced; roster: whether nodes are removed
     and added; fencing off with `ignore` or `stop` means that a cut-off or paused node may own
     what others took over: its operator accepted that in writing.
@@ -92,10 +93,12 @@ def draw(
     fencing: bool | None = None,
     pings: bool = False,
     roster: bool = False,
+    autojoin: bool = False,
 ) -> Scene:
     """Return an installation of so many nodes; pings: with ping nodes and ipfail.
 
-    roster: nodes are removed and added, of an odd number.
+    roster: nodes are removed and added, of an odd number; autojoin: the last of an odd number is in
+    no ha.cf and joins by itself, so that half of those who are named are never half of all.
     """
     weights = [weight for _, _, weight in RHYTHMS]
     keepalive, deadtime, _ = source.choices(RHYTHMS, weights)[0]
@@ -108,6 +111,8 @@ def draw(
         warntime=milliseconds(deadtime // 2),
         initdead=milliseconds(max(deadtime, 10_000)),
     )
+    if autojoin:
+        settings = replace(settings, nodes=names[:-1], autojoin=Autojoin.ANY)
     if pings:
         settings = replace(settings, pinging=_pinging(settings))
     fenced = source.random() < 0.6 if fencing is None else fencing
