@@ -199,8 +199,10 @@ class _Run:
             invariant.rested()
 
     def _death(self) -> None:
-        """Kill one node of those that all faults have left."""
+        """Kill one node, if none has left once what kept it was cleaned up."""
         sim = self._sim
+        if any(not node.up or node.member is None for node in sim.nodes.values()):
+            return
         victims = random.Random(f"{self._order.seed}/death")  # noqa: S311
         sim.crash(victims.choice(self._outcome.scene.names))
         sim.run_for(self._recovery)

@@ -343,8 +343,9 @@ class Coordinator:
 
     def depart(self, now: Instant, wall: int, node: str) -> Effects:
         """A member wants to leave in order."""
-        if node not in self._deciding.departing:
-            self._deciding.departing.append(node)
+        if node in self._deciding.departing:
+            return []  # it asks again, since its coordinator may have changed
+        self._deciding.departing.append(node)
         if not self.ledger.serving:
             return []
         effects: Effects = [note("departure-requested", node=node)]

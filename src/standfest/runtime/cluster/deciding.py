@@ -27,6 +27,7 @@ from standfest.runtime.cluster.effects import KeepInput, Level, MemberEffect, Se
 from standfest.runtime.cluster.failures import forget_failures
 from standfest.runtime.cluster.fencing import Fencing
 from standfest.runtime.cluster.ledger import Ledger
+from standfest.runtime.cluster.probing import probes_first
 from standfest.runtime.cluster.strange import Strange
 
 Effects = list[MemberEffect]
@@ -165,7 +166,7 @@ class Deciding:
         self._transition = Transition(options.cluster_delay, batch_limit=options.batch_limit)
         instance = self._ledger.settings.instance
         self._ordered.clear()
-        begun = self._transition.begin(now, number, instance, plan.graph)
+        begun = self._transition.begin(now, number, instance, probes_first(plan.graph))
         return [*effects, *self._commanded(now, wall, begun), kept]
 
     def _lament(self, plan: Schedule) -> Effects:
