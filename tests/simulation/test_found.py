@@ -37,6 +37,8 @@ FOUND = (
     Order(2127, 3, 0.34, 100, only=frozenset({10, 12, 16, 18}), roster=True),
     # What a group needs was stopped beside the probes that found it again after a clean-up.
     Order(106589, 2, 1, only=frozenset({28, 29})),
+    # A node that wanted to leave, and crashed, was kept from running anything when it came back.
+    Order(106192, 3, 1, only=frozenset({13, 23, 24, 25, 27})),
     # A node that restarted was given up for its last silence: its first heartbeats were overtaken.
     Order(3, 3, 0.05, 90),
 )

@@ -155,6 +155,7 @@ class Coordinator:
 
         restarted: the next one has spoken; it may wait as long as one of a node that just came.
         """
+        self._depart_done(node)  # the next one says so itself, if it is to leave, too
         patience = self._absence.arrival if restarted else ABSENCE_PATIENCE
         away = self._absence.away(now, node, patience)
         return self._remove(now, wall, node, away, "without its cluster daemon")
