@@ -125,6 +125,10 @@ class Deciding:
 
     def consider(self, now: Instant, wall: int, why: str) -> Effects:
         """Schedule now, or as soon as the running transition has ended."""
+        self._repeats = 0
+        return self._look_again(now, wall, why)
+
+    def _look_again(self, now: Instant, wall: int, why: str) -> Effects:
         if not self._ledger.serving:
             return []
         if not self._transition.idle:
@@ -223,7 +227,7 @@ class Deciding:
         )  # fmt: skip
         if finished.outcome is Outcome.COMPLETE and not self._again and not self._executed:
             return [ended, *self._rest()]  # nothing in it could run: only news can change that
-        return [ended, *self.consider(now, wall, self._again or "done, and looked again")]
+        return [ended, *self._look_again(now, wall, self._again or "done, and looked again")]
 
     def _rest(self) -> Effects:
         """Nothing is left to do: members that wait to leave and run nothing may."""
