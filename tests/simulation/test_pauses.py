@@ -24,16 +24,16 @@ def stand_still(sim: SimCluster, name: str, duration: Duration, *, before: Durat
     node = sim.nodes[name]
     pulse, member, runner = node.pulse, node.member, node.runner
     node.pulse = node.member = node.runner = None
-    sim._touch(node)
+    sim._agenda.touch(node)
     sim.run_for(duration)
     node.member, node.runner = member, runner
-    sim._touch(node)
+    sim._agenda.touch(node)
     if before >= 0:
         assert member is not None
         sim._member(node, member.paused(sim.now, sim.wall, duration))
         sim.run_for(before)
     node.pulse = pulse
-    sim._touch(node)
+    sim._agenda.touch(node)
     assert pulse is not None
     sim._pulse(node, pulse.wake(sim.now))
 

@@ -21,6 +21,7 @@ from standfest.model.status import Status, Version
 from standfest.model.time import NANOSECONDS_PER_SECOND, Duration, Instant, seconds
 from standfest.runtime.cluster import effects, protocol, stored
 from standfest.runtime.cluster.member import ClusterMember
+from standfest.sim.agenda import Agenda
 from standfest.sim.clock import EPOCH_S
 from standfest.sim.disk import PowerCutError, SimDisk
 from standfest.sim.kept import replay
@@ -65,6 +66,7 @@ class SimCluster:
         self._doubled: set[str] = set()
         self._changes_seen = -1
         self.observer = observer or Observer()
+        self._agenda = Agenda()
         self._later: list[tuple[Instant, int, Callable[[], None]]] = []
         self._number = 0
         self.steps = 0
@@ -108,7 +110,7 @@ class SimCluster:
         node.paused_until = node.member_paused_until = 0
         node.stands_since, node.begun = None, False
         node.disk.power_cut()
-        self._touch(node)
+        self._agenda.touch(node)
         self.world.crash(name)
         self.observer.crashed(self.now, node)
 
@@ -118,7 +120,7 @@ class SimCluster:
         node.member = node.runner = None
         node.waiting.clear()
         node.member_paused_until = 0
-        self._touch(node)
+        self._agenda.touch(node)
         self.observer.daemon_died(self.now, node)
         if node.pulse is not None:
             self._submit(node, None, GONE)
@@ -162,7 +164,7 @@ class SimCluster:
             node.member_paused_until = until
             if duration >= self.settings.deadtime:
                 self.later(self.settings.deadtime, lambda: self._stalled(node, until))
-        self._touch(node)
+        self._agenda.touch(node)
 
     def _stalled(self, node: SimNode, until: Instant) -> None:
         if node.member is not None and node.member_paused_until == until:
@@ -191,7 +193,7 @@ class SimCluster:
         """Let a node's monotonic clock run too fast by so many millionths."""
         node = self.nodes[name]
         node.clock.drift(self.now, ppm)
-        self._touch(node)
+        self._agenda.touch(node)
 
     def unplug(self, name: str, link: str) -> None:
         """Pull a cable; the node sees its carrier go."""
@@ -244,30 +246,24 @@ class SimCluster:
         return self.now - began
 
     def _run(self, end: Instant, condition: Callable[[], bool] | None) -> None:
-        nodes, way = tuple(self.nodes.values()), self.network
         for _ in range(MAX_STEPS):
             if condition is not None and condition():
                 return
-            due = way.next_arrival() or NEVER
+            due = min(self.network.next_arrival() or NEVER, self._agenda.first())
             if self._later and self._later[0][0] < due:
                 due = self._later[0][0]
-            for node in nodes:
-                pulse, member = node.pulse_due, node.member_due
-                if pulse is None or member is None:
-                    pulse = member = node.due()
-                due = min(due, pulse, member)
             if due > end:
                 self.now = max(self.now, end)
                 return
             self.now = max(self.now, due)
-            self._step(nodes)
+            self._step()
         raise AssertionError("more steps than a simulation may take")
 
-    def _step(self, nodes: tuple[SimNode, ...]) -> None:
+    def _step(self) -> None:
         now = self.now
         self.steps += 1
-        for arrival in self.network.arrivals(now):
-            node = self.nodes[arrival.receiver]
+        for receiver, arrival in self.network.arrivals(now):
+            node = self.nodes[receiver]
             if node.pulse is None:
                 continue
             if now < node.paused_until:
@@ -277,12 +273,10 @@ class SimCluster:
                 self._arrive(node, arrival)
         while self._later and self._later[0][0] <= now:
             heapq.heappop(self._later)[2]()
-        for node in nodes:
-            pulse, member = node.pulse_due, node.member_due
-            if pulse is None or member is None:
-                pulse = member = node.due()
-            if pulse <= now or member <= now:
-                self._serve(node)
+        if self._agenda.first() <= now:
+            for node in self.nodes.values():
+                if node.due() <= now:
+                    self._serve(node)
         if self.world.changes != self._changes_seen:
             self._changes_seen = self.world.changes
             doubles = set(self.world.doubles())
@@ -312,7 +306,7 @@ class SimCluster:
             at = node.pulse.deadline()
             if at is not None and at <= local:
                 self._pulse(node, node.pulse.on_timer(local, self._wall(node), LOAD))
-            node.pulse_due = None
+            self._agenda.touch_pulse(node)
         due = node.member_due
         if now < node.member_paused_until or (due is not None and now < due):
             return
@@ -328,11 +322,7 @@ class SimCluster:
             at = node.member.deadline()
             if at is not None and at <= self._local(node):
                 self.tell(node, ClusterMember.on_timer)
-        node.member_due = None
-
-    @staticmethod
-    def _touch(node: SimNode) -> None:
-        node.pulse_due = node.member_due = None
+        self._agenda.touch_member(node)
 
     def _local(self, node: SimNode) -> Instant:
         return node.clock.local(self.now)
@@ -343,14 +333,11 @@ class SimCluster:
     # --- effects --------------------------------------------------------------------------------
 
     def _pulse(self, node: SimNode, wanted: list[membership.MembershipEffect]) -> None:
-        node.pulse_due = None
+        self._agenda.touch_pulse(node)
         for effect in wanted:
             match effect:
                 case membership.Transmit(message):
-                    for other in self.nodes:
-                        if other != node.name:
-                            for link in self.links:
-                                self.network.send(self.now, node.name, link, other, message)
+                    self.network.send(self.now, node.name, self.nodes, self.links, message)
                     continue
                 case membership.NodeChanged():
                     self._node_changed(node, effect)
@@ -389,14 +376,14 @@ class SimCluster:
             return
         if self.now < max(node.member_paused_until, node.paused_until):
             node.waiting.append(lambda: self.tell(node, method, *arguments, **named))
-            node.member_due = None
+            self._agenda.touch_member(node)
             return
         now, wall = self._local(node), self._wall(node)
         its_own = getattr(node.member, method.__name__)  # a recorder may have wrapped it
         self._member(node, its_own(now, wall, *arguments, **named))
 
     def _member(self, node: SimNode, wanted: list[effects.MemberEffect]) -> None:
-        node.member_due = None
+        self._agenda.touch_member(node)
         for effect in wanted:
             try:
                 self._perform(node, effect)
@@ -455,7 +442,7 @@ class SimCluster:
         self._pulse(node, node.pulse.leave(self._local(node), self._wall(node)))
         node.left, node.begun = True, False
         node.pulse = node.member = node.runner = None
-        self._touch(node)
+        self._agenda.touch(node)
         self.observer.left(self.now, node)
 
     def _start_pulse(self, node: SimNode) -> None:
@@ -486,7 +473,7 @@ class SimCluster:
         )
         node.start_member(self.source.getrandbits(62), known)
         node.runner = MemoryAgentRunner(node.name, self.world, self.source, lambda: self.now)
-        self._touch(node)
+        self._agenda.touch(node)
         self.observer.daemon_started(self.now, node)
         self._report_carrier(node.name)
         self.targets.tell(node)

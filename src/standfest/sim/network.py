@@ -2,7 +2,8 @@
 
 import heapq
 import random
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from standfest.model.message import Message
 from standfest.model.time import Duration, Instant, microseconds, milliseconds
@@ -24,9 +25,8 @@ class Weather:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One datagram on its way; damaged: it is not what was sent."""
+    """A datagram as it comes to a node; damaged: it is not what was sent."""
 
-    receiver: str
     link: str
     message: Message
     damaged: bool = False
@@ -38,21 +38,38 @@ class Network:
     def __init__(self, source: random.Random, weather: Weather) -> None:
         self._source = source
         self.weather = weather
-        self._way: list[tuple[Instant, int, Arrival]] = []
+        self._way: list[tuple[Instant, int, str, Arrival]] = []  # when, number, receiver
         self._number = 0
         self.unplugged: set[tuple[str, str]] = set()
         self.cut: set[tuple[str, str]] = set()
         self.slow: dict[str, Duration] = {}
 
-    def send(self, now: Instant, sender: str, link: str, receiver: str, message: Message) -> None:
-        """Send a datagram; cut: (sender, receiver), unplugged: (node, link), slow: node -> ns."""
+    def send(
+        self,
+        now: Instant,
+        sender: str,
+        receivers: Iterable[str],
+        links: tuple[str, ...],
+        message: Message,
+    ) -> None:
+        """Send a datagram to all others over all links.
+
+        cut: (sender, receiver); unplugged: (node, link); slow: node -> ns.
+        """
+        whole = {link: Arrival(link, message) for link in links}
+        for receiver in receivers:
+            if receiver != sender:
+                for arrival in whole.values():
+                    self._send(now, sender, receiver, arrival)
+
+    def _send(self, now: Instant, sender: str, receiver: str, arrival: Arrival) -> None:
         source, weather = self._source, self.weather
         copies = 1
         if weather.duplication and source.random() < weather.duplication:
             copies = 2
         if self.cut and (sender, receiver) in self.cut:
             return
-        if self.unplugged and not self.connected(sender, receiver, link):
+        if self.unplugged and not self.connected(sender, receiver, arrival.link):
             return
         spread = weather.max_delay - weather.min_delay
         for _ in range(copies):
@@ -63,8 +80,8 @@ class Network:
             if self.slow:
                 delay += self.slow.get(sender, 0) + self.slow.get(receiver, 0)
             self._number += 1
-            arrival = Arrival(receiver, link, message, damaged)
-            heapq.heappush(self._way, (now + delay, self._number, arrival))
+            came = replace(arrival, damaged=True) if damaged else arrival
+            heapq.heappush(self._way, (now + delay, self._number, receiver, came))
 
     def connected(self, one: str, other: str, link: str) -> bool:
         """Return whether both nodes' cables of a link are plugged in."""
@@ -74,9 +91,10 @@ class Network:
         """Return when the next datagram arrives."""
         return self._way[0][0] if self._way else None
 
-    def arrivals(self, now: Instant) -> list[Arrival]:
-        """Return what has arrived by now."""
-        found: list[Arrival] = []
+    def arrivals(self, now: Instant) -> list[tuple[str, Arrival]]:
+        """Return what has arrived by now, and where."""
+        found: list[tuple[str, Arrival]] = []
         while self._way and self._way[0][0] <= now:
-            found.append(heapq.heappop(self._way)[2])
+            _, _, receiver, arrival = heapq.heappop(self._way)
+            found.append((receiver, arrival))
         return found
