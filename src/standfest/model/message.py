@@ -36,12 +36,13 @@ class Message:
         """Return its head, read once: a simulated datagram reaches many."""
         known = self._head
         if known is None:
+            first = dict(reversed(self.fields))
             known = Head(
-                self.text("src"),
-                self.text("t"),
-                parse_number(self.text("hg"), 16),
-                parse_number(self.text("seq"), 16),
-                bool(parse_number(self.text("ts"), 16)),
+                _text(first.get("src")),
+                _text(first.get("t")),
+                parse_number(_text(first.get("hg")), 16),
+                parse_number(_text(first.get("seq")), 16),
+                bool(parse_number(_text(first.get("ts")), 16)),
             )
             object.__setattr__(self, "_head", known)
         return known
@@ -55,15 +56,16 @@ class Message:
 
     def text(self, name: str) -> str | None:
         """Return a string field, or None when it is missing or of another type."""
-        for key, value in self.fields:  # as get() does: this is asked for each datagram eight times
-            if key == name:
-                return value if isinstance(value, str) else None
-        return None
+        return _text(self.get(name))
 
     def binary(self, name: str) -> bytes | None:
         """Return a binary field, or None when it is missing or of another type."""
         value = self.get(name)
         return value if isinstance(value, bytes) else None
+
+
+def _text(value: FieldValue | None) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def parse_number(text: str | None, base: int) -> int | None:

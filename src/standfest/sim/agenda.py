@@ -29,9 +29,14 @@ class Agenda:
 
     def first(self) -> Instant:
         """Return when the first node wants to be called."""
-        if self._touched:
-            for name, node in self._touched.items():
-                self._due[name] = node.due()
-            self._touched.clear()
+        was_first = False
+        for name, node in self._touched.items():
+            due = node.due()
+            was_first = was_first or self._due.get(name) == self._first
+            self._due[name] = due
+            if due < self._first:
+                self._first, was_first = due, False
+        self._touched.clear()
+        if was_first:
             self._first = min(self._due.values())
         return self._first

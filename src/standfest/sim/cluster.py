@@ -289,10 +289,8 @@ class SimCluster:
             return
         if node.pulse is not None:
             self.observer.arrived(self.now, node, arrival)
-            wanted = node.pulse.on_message(
-                self._local(node), self._wall(node), arrival.link, arrival.message
-            )
-            self._pulse(node, wanted)
+            now, wall = node.clock.local(self.now), node.clock.wall(self.now)
+            self._pulse(node, node.pulse.on_message(now, wall, arrival.link, arrival.message))
 
     def _serve(self, node: SimNode) -> None:
         """Do what is due; whoever stood still first reads what has arrived meanwhile."""

@@ -37,6 +37,8 @@ from standfest.model.time import (
 )
 
 ACKNOWLEDGE_EVERY = 10
+REPAIRS = ("NS_rexmit", "NS_nak_rexmit")
+"""Messages about the stream that something follows from; nothing does from NS_ackmsg."""
 MIN_PATIENCE_MS, MAX_PATIENCE_MS = 5, 20
 MAX_ANNOUNCED_DEADTIME: Duration = seconds(86_400)
 NEVER: Instant = 2**63
@@ -71,6 +73,8 @@ class Membership:
         self._voice = Voice(name, uuid, generation, len(settings.nodes) + settings.hopfudge)
         self._beat_at: Instant | None = None
         self._spoke: Instant = 0  # when we last beat
+        keepalive, deadtime = settings.keepalive, settings.deadtime
+        self._patient: Duration = deadtime - min(keepalive // 2, deadtime // 8)
         self._status = NodeStatus.INIT
         self._settled = False
         self._peers = {node: self._peer(node) for node in settings.nodes if node != name}
@@ -97,8 +101,7 @@ class Membership:
         """
         if self._beat_at is None:
             return NEVER
-        keepalive, deadtime = self._settings.keepalive, self._settings.deadtime
-        return self._spoke + deadtime - min(keepalive // 2, deadtime // 8)
+        return self._spoke + self._patient
 
     # --- inputs ---------------------------------------------------------------------------------
 
@@ -198,7 +201,7 @@ class Membership:
             return [Dropped(peer.name, Refusal.DEPARTED)]
         effects: Effects = []
         if kind.startswith("NS_"):
-            if generation == peer.generation:
+            if generation == peer.generation and kind in REPAIRS:
                 effects += self._control(now, wall, peer, kind, message)
             return effects + self._hear_link(now, peer, link, None)
         number = head.number
@@ -386,14 +389,17 @@ class Membership:
         return effects + self._in_order(now, wall, peer)
 
     def _hear_link(self, now: Instant, peer: Peer, name: str, number: int | None) -> Effects:
-        link = peer.links.setdefault(name, Link(now, up=False))
+        link = peer.links.get(name)
+        if link is None:
+            link = peer.links[name] = Link(now, up=False)
         if number is not None:
             link.count(number)
-        came, link.up = not link.up, True
-        if not came:
-            link.longest = max(link.longest, now - link.heard)
+        if not link.up:
+            link.up, link.heard = True, now
+            return [LinkChanged(peer.name, name, True)]
+        link.longest = max(link.longest, now - link.heard)
         link.heard = now
-        return [LinkChanged(peer.name, name, True)] if came else []
+        return []
 
     @staticmethod
     def _cut(peer: Peer) -> Effects:

@@ -90,6 +90,8 @@ class Receiver:
 
     def requests(self, now: Instant) -> list[int]:
         """Return the numbers to ask for now; what is asked for too often counts as lost."""
+        if not self._missing:
+            return []
         due = sorted(number for number, missing in self._missing.items() if missing.ask_at <= now)
         for number in due:
             missing = self._missing[number]

@@ -54,8 +54,8 @@ def best_view(said: Statements, node: str, votes: Votes) -> frozenset[str]:
     whatever they decide; then the one in which most nodes follow a coordinator that is in it; then
     by name.
     """
-    names = sorted(within_reach(said, node))
-    stated = {n: frozenset(said[n].hears) for n in names if n in said}
+    stated = {n: frozenset(statement.hears) for n, statement in said.items()}
+    names = sorted(_reached(stated, node))
     everybody = frozenset(names)
     hears = {n: stated.get(n, everybody) for n in names}
     whole = _whole(hears)
