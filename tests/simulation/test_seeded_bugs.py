@@ -21,6 +21,7 @@ FEW = (
     "duplicate-delivered",
     "damaged-datagram-accepted",
     "promise-not-kept",
+    "contradictions-believed",
     "acknowledged-before-sync",
     "acknowledged-alone",
     "fencing-skipped",

@@ -21,6 +21,8 @@ from standfest.sim.power import SWITCH_TAKES
 
 REMOVED_AFTER = seconds(10)
 """So long after its stop was asked for a node is removed: only one that is gone may be."""
+BACK_AFTER = seconds(60)
+"""So long after everything was put right who could leave only then is started again."""
 MOODS = {
     "agent-hangs": Mood.HANGS,
     "agent-slow": Mood.SLOW,
@@ -68,9 +70,11 @@ class Injector:
     def put_right(self) -> None:
         """Have an operator forget failures of what misbehaved, and take back what was asked.
 
-        Who was on the way out when the faults ended may have left meanwhile, and comes back.
+        Who was on the way out when the faults ended may have left meanwhile, and comes back; who
+        could not leave before this, by and by.
         """
         self._all_up()
+        self._sim.later(BACK_AFTER, self._back)
         if self._removed:
             self._ask_anyone(AddNode(self._removed))
         for resource in sorted(self._sim.shaken):
@@ -78,6 +82,11 @@ class Injector:
         for name in self._sim.nodes:
             self._ask_anyone(Standby(name, False))
         self._removed = ""
+
+    def _back(self) -> None:
+        for node in self._sim.nodes.values():
+            if node.left and not node.up:
+                self._sim.power_on(node.name)
 
     # --- one fault ------------------------------------------------------------------------------
 

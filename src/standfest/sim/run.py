@@ -19,6 +19,7 @@ from standfest.sim.invariants import (
     membership,
     ownership,
     replication,
+    views,
 )
 from standfest.sim.invariants.base import Invariant, Referee, ViolationError
 from standfest.sim.network import Weather
@@ -54,6 +55,7 @@ INVARIANTS: tuple[type[Invariant], ...] = (
     membership.Delivery,
     membership.DamageNoticed,
     membership.OneView,
+    views.HearEachOther,
     liveness.Recovered,
     liveness.FailsOver,
     liveness.TakesPart,

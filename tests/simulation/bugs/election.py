@@ -55,6 +55,14 @@ BUGS = (
         nodes=(3, 5),
     ),
     Bug(
+        "contradictions-believed",
+        "members are all that the coordinator hears, whomever those hear",
+        "standfest.core.membership.meshes",
+        "        best = best_view(said, self.name, votes)\n",
+        "        best = frozenset({self.name, *self.heard})\n",
+        nodes=(3, 5),
+    ),
+    Bug(
         "minority-accepts-changes",
         "a partition without quorum accepts changes of the configuration",
         "standfest.runtime.cluster.requests",
