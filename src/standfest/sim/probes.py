@@ -12,7 +12,7 @@ import standfest
 ROOMS = ("core", "runtime/cluster")
 """Where the machines are that the simulator runs."""
 NEVER = {
-    "no-progress": "a guard: only a mistake of ours decides the same for ever",
+    "no-progress": "a guard against our own mistakes; the invariant makes-progress knows it",
     "votes": "corosync counts them, whose stack is not simulated (docs/adr/0033)",
 }
 """What no run can reach, and why."""

@@ -60,6 +60,7 @@ INVARIANTS: tuple[type[Invariant], ...] = (
     liveness.FailsOver,
     liveness.TakesPart,
     liveness.NoPingPong,
+    liveness.MakesProgress,
     liveness.Answered,
     connection.Connected,
 )

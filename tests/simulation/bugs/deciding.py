@@ -52,6 +52,13 @@ BUGS = (
         "NodeState(node, True, True, JoinState.MEMBER, True, known.history, kept)",
     ),
     Bug(
+        "looks-again-for-ever",
+        "a transition in which nothing could be done is followed by another one",
+        DECIDING,
+        "finished.outcome is Outcome.COMPLETE and not self._again",
+        "finished.outcome is Outcome.ABORTED and not self._again",
+    ),
+    Bug(
         "failover-forgotten",
         "nothing is decided when a node is lost",
         COORDINATOR,

@@ -100,6 +100,19 @@ class NoPingPong(Invariant):
             raise self.broken(f"{starts} starts and {stops} stops while nothing happened")
 
 
+class MakesProgress(Invariant):
+    """What was done, and did not help, does not help when it is done again at once."""
+
+    name = "makes-progress"
+    promise = "no coordinator decides the same again and again while nothing new is known"
+
+    def wanted(self, now: Instant, node: SimNode, effect: effects.MemberEffect) -> None:
+        """Wait for its own word: it stops there."""
+        del now
+        if isinstance(effect, effects.Note) and effect.event == "no-progress":
+            raise self.broken(f"{node.name} has decided the same too often")
+
+
 class Answered(Invariant):
     """Nobody waits for ever."""
 
