@@ -199,13 +199,20 @@ class Lan:
 
 @contextmanager
 def lan(directory: Path, segments: Sequence[Sequence[str]] = ONE_SEGMENT) -> Iterator[Lan]:
-    """Give a LAN for as long as it is needed."""
-    made = Lan(directory, segments)
+    """Give a LAN for as long as it is needed; dumps that it leaves in /tmp go with it."""
+    made, before = Lan(directory, segments), dumps()
     try:
         made.build()
         yield made
     finally:
         made.destroy()
+        for dump in dumps() - before:
+            dump.unlink(missing_ok=True)
+
+
+def dumps() -> set[Path]:
+    """Return what a director, or keepalived, has written when it was signalled; always there."""
+    return set(Path("/tmp").glob("keepalived*.*"))
 
 
 def decode(capture: Path, select: str, *fields: str) -> list[tuple[str, ...]]:
