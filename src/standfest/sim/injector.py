@@ -43,6 +43,7 @@ class Injector:
         self._flaps: set[int] = set()
         self._client = 100
         self._removed = ""  # who is removed, or on the way; one at a time
+        self._moved: set[str] = set()  # `clear` may have been asked of who died before it acted
         self.done: list[Fault] = []
 
     def schedule(self, faults: list[Fault]) -> None:
@@ -81,7 +82,9 @@ class Injector:
             self._ask_anyone(Cleanup(resource, ""))
         for name in self._sim.nodes:
             self._ask_anyone(Standby(name, False))
-        self._removed = ""
+        for resource in sorted(self._moved):
+            self._ask_anyone(Clear(resource))
+        self._removed, self._moved = "", set()
 
     def _back(self) -> None:
         for node in self._sim.nodes.values():
@@ -127,6 +130,8 @@ class Injector:
             case "resource-dies":
                 self._kill_resource(fault.resource, fault.node)
             case "standby" | "move" | "cleanup":
+                if fault.kind == "move":
+                    self._moved.add(fault.resource)
                 self._ask(fault.node, _request(fault))
             case kind if kind in MOODS:
                 sim.world.moods[fault.node, fault.resource] = MOODS[kind]
