@@ -93,6 +93,40 @@ def test_an_older_statement_and_one_of_an_older_daemon_count_for_nothing() -> No
     assert mesh.deadline() is None
 
 
+def test_two_that_heard_of_two_daemons_of_a_node_do_not_swap_them_for_ever() -> None:
+    """Of a, c and d only d hears x; a knows its second daemon by then, c its first."""
+    a, c = Meshes("a", 1, 1000), Meshes("c", 1, 1000)
+    for mesh, partner in ((a, "c"), (c, "a")):
+        mesh.settle()
+        mesh.hear(partner)
+        mesh.hear("d")
+        mesh.learn(partner, of(partner, 1, mesh.name + "d"))
+        mesh.learn("d", of("d", 1, "acx"))
+    a.learn("x", of("x", 1, "ac", session=20))
+    c.learn("x", of("x", 1, "ac", session=10))
+    said = 0
+    for now in range(10):
+        told = [(mesh, mesh.weigh(now, "a", len).tells) for mesh in (a, c)]
+        for mesh, tells in told:
+            other = c if mesh is a else a
+            for tell in tells:
+                if (tell.statement.node, tell.destination) == ("x", other.name):
+                    other.learn(mesh.name, tell.statement)
+                    said += 1
+    assert said == 3  # each what it knew, and c once more, what it was told
+    assert a.known("x") == c.known("x") == of("x", 1, "ac", session=20)
+
+
+def test_who_hears_a_node_knows_its_daemon_better_than_a_later_clock() -> None:
+    mesh = three()
+    mesh.learn("x", of("x", 1, "abc", session=20))
+    mesh.learn("c", of("c", 2, "abx"))
+    mesh.learn("c", of("x", 1, "c", session=10))  # its clock went back, and c hears it
+    assert mesh.known("x") == of("x", 1, "c", session=10)
+    mesh.learn("a", of("x", 1, "abc", session=9))
+    assert mesh.known("x") == of("x", 1, "c", session=10)
+
+
 LETTERS = "abcdefg"
 
 

@@ -10,6 +10,7 @@ import random
 import signal
 import socket
 import sys
+import time
 import uuid
 from functools import partial
 
@@ -42,7 +43,7 @@ from standfest.runtime.cluster import effects, inputs, protocol, stored
 from standfest.runtime.cluster.member import ClusterMember
 from standfest.runtime.cluster.quorumreport import quorum_report
 from standfest.runtime.cluster.report import report
-from standfest.runtime.cluster.settings import ClusterSettings
+from standfest.runtime.cluster.settings import ClusterSettings, session_of
 from standfest.runtime.journal import Journal
 from standfest.runtime.loop import Loop, since_boot
 from standfest.runtime.recording import recorder as recording
@@ -469,7 +470,7 @@ def main() -> None:
             succeeds=thisboot.remembered(where.begun),
             deadtime=installation.deadtime or seconds(2),
         ),
-        random.SystemRandom().getrandbits(62),
+        session_of(time.time_ns(), random.SystemRandom().getrandbits(10)),
         loaded.cib,
         loaded.promised,
         since_boot(),

@@ -21,6 +21,7 @@ from standfest.model.status import Status, Version
 from standfest.model.time import NANOSECONDS_PER_SECOND, Duration, Instant, seconds
 from standfest.runtime.cluster import effects, protocol, stored
 from standfest.runtime.cluster.member import ClusterMember
+from standfest.runtime.cluster.settings import session_of
 from standfest.sim.agenda import Agenda
 from standfest.sim.clock import EPOCH_S
 from standfest.sim.disk import PowerCutError, SimDisk
@@ -469,7 +470,8 @@ class SimCluster:
             if kept is None
             else stored.from_bytes(kept)
         )
-        node.start_member(self.source.getrandbits(62), known)
+        started = self._wall(node) * NANOSECONDS_PER_SECOND + self.now % NANOSECONDS_PER_SECOND
+        node.start_member(session_of(started, self.source.getrandbits(62)), known)
         node.runner = MemoryAgentRunner(node.name, self.world, self.source, lambda: self.now)
         self._agenda.touch(node)
         self.observer.daemon_started(self.now, node)

@@ -61,6 +61,7 @@ INVARIANTS: tuple[type[Invariant], ...] = (
     liveness.TakesPart,
     liveness.NoPingPong,
     liveness.MakesProgress,
+    liveness.NoStorm,
     liveness.Answered,
     connection.Connected,
 )

@@ -71,4 +71,22 @@ BUGS = (
         "        return True",
         nodes=(3, 5),
     ),
+    Bug(
+        "hearsay-without-order",
+        "of two daemons of a node that nobody hears, the one that was told last counts",
+        "standfest.core.membership.meshes",
+        "        return hears_it or statement.session > known.session\n",
+        "        return True\n",
+        nodes=(5, 7),
+    ),
+    Bug(
+        "declines-in-a-circle",
+        "who cannot follow says so to each Lead, and its coordinator answers each time",
+        "standfest.runtime.cluster.participant",
+        "            self._joined = (lead.term, lead.invitation)"
+        "  # said once to each Lead, not in a circle\n"
+        "            return [Send(self.leader, self.election.hello())]\n",
+        "            return [Send(self.leader, self.election.hello(seeking=True))]\n",
+        nodes=(5, 7),
+    ),
 )

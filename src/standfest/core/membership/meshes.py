@@ -108,17 +108,32 @@ class Meshes:
         if known is not None:
             if known.session == statement.session and known.number >= statement.number:
                 return
-            # Only the node itself knows which of its daemons is the latest.
-            if known.session != statement.session and sender != node and node in self.heard:
+            if known.session != statement.session and not self._later(known, sender, statement):
                 return
         self._said[node] = statement
         self._dirty = True
+
+    def _later(self, known: Statement, sender: str, statement: Statement) -> bool:
+        """Return whether a statement is of a later daemon of its node than the one known.
+
+        The node knows it best, then who hears it. By hearsay the later start counts, whatever the
+        clock was: two that swapped what they know of two daemons would never come to an end.
+        """
+        node, theirs = statement.node, self._said.get(sender)
+        if sender == node or node in self.heard:
+            return sender == node
+        hears_it = theirs is not None and node in theirs.hears
+        return hears_it or statement.session > known.session
 
     # --- what follows ---------------------------------------------------------------------------
 
     def deadline(self) -> Instant | None:
         """Return when a contradiction will have lasted long enough."""
         return self._since + self._patience if self._pending is not None else None
+
+    def known(self, node: str) -> Statement | None:
+        """Return what a node said last, as far as is known here."""
+        return self._said.get(node)
 
     def why_out(self, node: str) -> str:
         """Return why a node is no member, for people."""

@@ -18,8 +18,8 @@ MAX_STEPS = 20_000
 class Statement:
     """Whom a node hears.
 
-    session: drawn at its daemon's start; number: counts its statements from 1; leader: the
-    coordinator that it follows, or nothing.
+    session: its daemon's, greater than those before unless its clock went back; number: counts its
+    statements from 1; leader: the coordinator that it follows, or nothing.
     """
 
     node: str

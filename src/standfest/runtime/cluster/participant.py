@@ -425,7 +425,8 @@ class Participant:
         promised = self.election.promise(lead.term, self.leader)
         if promised is None:  # promised to another: the coordinator has to begin a later term
             self._follow_until = now + FOLLOW_TIMEOUT
-            return [Send(self.leader, self.election.hello(seeking=True))]
+            self._joined = (lead.term, lead.invitation)  # said once to each Lead, not in a circle
+            return [Send(self.leader, self.election.hello())]
         effects: Effects = self._elect(now, wall, promised)
         self.election.term = lead.term
         self._synchronised = False

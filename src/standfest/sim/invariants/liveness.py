@@ -1,7 +1,7 @@
 """What must be true again some time after the last fault, and stay so."""
 
 from standfest.model.configuration import Clone, Configuration, Group
-from standfest.model.time import Instant, in_seconds, seconds
+from standfest.model.time import NANOSECONDS_PER_SECOND, Instant, in_seconds, seconds
 from standfest.runtime.cluster import effects
 from standfest.runtime.cluster.asks import ASK_TIMEOUT
 from standfest.runtime.cluster.protocol import Request
@@ -111,6 +111,29 @@ class MakesProgress(Invariant):
         del now
         if isinstance(effect, effects.Note) and effect.event == "no-progress":
             raise self.broken(f"{node.name} has decided the same too often")
+
+
+class NoStorm(Invariant):
+    """Members that answer each other at once, and again, have no time for anything else."""
+
+    name = "no-storm"
+    promise = "no cluster daemon sends more than 100 messages for each node within a second"
+
+    def __init__(self, scene: Scene, configuration: Configuration) -> None:
+        super().__init__(scene, configuration)
+        self._most = 100 * len(scene.names)
+        self._sent: dict[str, tuple[int, int]] = {}
+
+    def wanted(self, now: Instant, node: SimNode, effect: effects.MemberEffect) -> None:
+        """Count what is sent in this second."""
+        if not isinstance(effect, effects.Send):
+            return
+        second, count = self._sent.get(node.name, (0, 0))
+        if now // NANOSECONDS_PER_SECOND != second:
+            second, count = now // NANOSECONDS_PER_SECOND, 0
+        self._sent[node.name] = second, count + 1
+        if count >= self._most:
+            raise self.broken(f"{node.name} has sent {count} messages within a second")
 
 
 class Answered(Invariant):
