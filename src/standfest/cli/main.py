@@ -3,6 +3,7 @@
 import importlib
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -40,19 +41,25 @@ VERBS = {
 }
 """Verb -> (module with a click command named `command`, one-line help)."""
 
+TOOLS = {
+    "crm_mon": ("standfest.cli.tools.crm_mon", "Show the cluster."),
+}
+"""Tools that administrators already type -> (module with a `command`, one-line help)."""
+COMMANDS = VERBS | TOOLS
+
 
 class LazyVerbs(click.Group):
     """A click group that knows its verbs without importing them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the verbs in alphabetical order."""
-        return sorted(VERBS)
+        """Return the verbs in alphabetical order, then the tools."""
+        return [*sorted(VERBS), *sorted(TOOLS)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the verb's module and return its command."""
-        if cmd_name not in VERBS:
+        """Import the module of a verb or a tool and return its command."""
+        if cmd_name not in COMMANDS:
             return None
-        command = importlib.import_module(VERBS[cmd_name][0]).command
+        command = importlib.import_module(COMMANDS[cmd_name][0]).command
         assert isinstance(command, click.Command)
         return command
 
@@ -60,6 +67,8 @@ class LazyVerbs(click.Group):
         """Write the table of verbs, importing none of them."""
         with formatter.section("Verbs"):
             formatter.write_dl([(verb, VERBS[verb][1]) for verb in sorted(VERBS)])
+        with formatter.section("Tools of Heartbeat 2 and Pacemaker"):
+            formatter.write_dl([(name, TOOLS[name][1]) for name in sorted(TOOLS)])
 
 
 @click.group(cls=LazyVerbs, context_settings={"help_option_names": ["-h", "--help"]})
@@ -71,8 +80,16 @@ def standfest() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one verb; the entry point of the `standfest` program."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    called = Path(sys.argv[0]).name
+    if arguments is None and called in TOOLS:  # by a link that `install-tools` made
+        words = [called, *words]
     if words[:1] == ["agent"]:  # agents run at every monitor: they must not pay for click
         importlib.import_module("standfest.agents.front").main(words[1:])
+        return
+    if words[:1] and words[0] in TOOLS:
+        tool = standfest.get_command(click.Context(standfest), words[0])
+        assert tool is not None
+        tool.main(words[1:], prog_name=words[0])
         return
     standfest(words, prog_name="standfest")
 

@@ -21,8 +21,10 @@ from standfest.adapters.linux.host import LinuxHost
 from standfest.adapters.linux.store import FileStore
 from standfest.agents.invoke import invoke
 from standfest.agents.registry import built_in
+from standfest.core.cib.status_xml import cib_element
 from standfest.daemons import hosts, identity, places, reading, seed, thisboot
 from standfest.daemons.process import die_with_parent, settle_memory
+from standfest.model import xml
 from standfest.model.errors import OperationError, WireError
 from standfest.model.operations import ExitCode
 from standfest.model.quorum import Counted, Lease, QuorumRules, Reached
@@ -307,6 +309,8 @@ class ClusterDaemon:
             case frames.Query("quorum"):
                 found = quorum_report(self._member.partition, self._arbiter_status)
                 client.send(frames.Reply(True, json.dumps(found)))
+            case frames.Query("cib-xml"):
+                client.send(frames.Reply(True, xml.serialise(cib_element(self._member.cib))))
             case frames.Query():
                 answer = json.dumps(report(self._member, value.what))
                 client.send(frames.Reply(True, answer))
