@@ -21,10 +21,8 @@ from standfest.adapters.linux.host import LinuxHost
 from standfest.adapters.linux.store import FileStore
 from standfest.agents.invoke import invoke
 from standfest.agents.registry import built_in
-from standfest.core.cib.status_xml import cib_element
 from standfest.daemons import hosts, identity, places, reading, seed, thisboot
 from standfest.daemons.process import die_with_parent, settle_memory
-from standfest.model import xml
 from standfest.model.errors import OperationError, WireError
 from standfest.model.operations import ExitCode
 from standfest.model.quorum import Counted, Lease, QuorumRules, Reached
@@ -43,6 +41,7 @@ from standfest.runtime import frames
 from standfest.runtime.channel import Channel, Listener
 from standfest.runtime.cluster import effects, inputs, protocol, stored
 from standfest.runtime.cluster.member import ClusterMember
+from standfest.runtime.cluster.printing import Printer
 from standfest.runtime.cluster.quorumreport import quorum_report
 from standfest.runtime.cluster.report import report
 from standfest.runtime.cluster.settings import ClusterSettings, session_of
@@ -112,6 +111,7 @@ class ClusterDaemon:
         self._next_client = 1
         self._watching: tuple[str, ...] | None = None
         self._leaving = False
+        self._printer = Printer()
         self._arbiter: Channel | None = None
         self._arbiter_status: dict[str, object] = {}
         self._presence: frames.Present | None = None
@@ -310,12 +310,16 @@ class ClusterDaemon:
                 found = quorum_report(self._member.partition, self._arbiter_status)
                 client.send(frames.Reply(True, json.dumps(found)))
             case frames.Query("cib-xml"):
-                client.send(frames.Reply(True, xml.serialise(cib_element(self._member.cib))))
+                client.send(frames.Reply(True, self._printer.print(self._member.cib)))
             case frames.Query():
                 answer = json.dumps(report(self._member, value.what))
                 client.send(frames.Reply(True, answer))
             case frames.Command():
-                request = _request(value)
+                try:
+                    request = _request(value)
+                except WireError as error:
+                    client.send(frames.Reply(False, f"not understood: {error.reason}"))
+                    return
                 if request is None:
                     client.send(frames.Reply(False, f"no command {value.verb}"))
                     return
@@ -428,7 +432,10 @@ def _rules(where: places.Places) -> QuorumRules:
 
 
 def _request(command: frames.Command) -> protocol.Request | None:
+    """Return what a command asks for; None for one that there is not; raises WireError."""
     match command.verb:
+        case "cib":
+            return protocol.decode_request(command.how.encode())
         case "standby":
             return protocol.Standby(command.node, True)
         case "online":

@@ -105,11 +105,31 @@ def serialise(element: Element, *, indent: int = 2) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _write(element: Element, lines: list[str], margin: str, step: str) -> None:
+def fragment(element: Element, depth: int, *, indent: int = 2) -> str:
+    """Return the lines of an element that stands so deep in a document, joined."""
+    lines: list[str] = []
+    _write(element, lines, " " * indent * depth, " " * indent)
+    return "\n".join(lines)
+
+
+def tags(element: Element, depth: int, *, indent: int = 2) -> tuple[str, tuple[str, ...]]:
+    """Return an element's first line, and the last one if there are children between them."""
+    margin = " " * indent * depth
+    if not element.children:
+        return fragment(element, depth, indent=indent), ()
+    text = _escaped(element.text.strip(), _TEXT_ENTITIES)
+    return f"{_head(element, margin)}>{text}", (f"{margin}</{element.tag}>",)
+
+
+def _head(element: Element, margin: str) -> str:
     attributes = "".join(
         f' {name}="{_escaped(value, _ATTRIBUTE_ENTITIES)}"' for name, value in element.attributes
     )
-    head = f"{margin}<{element.tag}{attributes}"
+    return f"{margin}<{element.tag}{attributes}"
+
+
+def _write(element: Element, lines: list[str], margin: str, step: str) -> None:
+    head = _head(element, margin)
     if not element.children and not element.text:
         lines.append(f"{head}/>")
     elif not element.children:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Protocol
 
 from standfest.cli.tools.codes import Exit, ToolError
+from standfest.cli.tools.live import LiveSource
 from standfest.config.compressed import read_file
-from standfest.daemons.places import DEFAULT_RUN_DIR, Places
+from standfest.daemons.places import DEFAULT_RUN_DIR
 from standfest.model import xml
 from standfest.model.element import Element
 from standfest.model.errors import ConfigError, OperationError
-from standfest.runtime import channel, frames
 
 SHADOW_DIR = Path("/var/lib/pacemaker/cib")
 
@@ -52,33 +52,6 @@ class FileSource:
             raise ToolError(Exit.NO_INPUT, str(error)) from error
         except ConfigError as error:
             raise ToolError(Exit.BAD_DATA, str(error)) from error
-
-
-@dataclass(frozen=True, slots=True)
-class LiveSource:
-    """The CIB of this node's cluster daemon."""
-
-    run_dir: Path
-
-    @property
-    def live(self) -> bool:
-        """Return True."""
-        return True
-
-    def read(self) -> Element:
-        """Return the daemon's CIB as it is now, with the status."""
-        answer = ask(self.run_dir, frames.Query("cib-xml"))
-        return xml.parse(answer.text, "the cluster's CIB")
-
-
-def ask(run_dir: Path, value: frames.Query | frames.Command) -> frames.Reply:
-    """Return the cluster daemon's answer; raises ToolError when there is no daemon."""
-    try:
-        answer = channel.request(Places(run_dir=run_dir).cluster_socket, value)
-    except OperationError as error:
-        raise ToolError(Exit.DISCONNECTED, f"Could not connect to the cluster: {error}") from error
-    assert isinstance(answer, frames.Reply), "the daemon answers with a Reply"
-    return answer
 
 
 def chosen(environment: Mapping[str, str] = os.environ) -> Source:

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from standfest.config.cib import legacy, legacy_defaults, references
+from standfest.config.cib.compile import compile_configuration
 from standfest.config.cib.names import meant
 from standfest.config.cib.vocabulary import (
     ATTRIBUTES,
@@ -65,7 +66,7 @@ def load(fragments: Sequence[tuple[str, str]]) -> Loaded:
         findings += _duplicates(configuration, path, seen)
         if root.tag == "cib":
             status = root.child("status") or status
-            version = max(version, _version(root))
+            version = max(version, version_of(root))
         old = old or legacy.is_legacy(root)
         read.append((root, configuration, path))
     for root, written, path in read:
@@ -85,6 +86,23 @@ def load(fragments: Sequence[tuple[str, str]]) -> Loaded:
     if old:
         merged = legacy_defaults.state(merged)
     return Loaded(merged, tuple(findings), old, status, version, tuple(files))
+
+
+def checked(configuration: Element, path: str) -> Element:
+    """Return a current-dialect configuration as it is kept; raises ConfigError with all errors.
+
+    What is as it was is the same object: only what changed is new.
+    """
+    findings = [*_examine(configuration, path), *_duplicates(configuration, path, {})]
+    errors = [finding for finding in findings if finding.severity is Severity.ERROR]
+    if errors:
+        raise ConfigError(*errors)
+    for tag in REQUIRED_SECTIONS:
+        if configuration.child(tag) is None:
+            configuration = configuration.with_children((*configuration.children, Element(tag)))
+    whole = _without_references(configuration, [(configuration, path)])
+    compile_configuration(whole, path)
+    return whole
 
 
 def _without_references(merged: Element, files: list[tuple[Element, str]]) -> Element:
@@ -186,7 +204,8 @@ def _duplicates(
     return findings
 
 
-def _version(root: Element) -> Version:
+def version_of(root: Element) -> Version:
+    """Return the version that a <cib> says it has; what is no number counts as 0."""
     numbers = []
     for name in ("admin_epoch", "epoch", "num_updates"):
         text = root.get(name) or "0"

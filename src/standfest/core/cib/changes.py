@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from standfest.core.cib import edit
 from standfest.core.cib.document import Cib
 from standfest.core.cib.history import cancelled, recorded
+from standfest.core.cib.patch import Patch, applied
 from standfest.core.cib.roster import Roster, written
 from standfest.model.element import Element
 from standfest.model.operations import OperationResult
@@ -112,6 +113,20 @@ class ReplaceConfiguration:
 
 
 @dataclass(frozen=True, slots=True)
+class EditConfiguration:
+    """Change the configuration by a patch; it has been checked what comes of it."""
+
+    patch: Patch
+
+
+@dataclass(frozen=True, slots=True)
+class CountUp:
+    """Begin a new epoch though nothing has changed, or this admin_epoch if it is a greater one."""
+
+    admin_epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class SetRoster:
     """Say who is a node of the cluster."""
 
@@ -140,6 +155,7 @@ ConfigurationChange = (
     | AddConstraint
     | RemoveConstraint
     | ReplaceConfiguration
+    | EditConfiguration
     | SetRoster
 )
 Change = (
@@ -156,6 +172,8 @@ Change = (
     | AddConstraint
     | RemoveConstraint
     | ReplaceConfiguration
+    | EditConfiguration
+    | CountUp
 )
 
 
@@ -176,6 +194,7 @@ def apply(cib: Cib, change: Change) -> Cib:
             | AddConstraint()
             | RemoveConstraint()
             | ReplaceConfiguration()
+            | EditConfiguration()
             | SetRoster()
         ):
             configuration = _configured(cib.configuration, change)
@@ -183,6 +202,10 @@ def apply(cib: Cib, change: Change) -> Cib:
                 return cib
             version = Version(version.admin_epoch, version.epoch + 1, 0)
             return replace(cib, version=version, configuration=configuration)
+        case CountUp(admin_epoch):
+            if admin_epoch > version.admin_epoch:
+                return replace(cib, version=Version(admin_epoch, version.epoch, 0))
+            return replace(cib, version=Version(version.admin_epoch, version.epoch + 1, 0))
         case _:
             status = _status(cib.status, change)
             if status is cib.status:
@@ -203,6 +226,8 @@ def _configured(configuration: Element, change: ConfigurationChange) -> Element:
             return edit.remove_constraint(configuration, identifier)
         case ReplaceConfiguration(replacement):
             return replacement
+        case EditConfiguration(patch):
+            return applied(patch, configuration)
         case SetRoster(roster):
             return written(configuration, roster)
 

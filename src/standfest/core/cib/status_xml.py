@@ -3,6 +3,8 @@
 Source: facts/formats/CIB-STATUS.md (which attributes those tools need, ids, digests).
 """
 
+from collections.abc import Callable
+
 from standfest.core.cib.document import Cib
 from standfest.model.digests import digest_2_1
 from standfest.model.element import Element
@@ -12,11 +14,12 @@ from standfest.model.time import in_milliseconds
 
 FEATURE_SET = "3.16.1"
 SCHEMA = "pacemaker-3.9"
+History = Callable[[str, tuple[OperationResult, ...]], Element]
 UNKNOWN_KEY = "0:0:{expected}:00000000-0000-0000-0000-000000000000"
 
 
-def cib_element(cib: Cib, *, last_written: str = "") -> Element:
-    """Return the whole <cib>."""
+def cib_element(cib: Cib, *, last_written: str = "", history: History | None = None) -> Element:
+    """Return the whole <cib>; history: makes a resource's <lrm_resource> in place of ours."""
     version, status = cib.version, cib.status
     ids = node_ids(cib.configuration)
     attributes = [
@@ -31,7 +34,7 @@ def cib_element(cib: Cib, *, last_written: str = "") -> Element:
         attributes.append(("dc-uuid", ids.get(status.coordinator, status.coordinator)))
     if last_written:
         attributes.append(("cib-last-written", last_written))
-    children = (cib.configuration, status_element(status, cib.configuration))
+    children = (cib.configuration, status_element(status, cib.configuration, history))
     return Element("cib", tuple(attributes), children)
 
 
@@ -42,14 +45,18 @@ def node_ids(configuration: Element) -> dict[str, str]:
     return {node.get("uname") or node.id: node.id for node in nodes}
 
 
-def status_element(status: Status, configuration: Element) -> Element:
+def status_element(
+    status: Status, configuration: Element, history: History | None = None
+) -> Element:
     """Return the <status> section."""
-    ids = node_ids(configuration)
-    states = tuple(_node_state(state, ids.get(state.name, state.name)) for state in status.nodes)
+    ids, made = node_ids(configuration), history or lrm_resource
+    states = tuple(
+        _node_state(state, ids.get(state.name, state.name), made) for state in status.nodes
+    )
     return Element("status", (), states)
 
 
-def _node_state(state: NodeState, identifier: str) -> Element:
+def _node_state(state: NodeState, identifier: str, history: History) -> Element:
     attributes = (
         ("id", identifier),
         ("uname", state.name),
@@ -69,13 +76,14 @@ def _node_state(state: NodeState, identifier: str) -> Element:
         inner = Element("instance_attributes", (("id", prefix),), pairs)
         children.append(Element("transient_attributes", (("id", identifier),), (inner,)))
     if state.history:
-        resources = tuple(_lrm_resource(name, entries) for name, entries in state.history)
+        resources = tuple(history(name, entries) for name, entries in state.history)
         listed = Element("lrm_resources", (), resources)
         children.append(Element("lrm", (("id", identifier),), (listed,)))
     return Element("node_state", attributes, tuple(children))
 
 
-def _lrm_resource(name: str, entries: tuple[OperationResult, ...]) -> Element:
+def lrm_resource(name: str, entries: tuple[OperationResult, ...]) -> Element:
+    """Return what a node's results of one resource are as XML."""
     agent = entries[-1].operation.agent if entries else None
     attributes = [("id", name)]
     if agent is not None:

@@ -336,7 +336,7 @@ class Coordinator:
         else:  # one that changes nothing is kept as soon as what it relies on is
             self.ledger.promise(node, message.id, text, version)
         effects += self.ledger.replicated(proposed)
-        if isinstance(request, protocol.Cleanup):
+        if isinstance(request, protocol.Cleanup | protocol.Refresh):
             for where, resource in to_forget(configuration, known.status, request):
                 effects.append(Send(where, protocol.Forget(self.ledger.term, resource)))
         effects += self._followed(now, wall, self._fencing.news(now, wall))

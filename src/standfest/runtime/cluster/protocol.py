@@ -3,12 +3,15 @@
 Carried by `pulse` as payloads: reliable, in the order sent, from members only.
 """
 
+import zlib
 from dataclasses import dataclass
 
+from standfest.core.cib.patch import Patch
 from standfest.core.cib.replica import OutOfStep, Stored, Sync, Update
 from standfest.core.membership.election import Hello
 from standfest.core.membership.views import Statement
 from standfest.model.element import Element
+from standfest.model.errors import WireError
 from standfest.model.fencing import FenceCall, FencingRecord
 from standfest.model.operations import Operation, OperationResult, OperationStatus
 from standfest.model.status import Version
@@ -182,6 +185,37 @@ class Cleanup:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeConfiguration:
+    """Request: change the configuration, as a whole or not at all.
+
+    patch: made for version `base`, None to count up only; admin_epoch: the new one, 0 to keep it;
+    user: who asks, empty for one who may do everything.
+    """
+
+    patch: Patch | None
+    base: Version
+    admin_epoch: int = 0
+    user: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SetAttribute:
+    """Request: set a node attribute that a restart forgets, or remove it when `value` is None."""
+
+    node: str
+    name: str
+    value: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """Request: forget all that is known of a resource, and look again; all when it is empty."""
+
+    resource: str
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
 class FenceNode:
     """Request: fence a node; action: `reboot`, `off` or `on`."""
 
@@ -212,7 +246,13 @@ class RemoveNode:
 
 RosterRequest = AddNode | RemoveNode
 FencingRequest = FenceNode | FenceConfirm
-Request = Standby | Move | Clear | Cleanup | FencingRequest | RosterRequest
+PACKED_FROM = 64 * 1024
+"""Payloads of so many bytes are packed: a whole CIB may have megabytes, and says much twice."""
+ZLIB = b"x"
+"""The first byte of what zlib packs (RFC 1950: deflate, 32 KiB); our own values begin with [."""
+
+CibRequest = ChangeConfiguration | SetAttribute | Refresh
+Request = Standby | Move | Clear | Cleanup | FencingRequest | RosterRequest | CibRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,11 +320,41 @@ _TYPES: dict[str, type] = {
 
 
 def encode(message: ClusterMessage) -> bytes:
-    """Return the payload for a message."""
-    return values.encode(message)
+    """Return the payload for a message; a large one is packed."""
+    content = values.encode(message)
+    return content if len(content) < PACKED_FROM else zlib.compress(content, 1)
 
 
 def decode(payload: bytes) -> ClusterMessage:
     """Return the message in a payload; raises WireError."""
+    if payload[:1] == ZLIB:
+        payload = _unpacked(payload)
     message: ClusterMessage = values.decode(payload, _TYPES)
     return message
+
+
+def _unpacked(payload: bytes) -> bytes:
+    unpacker = zlib.decompressobj()
+    try:
+        content = unpacker.decompress(payload, values.MAX_BYTES)
+    except zlib.error as error:
+        raise WireError("packed", str(error)) from error
+    if not unpacker.eof:
+        raise WireError("packed", f"{len(payload)} bytes that are no whole, or too large")
+    return content
+
+
+_REQUESTS: dict[str, type] = {
+    kind.__name__: kind for kind in (ChangeConfiguration, SetAttribute, Refresh)
+}
+
+
+def encode_request(request: CibRequest) -> bytes:
+    """Return a request as a tool on this node hands it to its daemon."""
+    return values.encode(request)
+
+
+def decode_request(content: bytes) -> CibRequest:
+    """Return the request in what a tool has said; raises WireError."""
+    request: CibRequest = values.decode(content, _REQUESTS)
+    return request

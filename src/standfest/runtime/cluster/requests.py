@@ -9,23 +9,28 @@ from standfest.core.cib.changes import (
     ForgetHistory,
     RemoveConstraint,
     SetNodeAttribute,
+    SetTransientAttribute,
 )
 from standfest.core.cib.document import Cib
 from standfest.model.configuration import Clone, Configuration, Group, NoQuorumPolicy, Resource
 from standfest.model.element import Element
 from standfest.model.errors import OperationError
 from standfest.model.status import NodeState, Status
+from standfest.runtime.cluster.editing import edited
 from standfest.runtime.cluster.failures import forget_failures, has_failed
 from standfest.runtime.cluster.partition import Partition
 from standfest.runtime.cluster.protocol import (
     AddNode,
+    ChangeConfiguration,
     Cleanup,
     Clear,
     FenceConfirm,
     FenceNode,
     Move,
+    Refresh,
     RemoveNode,
     Request,
+    SetAttribute,
     Standby,
     Told,
 )
@@ -86,6 +91,19 @@ def changes_for(
             if not cleaned:
                 return (), f"no failure of {resource} is on record"
             return cleaned, f"failures of {resource} are forgotten"
+        case ChangeConfiguration():
+            return edited(request, cib)
+        case SetAttribute(node, name, value):
+            _known("node", node, nodes)
+            what = f"{name} of {node}"
+            text = f"{what} is forgotten" if value is None else f"{what} is {value} until a restart"
+            return (SetTransientAttribute(node, name, value),), text
+        case Refresh(resource, node):
+            if node:
+                _known("node", node, nodes)
+            return tuple(_cleanup(cib, to_forget(configuration, cib.status, request))), (
+                f"{resource or 'everything'} is looked at again{f' on {node}' if node else ''}"
+            )
         case FenceNode() | FenceConfirm() | AddNode() | RemoveNode():
             raise AssertionError("neither fencing nor the roster is changed in this way")
 
@@ -103,14 +121,16 @@ def histories(configuration: Configuration, status: Status, resource: str) -> tu
 
 
 def to_forget(
-    configuration: Configuration, status: Status, request: Cleanup
+    configuration: Configuration, status: Status, request: Cleanup | Refresh
 ) -> tuple[tuple[str, str], ...]:
     """Return (node, resource) of all that a clean-up forgets, and that is probed again.
 
-    Only where a failure is on record: what is well is not looked at again, since until it has been
-    looked at whatever needs it would be stopped. For the same reason a group's members go together.
-    Raises OperationError if the resource is unknown.
+    A refresh forgets all. A clean-up only where a failure is on record: what is well is not looked
+    at again, since until it has been looked at whatever needs it would be stopped. For the same
+    reason a group's members go together. Raises OperationError if the resource is unknown.
     """
+    if isinstance(request, Refresh):
+        return tuple(_all_of(configuration, status, request))
     names = histories(configuration, status, request.resource)
     top, _ = _found(configuration, request.resource)
     together = histories(configuration, status, top.id) if isinstance(top, Group) else ()
@@ -120,6 +140,20 @@ def to_forget(
         if failed and request.node in {"", state.name}:
             found += [(state.name, name) for name in together or failed]
     return tuple(found)
+
+
+def _all_of(
+    configuration: Configuration, status: Status, request: Refresh
+) -> Iterator[tuple[str, str]]:
+    chosen: Set[str] | None = None
+    if request.resource:
+        top, _ = _found(configuration, request.resource)
+        chosen = set(histories(configuration, status, top.id))
+    for state in status.nodes:
+        if request.node in {"", state.name}:
+            for name, _ in state.history:
+                if chosen is None or name in chosen:
+                    yield state.name, name
 
 
 def _found(configuration: Configuration, resource: str) -> tuple[Resource, tuple[str, ...]]:

@@ -1,0 +1,78 @@
+"""The running cluster, as a tool sees it: asked through its daemon's socket on this node."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from standfest.cli.tools.codes import Exit, ToolError
+from standfest.config.cib import version_of
+from standfest.core.cib.patch import difference
+from standfest.daemons.places import Places
+from standfest.model import xml
+from standfest.model.element import Element
+from standfest.model.errors import OperationError
+from standfest.runtime import channel, frames
+from standfest.runtime.cluster import protocol
+
+EMPTY = Element("configuration")
+CODES = {
+    "lost to version": Exit.OLD,
+    "quorum": Exit.NO_QUORUM,
+    "may not": Exit.NO_PERMISSION,
+    "no answer": Exit.TIMEOUT,
+    "no node": Exit.NO_SUCH,
+    "no resource": Exit.NO_SUCH,
+}
+"""Words of a refusal by the cluster -> exit code; of another one: CONFIG."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSource:
+    """The CIB of this node's cluster daemon."""
+
+    run_dir: Path
+
+    @property
+    def live(self) -> bool:
+        """Return True."""
+        return True
+
+    def read(self) -> Element:
+        """Return the daemon's CIB as it is now, with the status."""
+        answer = ask(self.run_dir, frames.Query("cib-xml"))
+        return xml.parse(answer.text, "the cluster's CIB")
+
+    def change(self, before: Element, after: Element) -> None:
+        """Have the cluster make `before` `after`: only the configuration, as a whole or not at all.
+
+        What others changed meanwhile elsewhere stays; the cluster counts the version.
+        """
+        if before.child("status") != after.child("status"):
+            text = "the status is the cluster's own; expected a change of the configuration"
+            raise ToolError(Exit.UNSATISFIED, text)
+        old, new = (cib.child("configuration") or EMPTY for cib in (before, after))
+        base, wanted = version_of(before), version_of(after)
+        epoch = wanted.admin_epoch if wanted.admin_epoch > base.admin_epoch else 0
+        patch = difference(old, new)
+        if patch is None and not epoch and wanted.epoch <= base.epoch:
+            return
+        do(self.run_dir, protocol.ChangeConfiguration(patch, base, epoch))
+
+
+def do(run_dir: Path, request: protocol.CibRequest) -> str:
+    """Have the cluster do something; returns its sentence; raises ToolError."""
+    content = protocol.encode_request(request).decode()
+    answer = ask(run_dir, frames.Command("cib", how=content))
+    if not answer.accepted:
+        code = next((code for words, code in CODES.items() if words in answer.text), Exit.CONFIG)
+        raise ToolError(code, answer.text)
+    return answer.text
+
+
+def ask(run_dir: Path, value: frames.Query | frames.Command) -> frames.Reply:
+    """Return the cluster daemon's answer; raises ToolError when there is no daemon."""
+    try:
+        answer = channel.request(Places(run_dir=run_dir).cluster_socket, value)
+    except OperationError as error:
+        raise ToolError(Exit.DISCONNECTED, f"Could not connect to the cluster: {error}") from error
+    assert isinstance(answer, frames.Reply), "the daemon answers with a Reply"
+    return answer

@@ -1,0 +1,43 @@
+"""An administrator's own change of the configuration, as the change that all members apply."""
+
+from standfest.config import cib as cib_config
+from standfest.core.cib import roster
+from standfest.core.cib.changes import Change, CountUp, EditConfiguration
+from standfest.core.cib.document import Cib
+from standfest.core.cib.patch import ConflictError, applied, difference, size
+from standfest.model.element import Element
+from standfest.model.errors import ConfigError, OperationError
+from standfest.runtime.cluster.protocol import ChangeConfiguration
+
+
+def edited(request: ChangeConfiguration, cib: Cib) -> tuple[tuple[Change, ...], str]:
+    """Return the changes, and the sentence for the administrator; raises OperationError.
+
+    What others have changed since `base` stays, or the request is refused where it is the same.
+    """
+    if request.patch is None:
+        return (CountUp(request.admin_epoch),), f"counted up from {cib.version}"
+    try:
+        after = applied(request.patch, cib.configuration)
+    except ConflictError as error:
+        raise OperationError(
+            f"{error}; lost to version {cib.version}, the change was made for {request.base}"
+        ) from error
+    patch = difference(cib.configuration, _checked(cib.configuration, after))
+    counted = (CountUp(request.admin_epoch),) if request.admin_epoch else ()
+    if patch is None:
+        return counted, "nothing to change"
+    count = size(patch)
+    text = f"{count} change{'s' if count > 1 else ''} of {cib.version}"
+    return (*counted, EditConfiguration(patch)), text
+
+
+def _checked(before: Element, after: Element) -> Element:
+    """Return the configuration as it will be kept; who is a node is not changed in this way."""
+    known = roster.read(before)
+    if known is not None and roster.read(after) != known:
+        after = roster.written(after, known)
+    try:
+        return cib_config.checked(after, "CIB")
+    except ConfigError as error:
+        raise OperationError(str(error)) from error
