@@ -24,6 +24,7 @@ VERBS = {
     "fence": ("standfest.cli.fence", "Fence a node, confirm that one is down, show the history."),
     "firewall": ("standfest.cli.firewall", "Show, do and undo what a director's filter needs."),
     "ipvsadm": ("standfest.cli.ipvsadm", "Show and change the kernel's IPVS, as ipvsadm does."),
+    "install-tools": ("standfest.cli.installtools", "Make links named crm_mon, cibadmin, ..."),
     "membership": ("standfest.cli.membership", "Show how steadily the other nodes are heard."),
     "node": ("standfest.cli.node", "Put a node into standby, or bring it back."),
     "qdevice": ("standfest.cli.qdevice", "Run a quorum server that breaks ties for clusters."),
@@ -42,7 +43,10 @@ VERBS = {
 """Verb -> (module with a click command named `command`, one-line help)."""
 
 TOOLS = {
+    "cl_status": ("standfest.cli.tools.cl_status", "Say whether nodes and links are alive."),
     "crm_mon": ("standfest.cli.tools.crm_mon", "Show the cluster."),
+    "crm_node": ("standfest.cli.tools.crm_node", "Show node names, ids and quorum."),
+    "crm_verify": ("standfest.cli.tools.crm_verify", "Check a configuration."),
 }
 """Tools that administrators already type -> (module with a `command`, one-line help)."""
 COMMANDS = VERBS | TOOLS
