@@ -108,13 +108,14 @@ def _cleaned(element: Element) -> Element:
     if element.tag == "node":
         return element
     attributes = tuple(
-        (name, _identifier(value) if name in _REFERENCES else value)
+        (name, identifier(value) if name in _REFERENCES else value)
         for name, value in element.attributes
     )
     return element if attributes == element.attributes else replace(element, attributes=attributes)
 
 
-def _identifier(text: str) -> str:
+def identifier(text: str) -> str:
+    """Return an id that XML allows, for one that the old dialect allowed."""
     cleaned = _NOT_AN_ID.sub("-", text)
     return cleaned if not cleaned or cleaned[0].isalpha() or cleaned[0] == "_" else f"id-{cleaned}"
 

@@ -28,6 +28,8 @@ def upgrade(element: Element) -> Element:
             return _location(element)
         case "rule":
             return _rule(element)
+        case "lifetime":
+            return element.with_attribute("id", None)
         case "date_expression" if element.get("operation") is None:
             return element.with_attribute("operation", "in_range")
         case _:
@@ -64,14 +66,20 @@ def _colocation(colocation: Element) -> Element:
 
 
 def _location(location: Element) -> Element:
-    """Return the constraint with a score for each of its rules: absent meant 0."""
-    children = tuple(
-        child.with_attribute("score", "0")
-        if child.tag == "rule" and not (child.get("score") or child.get("score-attribute"))
-        else child
-        for child in location.children
+    """Return the constraint with a score for each of its rules: absent meant 0.
+
+    Today the lifetime stands after the rules, and constraints have no description.
+    """
+    rules = tuple(
+        child if child.get("score") or child.get("score-attribute") else _indifferent(child)
+        for child in location.all("rule")
     )
-    return location.with_children(children)
+    others = tuple(child for child in location.children if child.tag != "rule")
+    return location.with_attribute("description", None).with_children((*rules, *others))
+
+
+def _indifferent(rule: Element) -> Element:
+    return rule.with_attribute("score", "0")
 
 
 def _rule(rule: Element) -> Element:
