@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from standfest.config.cib import compile_configuration, load, read_status
-from standfest.core.cib.document import Cib
+from standfest.core.cib.document import Author, Cib
 from standfest.core.cib.status_xml import cib_element, digest, status_element
 from standfest.model.configuration import Configuration
 from standfest.model.element import Element
@@ -50,7 +50,9 @@ def ids(status: Element) -> list[tuple[str, str | None]]:
 
 def test_a_whole_cib_says_version_quorum_and_coordinator() -> None:
     status = Status((NodeState("one"),), have_quorum=True, coordinator="one")
-    element = cib_element(Cib(Version(1, 22, 333), NODES, status), last_written="Thu")
+    author = Author(1_760_011_200, "root", "cibadmin", "two")
+    cib = Cib(Version(1, 22, 333), NODES, status, author=author)
+    element = cib_element(cib, clock=lambda at: f"then ({at})")
     assert element.attributes == (
         ("crm_feature_set", "3.16.1"),
         ("validate-with", "pacemaker-3.9"),
@@ -59,7 +61,10 @@ def test_a_whole_cib_says_version_quorum_and_coordinator() -> None:
         ("num_updates", "333"),
         ("have-quorum", "1"),
         ("dc-uuid", "17"),
-        ("cib-last-written", "Thu"),
+        ("cib-last-written", "then (1760011200)"),
+        ("update-origin", "two"),
+        ("update-client", "cibadmin"),
+        ("update-user", "root"),
     )
     assert [child.tag for child in element.children] == ["configuration", "status"]
 

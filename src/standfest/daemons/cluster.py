@@ -16,12 +16,12 @@ from functools import partial
 
 from standfest.adapters.linux import fenceagents
 from standfest.adapters.linux.agentrunner import BuiltIn, LinuxAgentRunner
-from standfest.adapters.linux.archive import InputArchive
 from standfest.adapters.linux.host import LinuxHost
 from standfest.adapters.linux.store import FileStore
 from standfest.agents.invoke import invoke
 from standfest.agents.registry import built_in
 from standfest.daemons import hosts, identity, places, reading, seed, thisboot
+from standfest.daemons.archives import Archives
 from standfest.daemons.process import die_with_parent, settle_memory
 from standfest.model.errors import OperationError, WireError
 from standfest.model.operations import ExitCode
@@ -39,7 +39,7 @@ from standfest.ports.fencing import FenceEnded
 from standfest.runtime import channel as channels
 from standfest.runtime import frames
 from standfest.runtime.channel import Channel, Listener
-from standfest.runtime.cluster import effects, inputs, protocol, stored
+from standfest.runtime.cluster import effects, protocol, stored
 from standfest.runtime.cluster.member import ClusterMember
 from standfest.runtime.cluster.printing import Printer
 from standfest.runtime.cluster.quorumreport import quorum_report
@@ -64,9 +64,6 @@ TICKS = 8
 """How often in a deadtime this daemon turns at least, so that a pause is noticed as one."""
 
 EXIT_STALLED = 75  # EX_TEMPFAIL of sysexits.h: the supervisor starts us again
-
-MOST_INPUTS = 500
-"""How many inputs of the scheduler are kept for `standfest simulate`; some 3 KB each."""
 
 
 class ClusterDaemon:
@@ -103,7 +100,7 @@ class ClusterDaemon:
                 effects.note("fence-agent-says", effects.Level.DEBUG, device=device, line=line)
             ),
         )
-        self._archive = InputArchive(where.inputs, MOST_INPUTS)
+        self._archives = Archives(self._loop, where, self._on_not_kept)
         self._pulse: Channel | None = None
         self._pulse_gone_at: Instant | None = None
         self._retry_at: Instant | None = 0
@@ -121,7 +118,7 @@ class ClusterDaemon:
         Listener(self._loop, self._where.cluster_socket, self._on_command, self._on_client_gone)
         self._loop.watch(self._runner.fileno(), lambda _events: self._on_runs())
         self._loop.watch(self._fencer.fileno(), lambda _events: self._on_runs())
-        self._loop.watch(self._archive.fileno(), lambda _events: self._on_kept())
+        self._archives.begin(self._member.cib)
         self._loop.on_signal(signal.SIGTERM, self._on_terminate)
         self._loop.on_signal(signal.SIGINT, lambda: None)
         settle_memory()
@@ -294,11 +291,8 @@ class ClusterDaemon:
             fenced = FenceEnded(ended.run, ended.exit_code == ExitCode.OK, ended.reason)
             self._perform(self._member.fence_ended(now, wall, fenced))
 
-    def _on_kept(self) -> None:
-        failed = self._archive.failed
-        self._archive.poll()
-        if self._archive.failed > failed:
-            self._note(effects.note("cannot-keep-input", effects.Level.WARNING))
+    def _on_not_kept(self, what: str) -> None:
+        self._note(effects.note(f"cannot-keep-{what}", effects.Level.WARNING))
 
     # --- administrators -------------------------------------------------------------------------
 
@@ -381,8 +375,9 @@ class ClusterDaemon:
                     self._fencer.kill(number)
                 case effects.Save(cib, promised):
                     self._save(stored.to_bytes(cib, promised))
+                    self._archives.keep_configuration(cib)
                 case effects.KeepInput():
-                    self._archive.keep(partial(inputs.document, effect))
+                    self._archives.keep(effect)
                 case effects.Answer(client, accepted, text):
                     if client in self._clients:
                         self._clients.pop(client).send(frames.Reply(accepted, text))

@@ -75,6 +75,11 @@ class Places:
         """Return the directory with the last inputs of the scheduler."""
         return self.state_dir / "inputs"
 
+    @property
+    def history(self) -> Path:
+        """Return the directory with the last configurations."""
+        return self.state_dir / "history"
+
     def arguments(self) -> list[str]:
         """Return these places as a daemon's command line."""
         words = [

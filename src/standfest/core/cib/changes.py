@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from standfest.core.cib import edit
-from standfest.core.cib.document import Cib
+from standfest.core.cib.document import Author, Cib
 from standfest.core.cib.history import cancelled, recorded
 from standfest.core.cib.patch import Patch, applied
 from standfest.core.cib.roster import Roster, written
@@ -127,6 +127,13 @@ class CountUp:
 
 
 @dataclass(frozen=True, slots=True)
+class Sign:
+    """Say whose change of the configuration this is; comes with one, and is none by itself."""
+
+    author: Author
+
+
+@dataclass(frozen=True, slots=True)
 class SetRoster:
     """Say who is a node of the cluster."""
 
@@ -174,6 +181,7 @@ Change = (
     | ReplaceConfiguration
     | EditConfiguration
     | CountUp
+    | Sign
 )
 
 
@@ -202,6 +210,8 @@ def apply(cib: Cib, change: Change) -> Cib:
                 return cib
             version = Version(version.admin_epoch, version.epoch + 1, 0)
             return replace(cib, version=version, configuration=configuration)
+        case Sign(author):
+            return replace(cib, author=author)
         case CountUp(admin_epoch):
             if admin_epoch > version.admin_epoch:
                 return replace(cib, version=Version(admin_epoch, version.epoch, 0))

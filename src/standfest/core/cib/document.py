@@ -13,17 +13,28 @@ SECTIONS = ("crm_config", "nodes", "resources", "constraints")
 
 
 @dataclass(frozen=True, slots=True)
+class Author:
+    """Who changed a configuration last: seconds since 1970, user, tool, node."""
+
+    at: int
+    user: str
+    client: str
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
 class Cib:
     """`configuration` is a <configuration> element in the current dialect.
 
     written: the coordinator's term in which the configuration was last changed, 0 for the
-    operator's own files.
+    operator's own files; author: whose change that was, None of those files.
     """
 
     version: Version
     configuration: Element
     status: Status
     written: int = 0
+    author: Author | None = None
 
     @property
     def rank(self) -> Rank:

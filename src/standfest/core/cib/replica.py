@@ -8,7 +8,7 @@ asks for the whole CIB. A change of the configuration is committed once every me
 from dataclasses import dataclass, replace
 
 from standfest.core.cib.changes import Change, apply_all
-from standfest.core.cib.document import Cib, Rank
+from standfest.core.cib.document import Author, Cib, Rank
 from standfest.model.element import Element
 from standfest.model.errors import OperationError
 from standfest.model.status import Status, Version
@@ -33,6 +33,7 @@ class Sync:
     configuration: Element
     status: Status
     written: int = 0
+    author: Author | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,7 @@ class Replica:
 
     def adopt(self, configuration: Element, version: Version, written: int) -> list[ReplicaEffect]:
         """As coordinator: take over a newer configuration that a joining member brought."""
-        self.cib = replace(self.cib, configuration=configuration, version=version, written=written)
+        self.cib = Cib(version, configuration, self.cib.status, written)
         return [Persist(self.cib)]
 
     def restate(self, term: int, status: Status) -> list[ReplicaEffect]:
@@ -123,7 +124,12 @@ class Replica:
     def synchronisation(self, term: int) -> Sync:
         """Return the whole CIB as a message."""
         return Sync(
-            term, self.cib.version, self.cib.configuration, self.cib.status, self.cib.written
+            term,
+            self.cib.version,
+            self.cib.configuration,
+            self.cib.status,
+            self.cib.written,
+            self.cib.author,
         )
 
     def receive_update(self, update: Update, sender: str) -> list[ReplicaEffect]:
@@ -146,7 +152,7 @@ class Replica:
     def receive_sync(self, sync: Sync, sender: str) -> list[ReplicaEffect]:
         """As follower: take over the coordinator's CIB."""
         before = self.cib
-        self.cib = Cib(sync.version, sync.configuration, sync.status, sync.written)
+        self.cib = Cib(sync.version, sync.configuration, sync.status, sync.written, sync.author)
         stored = Publish(Stored(sync.term, sync.version), sender)
         if self._configured(before) == self._configured(self.cib):
             return [stored]  # what it was before is on disk

@@ -5,7 +5,7 @@ Source: facts/formats/CIB-STATUS.md (which attributes those tools need, ids, dig
 
 from collections.abc import Callable
 
-from standfest.core.cib.document import Cib
+from standfest.core.cib.document import Author, Cib
 from standfest.model.digests import digest_2_1
 from standfest.model.element import Element
 from standfest.model.operations import OperationResult, OperationStatus
@@ -18,8 +18,14 @@ History = Callable[[str, tuple[OperationResult, ...]], Element]
 UNKNOWN_KEY = "0:0:{expected}:00000000-0000-0000-0000-000000000000"
 
 
-def cib_element(cib: Cib, *, last_written: str = "", history: History | None = None) -> Element:
-    """Return the whole <cib>; history: makes a resource's <lrm_resource> in place of ours."""
+def cib_element(
+    cib: Cib, *, history: History | None = None, clock: Callable[[int], str] | None = None
+) -> Element:
+    """Return the whole <cib>.
+
+    history: makes a resource's <lrm_resource> in place of ours; clock: writes seconds since 1970
+    for people; without it no time is written.
+    """
     version, status = cib.version, cib.status
     ids = node_ids(cib.configuration)
     attributes = [
@@ -32,10 +38,20 @@ def cib_element(cib: Cib, *, last_written: str = "", history: History | None = N
     ]
     if status.coordinator:
         attributes.append(("dc-uuid", ids.get(status.coordinator, status.coordinator)))
-    if last_written:
-        attributes.append(("cib-last-written", last_written))
+    if cib.author is not None:
+        attributes += _signature(cib.author, clock)
     children = (cib.configuration, status_element(status, cib.configuration, history))
     return Element("cib", tuple(attributes), children)
+
+
+def _signature(author: Author, clock: Callable[[int], str] | None) -> list[tuple[str, str]]:
+    """Return who wrote it last, as Pacemaker's tools read it."""
+    return [
+        *([("cib-last-written", clock(author.at))] if clock is not None else []),
+        ("update-origin", author.origin),
+        ("update-client", author.client),
+        ("update-user", author.user),
+    ]
 
 
 def node_ids(configuration: Element) -> dict[str, str]:

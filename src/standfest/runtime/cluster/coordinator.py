@@ -36,7 +36,7 @@ from standfest.runtime.cluster.fencing import Result as FencingResult
 from standfest.runtime.cluster.ledger import Ledger
 from standfest.runtime.cluster.partition import Partition
 from standfest.runtime.cluster.reach import Reach
-from standfest.runtime.cluster.requests import changes_for, to_forget
+from standfest.runtime.cluster.requests import changes_for, signed, to_forget
 from standfest.runtime.cluster.settings import (
     ABSENCE_PATIENCE,
     JOIN_TIMEOUT,
@@ -320,6 +320,7 @@ class Coordinator:
             self.ledger.keepers().check(request)
             known = self.ledger.replica.cib
             changes, text = changes_for(request, known, configuration, self.ledger.roster().nodes)
+            changes = signed(changes, request, wall, node)
             before = known.version
             effects: Effects = [note("request", request=type(request).__name__, text=text)]
             if isinstance(request, protocol.Standby):

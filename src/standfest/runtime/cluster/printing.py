@@ -3,6 +3,8 @@
 Elements are immutable, and a change makes new ones only on the way to it: text is kept by identity.
 """
 
+import time
+
 from standfest.core.cib.document import Cib
 from standfest.core.cib.status_xml import cib_element, lrm_resource
 from standfest.model import xml
@@ -22,7 +24,7 @@ class Printer:
         self._texts: dict[int, tuple[Element, str]] = {}
 
     def print(self, cib: Cib) -> str:
-        """Return the whole document, as `xml.serialise(cib_element(cib))` does."""
+        """Return the whole document, as `xml.serialise(cib_element(cib))` does; with local time."""
         old_histories, old_texts = self._histories, self._texts
         histories: dict[int, tuple[Entries, Element]] = {}
         texts: dict[int, tuple[Element, str]] = {}
@@ -47,6 +49,6 @@ class Printer:
             lines.extend(last)
 
         lines: list[str] = []
-        write(cib_element(cib, history=history), 0)
+        write(cib_element(cib, history=history, clock=time.ctime), 0)
         self._histories, self._texts = histories, texts
         return "\n".join(lines) + "\n"

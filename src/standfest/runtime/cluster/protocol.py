@@ -189,12 +189,13 @@ class ChangeConfiguration:
     """Request: change the configuration, as a whole or not at all.
 
     patch: made for version `base`, None to count up only; admin_epoch: the new one, 0 to keep it;
-    user: who asks, empty for one who may do everything.
+    client: by which tool; user: who asks, as the daemon knows it.
     """
 
     patch: Patch | None
     base: Version
     admin_epoch: int = 0
+    client: str = ""
     user: str = ""
 
 

@@ -10,8 +10,9 @@ from standfest.core.cib.changes import (
     RemoveConstraint,
     SetNodeAttribute,
     SetTransientAttribute,
+    Sign,
 )
-from standfest.core.cib.document import Cib
+from standfest.core.cib.document import Author, Cib
 from standfest.model.configuration import Clone, Configuration, Group, NoQuorumPolicy, Resource
 from standfest.model.element import Element
 from standfest.model.errors import OperationError
@@ -106,6 +107,16 @@ def changes_for(
             )
         case FenceNode() | FenceConfirm() | AddNode() | RemoveNode():
             raise AssertionError("neither fencing nor the roster is changed in this way")
+
+
+def signed(
+    changes: tuple[Change, ...], request: Request, wall: int, origin: str
+) -> tuple[Change, ...]:
+    """Return the changes with who wanted them."""
+    user, client = "root", "standfest"
+    if isinstance(request, ChangeConfiguration):
+        user, client = request.user or user, request.client or client
+    return (*changes, Sign(Author(wall, user, client, origin))) if changes else changes
 
 
 def histories(configuration: Configuration, status: Status, resource: str) -> tuple[str, ...]:

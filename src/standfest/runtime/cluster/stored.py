@@ -3,13 +3,15 @@
 from dataclasses import dataclass, replace
 
 from standfest.config import cib as cib_config
-from standfest.core.cib.document import Cib
+from standfest.core.cib.document import Author, Cib
 from standfest.core.cib.status_xml import cib_element
 from standfest.model import xml
+from standfest.model.element import Element
 from standfest.model.errors import Finding
 from standfest.model.status import Status
 
 WRITTEN, TERM, LEADER = "standfest-written", "standfest-term", "standfest-leader"
+CHANGED = "standfest-changed"
 """Attributes of <cib> that only this file has."""
 
 
@@ -26,7 +28,8 @@ def to_bytes(cib: Cib, promised: tuple[int, str]) -> bytes:
     """Return the document: version and configuration; status lives in memory only."""
     element = cib_element(replace(cib, status=Status()))
     own = ((WRITTEN, str(cib.written)), (TERM, str(promised[0])), (LEADER, promised[1]))
-    for name, value in own:
+    changed = ((CHANGED, str(cib.author.at)),) if cib.author is not None else ()
+    for name, value in (*own, *changed):
         element = element.with_attribute(name, value)
     return xml.serialise(element).encode()
 
@@ -36,9 +39,17 @@ def from_bytes(content: bytes) -> Stored:
     text = content.decode()
     loaded = cib_config.load([("stored cib.xml", text)])
     element = xml.parse(text, "stored cib.xml")
-    cib = Cib(loaded.version, loaded.configuration, Status(), _number(element.get(WRITTEN)))
+    written = _number(element.get(WRITTEN))
+    cib = Cib(loaded.version, loaded.configuration, Status(), written, _author(element))
     promised = _number(element.get(TERM)), element.get(LEADER) or ""
     return Stored(cib, promised, loaded.findings)
+
+
+def _author(element: Element) -> Author | None:
+    names = ("update-user", "update-client", "update-origin")
+    user, client, origin = (element.get(name) or "" for name in names)
+    at = _number(element.get(CHANGED))
+    return Author(at, user, client, origin) if at else None
 
 
 def _number(text: str | None) -> int:
