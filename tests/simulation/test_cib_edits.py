@@ -1,11 +1,13 @@
 """Administrators change the configuration: at once, of the same, while nodes crash."""
 
 import random
+from dataclasses import replace
 
 import pytest
 from tests.simulation.test_cluster import ha_cf
 
 from standfest.config.cib import load
+from standfest.core.cib import provisional
 from standfest.core.cib.patch import difference
 from standfest.model.element import Element
 from standfest.model.time import milliseconds, seconds
@@ -225,3 +227,53 @@ def test_one_attribute_of_many_travels_alone() -> None:
     asked = len(encode(Ask(1, change(sim, "a", after))))
     # Five steps (resources, primitive, set, pair) and one value, not 200 primitives of 150 bytes.
     assert asked < 900
+
+
+def on_trial(sim: SimCluster, node: str, resource: int, value: str, trial: int) -> None:
+    asked = change(sim, node, with_value(seen_by(sim, node), resource, value))
+    sim.ask(node, replace(asked, trial=trial), 20)
+    sim.run_for(seconds(2))
+
+
+def test_a_change_on_trial_is_taken_back_also_by_another_coordinator() -> None:
+    sim = started(8)
+    before = seen_by(sim, "b")
+    leader = next(node for node in NODES if leads(sim, node))
+    other = next(node for node in NODES if node != leader)
+    on_trial(sim, other, 1, "9", 60)
+    assert answers(sim, other)[20].accepted
+    assert values_of(seen_by(sim, other))["r1-v"] == "9"
+    sim.crash(leader)
+    sim.run_for(seconds(50))
+    assert values_of(seen_by(sim, other))["r1-v"] == "9"
+    sim.run_for(seconds(12))
+    assert seen_by(sim, other) == before
+    sim.power_on(leader)
+    sim.run_for(seconds(20))
+    assert seen_by(sim, leader) == before
+
+
+def test_a_change_on_trial_that_is_confirmed_stays_and_only_one_is_at_a_time() -> None:
+    sim = started(9)
+    on_trial(sim, "a", 1, "9", 30)
+    on_trial(sim, "b", 2, "9", 30)
+    assert not answers(sim, "b")[20].accepted
+    assert answers(sim, "b")[20].text == (
+        "another change is on trial; expected that it is confirmed first"
+    )
+    sim.ask("c", change(sim, "c", provisional.without(seen_by(sim, "c"))), 21)
+    sim.run_for(seconds(60))
+    assert answers(sim, "c")[21].accepted
+    assert values_of(seen_by(sim, "b"))["r1-v"] == "9"
+    assert provisional.read(seen_by(sim, "b")) is None
+
+
+def test_what_others_have_made_of_a_change_on_trial_is_not_undone() -> None:
+    sim = started(10)
+    on_trial(sim, "a", 1, "9", 30)
+    sim.ask("c", change(sim, "c", with_value(seen_by(sim, "c"), 1, "7")), 21)
+    sim.run_for(seconds(60))
+    assert values_of(seen_by(sim, "b"))["r1-v"] == "7"
+    assert provisional.read(seen_by(sim, "b")) is None
+    notes = [note.event for node in NODES for _, note in sim.nodes[node].notes]
+    assert "change-not-taken-back" in notes

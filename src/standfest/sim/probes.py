@@ -12,6 +12,8 @@ import standfest
 ROOMS = ("core", "runtime/cluster")
 """Where the machines are that the simulator runs."""
 NEVER = {
+    "change-not-taken-back": "no operator here puts changes on trial: test_cib_edits.py does",
+    "change-taken-back": "no operator here puts changes on trial: test_cib_edits.py does",
     "no-progress": "a guard against our own mistakes; the invariant makes-progress knows it",
     "votes": "corosync counts them, whose stack is not simulated (docs/adr/0033)",
 }

@@ -36,12 +36,9 @@ from standfest.runtime.cluster.fencing import Result as FencingResult
 from standfest.runtime.cluster.ledger import Ledger
 from standfest.runtime.cluster.partition import Partition
 from standfest.runtime.cluster.reach import Reach
-from standfest.runtime.cluster.requests import changes_for, signed, to_forget
-from standfest.runtime.cluster.settings import (
-    ABSENCE_PATIENCE,
-    JOIN_TIMEOUT,
-    ClusterSettings,
-)
+from standfest.runtime.cluster.requests import changes_for, noted, to_forget
+from standfest.runtime.cluster.settings import ABSENCE_PATIENCE, JOIN_TIMEOUT, ClusterSettings
+from standfest.runtime.cluster.trials import Trials
 
 Effects = list[MemberEffect]
 
@@ -66,6 +63,7 @@ class Coordinator:
         self._electorate = Electorate(self.ledger, autojoin=settings.autojoin)
         self.reach = Reach(self.ledger)
         self._absence = Absence(self.ledger)
+        self._trials = Trials(self.ledger)
         self._awaited: dict[str, Instant] = {}
         self._joins: dict[str, protocol.Join] = {}
         self._early: list[tuple[str, OperationResult]] = []
@@ -208,6 +206,7 @@ class Coordinator:
             status = status.with_node(state.with_attribute(AWAY, mark))
         joins = dict(self._joins)
         self._joins.clear()
+        self._trials.look(now, wall)
         quorum = self.ledger.quorum()
         status = replace(status, have_quorum=quorum.have_quorum, coordinator=quorum.coordinator)
         effects = self.ledger.replicated(self.ledger.replica.set_members(self.ledger.others()))
@@ -319,13 +318,9 @@ class Coordinator:
         try:
             self.ledger.keepers().check(request)
             known = self.ledger.replica.cib
-            changes, text = changes_for(request, known, configuration, self.ledger.roster().nodes)
-            changes = signed(changes, request, wall, node)
-            before = known.version
-            effects: Effects = [note("request", request=type(request).__name__, text=text)]
-            if isinstance(request, protocol.Standby):
-                event = "standby-requested" if request.on else "online-requested"
-                effects.append(note(event, node=request.node))
+            nodes = self.ledger.roster().nodes
+            changes, text = changes_for(request, known, configuration, nodes, wall, node)
+            before, effects = known.version, noted(request, text)
             proposed = self.ledger.replica.propose(self.ledger.term, changes)
         except OperationError as error:
             return [Send(node, protocol.Told(message.id, False, str(error)))]
@@ -337,6 +332,7 @@ class Coordinator:
         else:  # one that changes nothing is kept as soon as what it relies on is
             self.ledger.promise(node, message.id, text, version)
         effects += self.ledger.replicated(proposed)
+        self._trials.look(now, wall)
         if isinstance(request, protocol.Cleanup | protocol.Refresh):
             for where, resource in to_forget(configuration, known.status, request):
                 effects.append(Send(where, protocol.Forget(self.ledger.term, resource)))
@@ -460,6 +456,7 @@ class Coordinator:
             self._deciding.deadline(),
             self._fencing.deadline(),
             self.reach.deadline(),
+            self._trials.deadline(),
         )
 
     def on_timer(self, now: Instant, wall: int) -> Effects:
@@ -472,6 +469,8 @@ class Coordinator:
         if late and not self._awaited and self.ledger.joined:
             effects += self._integrate(now, wall, "join timeout")
         effects += self._miss(now, wall)
+        if news := self._trials.on_timer(now, wall):
+            effects += news + self._deciding.consider(now, wall, "taken back")
         effects += self._followed(now, wall, self._fencing.on_timer(now, wall))
         if news := self.reach.on_timer(now):
             effects += news + self._deciding.consider(now, wall, "ping nodes")

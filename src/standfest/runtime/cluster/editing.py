@@ -1,17 +1,24 @@
 """An administrator's own change of the configuration, as the change that all members apply."""
 
 from standfest.config import cib as cib_config
-from standfest.core.cib import roster
+from standfest.core.cib import provisional, roster
 from standfest.core.cib.changes import Change, CountUp, EditConfiguration
 from standfest.core.cib.document import Cib
 from standfest.core.cib.patch import ConflictError, applied, difference, size
+from standfest.core.cib.provisional import Trial
 from standfest.model.element import Element
 from standfest.model.errors import ConfigError, OperationError
 from standfest.runtime.cluster.protocol import ChangeConfiguration
+from standfest.runtime.cluster.undoing import LONGEST_UNDO, text_of
+
+LONGEST_TRIAL = 7 * 24 * 3600
+"""Seconds."""
 
 
-def edited(request: ChangeConfiguration, cib: Cib) -> tuple[tuple[Change, ...], str]:
+def edited(request: ChangeConfiguration, cib: Cib, wall: int) -> tuple[tuple[Change, ...], str]:
     """Return the changes, and the sentence for the administrator; raises OperationError.
+
+    wall: seconds since 1970.
 
     What others have changed since `base` stays, or the request is refused where it is the same.
     """
@@ -23,13 +30,31 @@ def edited(request: ChangeConfiguration, cib: Cib) -> tuple[tuple[Change, ...], 
         raise OperationError(
             f"{error}; lost to version {cib.version}, the change was made for {request.base}"
         ) from error
-    patch = difference(cib.configuration, _checked(cib.configuration, after))
+    after = _checked(cib.configuration, after)
+    if request.trial:
+        after = _on_trial(request, cib.configuration, after, wall + request.trial)
+    patch = difference(cib.configuration, after)
     counted = (CountUp(request.admin_epoch),) if request.admin_epoch else ()
     if patch is None:
         return counted, "nothing to change"
     count = size(patch)
     text = f"{count} change{'s' if count > 1 else ''} of {cib.version}"
     return (*counted, EditConfiguration(patch)), text
+
+
+def _on_trial(request: ChangeConfiguration, before: Element, after: Element, until: int) -> Element:
+    if provisional.read(before) is not None:
+        raise OperationError("another change is on trial; expected that it is confirmed first")
+    undo = difference(after, before)
+    if undo is None:
+        return after
+    text = text_of(undo)
+    if not 0 < request.trial <= LONGEST_TRIAL or len(text) > LONGEST_UNDO:
+        raise OperationError(
+            f"a change on trial for {request.trial} s that {len(text)} characters take back; "
+            f"expected at most {LONGEST_TRIAL} s and {LONGEST_UNDO} characters"
+        )
+    return provisional.with_trial(after, Trial(until, text))
 
 
 def _checked(before: Element, after: Element) -> Element:

@@ -18,6 +18,7 @@ from standfest.model.element import Element
 from standfest.model.errors import OperationError
 from standfest.model.status import NodeState, Status
 from standfest.runtime.cluster.editing import edited
+from standfest.runtime.cluster.effects import MemberEffect, note
 from standfest.runtime.cluster.failures import forget_failures, has_failed
 from standfest.runtime.cluster.partition import Partition
 from standfest.runtime.cluster.protocol import (
@@ -66,8 +67,34 @@ class Keepers:
         return Told(number, False, f"open whether it stays, quorum was lost meanwhile: {text}")
 
 
-def changes_for(
-    request: Request, cib: Cib, configuration: Configuration, nodes: tuple[str, ...]
+def changes_for(  # noqa: PLR0917 (all that a request may be about)
+    request: Request,
+    cib: Cib,
+    configuration: Configuration,
+    nodes: tuple[str, ...],
+    wall: int,
+    origin: str,
+) -> tuple[tuple[Change, ...], str]:
+    """Return what the request changes, signed, and the sentence that tells the administrator.
+
+    nodes: all of the cluster; wall: seconds since 1970; origin: the node where it was asked.
+    Raises OperationError as `_changes_for` does.
+    """
+    changes, text = _changes_for(request, cib, configuration, nodes, wall)
+    return _signed(changes, request, wall, origin), text
+
+
+def noted(request: Request, text: str) -> list[MemberEffect]:
+    """Return what goes into the log of a request that is granted."""
+    effects: list[MemberEffect] = [note("request", request=type(request).__name__, text=text)]
+    if isinstance(request, Standby):
+        event = "standby-requested" if request.on else "online-requested"
+        effects.append(note(event, node=request.node))
+    return effects
+
+
+def _changes_for(
+    request: Request, cib: Cib, configuration: Configuration, nodes: tuple[str, ...], wall: int
 ) -> tuple[tuple[Change, ...], str]:
     """Return what the request changes, and the sentence that tells the administrator.
 
@@ -93,7 +120,7 @@ def changes_for(
                 return (), f"no failure of {resource} is on record"
             return cleaned, f"failures of {resource} are forgotten"
         case ChangeConfiguration():
-            return edited(request, cib)
+            return edited(request, cib, wall)
         case SetAttribute(node, name, value):
             _known("node", node, nodes)
             what = f"{name} of {node}"
@@ -109,7 +136,7 @@ def changes_for(
             raise AssertionError("neither fencing nor the roster is changed in this way")
 
 
-def signed(
+def _signed(
     changes: tuple[Change, ...], request: Request, wall: int, origin: str
 ) -> tuple[Change, ...]:
     """Return the changes with who wanted them."""
