@@ -43,6 +43,8 @@ FOUND = (
     Order(3, 3, 0.05, 90),
     # The simulator's own: who could leave only after everything was put right stayed away.
     Order(54, 4, 0.34, 120),
+    # A node that was away while another one was added, and did not hear it, fenced all others.
+    Order(112501, 5, 1, only=frozenset({0, 1, 2}), roster=True),
     # Its operator took a move back once, was not answered, and did not ask again.
     Order(109980, 2, 1, 100, only=frozenset({23, 24}), pings=True),
 )

@@ -1,5 +1,7 @@
 """Who is taken for a member when nodes contradict each other; the deadtime is 1000 ns here."""
 
+from dataclasses import replace
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -125,6 +127,31 @@ def test_who_hears_a_node_knows_its_daemon_better_than_a_later_clock() -> None:
     assert mesh.known("x") == of("x", 1, "c", session=10)
     mesh.learn("a", of("x", 1, "abc", session=9))
     assert mesh.known("x") == of("x", 1, "c", session=10)
+
+
+def test_what_was_said_before_a_node_heard_us_is_said_again() -> None:
+    """What we said first, d did not hear."""
+    mesh = three()
+    mesh.hear("d")
+
+    def told(now: int) -> list[str]:
+        tells = mesh.weigh(now, "a", len).tells
+        return [tell.statement.node for tell in tells if tell.destination in {None, "d"}]
+
+    assert told(10) == ["b"]
+    mesh.learn("d", of("d", 1, "c"))
+    assert told(20) == []
+    mesh.learn("d", of("d", 2, "bc"))
+    assert told(30) == ["b", "a"]  # and what a says, which d does not hear
+
+
+def test_nodes_are_heard_of_from_those_that_know_a_later_roster() -> None:
+    mesh = three()
+    mesh.weigh(10, "a", len, (3, 1))
+    mesh.learn("a", replace(of("a", 2, "bcx"), roster=(3, 1)))
+    assert mesh.heard_of() == set()
+    mesh.learn("c", replace(of("c", 2, "aby"), roster=(4, 0)))
+    assert mesh.heard_of() == {"a", "y"}
 
 
 LETTERS = "abcdefg"

@@ -386,6 +386,9 @@ class ClusterDaemon:
                 case effects.Enrolled(nodes, removed):
                     self._remember_roster(nodes, removed)
                     self._tell_roster()
+                case effects.Acquaint(nodes, removed):
+                    if self._pulse is not None and self._where.stack != places.COROSYNC:
+                        self._pulse.send(frames.Enrolled(nodes, removed))
                 case effects.LeaveCluster():
                     self._leave()
                 case effects.Note():

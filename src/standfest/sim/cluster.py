@@ -420,8 +420,9 @@ class SimCluster:
                 node.answers.append(effect)
             case effects.Note():
                 node.notes.append((self.now, effect))
-            case effects.Enrolled(nodes, removed):
-                node.settings = replace(node.settings, nodes=nodes, removed=removed)
+            case effects.Enrolled(nodes, removed) | effects.Acquaint(nodes, removed):
+                if isinstance(effect, effects.Enrolled):  # remembered, also over a restart
+                    node.settings = replace(node.settings, nodes=nodes, removed=removed)
                 if node.pulse is not None:
                     now, wall = self._local(node), self._wall(node)
                     self._pulse(node, node.pulse.enroll(now, wall, nodes, removed))

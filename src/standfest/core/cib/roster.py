@@ -25,6 +25,13 @@ class Roster:
     removed: tuple[str, ...] = ()
     mark: str = ""
 
+    @property
+    def step(self) -> tuple[int, int]:
+        """Return which of two rosters is the later one: term, step in it; zeros for the files'."""
+        term, _, number = self.mark.partition(".")
+        plain = term.isascii() and term.isdigit() and number.isascii() and number.isdigit()
+        return (int(term[:18]), int(number[:18])) if plain else (0, 0)
+
     def adding(self, node: str) -> "Roster":
         """Return the roster with one more node."""
         kept = tuple(name for name in self.removed if name != node)

@@ -112,6 +112,9 @@ class Meshes:
                 return
         self._said[node] = statement
         self._dirty = True
+        before = known.hears if known is not None and known.session == statement.session else ()
+        if self.name in statement.hears and self.name not in before:
+            self.again(node)  # what we said before it heard us it has not read
 
     def _later(self, known: Statement, sender: str, statement: Statement) -> bool:
         """Return whether a statement is of a later daemon of its node than the one known.
@@ -135,6 +138,12 @@ class Meshes:
         """Return what a node said last, as far as is known here."""
         return self._said.get(node)
 
+    def heard_of(self) -> set[str]:
+        """Return whom those hear that we hear, and that know a later roster than we do."""
+        said = (self._said[node] for node in self.heard if node in self._said)
+        later = (statement for statement in said if statement.roster > self._own.roster)
+        return {node for statement in later for node in statement.hears} - {self.name}
+
     def why_out(self, node: str) -> str:
         """Return why a node is no member, for people."""
         said = self._everything()
@@ -145,15 +154,17 @@ class Meshes:
                 return f"{one} does not hear {two}"
         return "heard again, not for long enough yet"
 
-    def weigh(self, now: Instant, leader: str, votes: Votes) -> Verdict:
+    def weigh(
+        self, now: Instant, leader: str, votes: Votes, roster: tuple[int, int] = (0, 0)
+    ) -> Verdict:
         """Return what changes by all that is known now; votes: of a set of nodes."""
         due = self._pending is not None and self._since + self._patience <= now
-        if leader != self._own.leader:
+        if (leader, roster) != (self._own.leader, self._own.roster):
             self._dirty = True
         if not (self._dirty or due):
             return Verdict(outvoted=self.outvoted)
         self._dirty = False
-        tells = self._state(leader)
+        tells = self._state(leader, roster)
         said = self._everything()
         best = best_view(said, self.name, votes)
         wanted = frozenset(best - {self.name}) if self.name in best else frozenset[str]()
@@ -194,15 +205,13 @@ class Meshes:
         own = replace(self._own, hears=tuple(sorted(self.heard)))
         return {**self._said, self.name: own}
 
-    def _state(self, leader: str) -> list[Tell]:
-        """Say whom we hear, if that or the coordinator is another than before."""
-        hears = tuple(sorted(self.heard))
-        if not self._speaks or (
-            self._own.number and (self._own.hears, self._own.leader) == (hears, leader)
-        ):
-            return []
+    def _state(self, leader: str, roster: tuple[int, int]) -> list[Tell]:
+        """Say whom we hear, if that, the coordinator or the roster is another than before."""
         own = self._own
-        self._own = replace(own, number=own.number + 1, hears=hears, leader=leader)
+        said = replace(own, hears=tuple(sorted(self.heard)), leader=leader, roster=roster)
+        if not self._speaks or (own.number and said == own):
+            return []
+        self._own = replace(said, number=own.number + 1)
         for node in self.heard:
             if mutual(self._said, node, self.name):
                 self._passed[node, self.name] = (own.session, own.number + 1)

@@ -19,7 +19,8 @@ class Statement:
     """Whom a node hears.
 
     session: its daemon's, greater than those before unless its clock went back; number: counts its
-    statements from 1; leader: the coordinator that it follows, or nothing.
+    statements from 1; leader: the coordinator that it follows, or nothing; roster: which one it
+    knows, later ones are greater.
     """
 
     node: str
@@ -27,6 +28,7 @@ class Statement:
     number: int
     hears: tuple[str, ...]
     leader: str = ""
+    roster: tuple[int, int] = (0, 0)
 
 
 Statements = Mapping[str, Statement]

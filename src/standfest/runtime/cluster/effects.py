@@ -103,6 +103,14 @@ class Enrolled:
 
 
 @dataclass(frozen=True, slots=True)
+class Acquaint:
+    """`pulse` is to hear these nodes, too: members do, and our own roster may be an old one."""
+
+    nodes: tuple[str, ...]
+    removed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LeaveCluster:
     """Everything is handed over: `pulse` may announce the departure, the daemon may end."""
 
@@ -127,6 +135,7 @@ MemberEffect = (
     | Answer
     | RememberAll
     | Enrolled
+    | Acquaint
     | LeaveCluster
     | Note
 )

@@ -12,7 +12,7 @@ from standfest.core.membership.views import Statement
 from standfest.model.quorum import Breaker
 from standfest.model.time import Duration, Instant, earliest
 from standfest.runtime.cluster import protocol
-from standfest.runtime.cluster.effects import Level, MemberEffect, Send, note
+from standfest.runtime.cluster.effects import Acquaint, Level, MemberEffect, Send, note
 from standfest.runtime.cluster.participant import Participant
 from standfest.runtime.cluster.settings import ClusterSettings
 
@@ -32,12 +32,17 @@ class ClusterMember(Participant):
     ) -> None:
         super().__init__(settings, session, cib, promised, now)
         self.meshes = Meshes(self.name, session, settings.deadtime)
+        self._strangers: tuple[str, ...] = ()
 
     def _votes(self, nodes: Collection[str]) -> int:
-        """Return the votes of a view; half a vote more with the node that breaks ties."""
-        rules = self.partition.quorum.rules
+        """Return the votes of a view; half a vote more with the node that breaks ties.
+
+        Whom those hear that know a later roster was added while we were away: it has a vote.
+        """
+        rules, newer = self.partition.quorum.rules, self.meshes.heard_of()
         breaks = rules.breaker is Breaker.NODE and rules.tie_node in nodes
-        return 2 * rules.count(nodes) + breaks
+        strangers = newer.intersection(nodes).difference(self.partition.roster.nodes)
+        return 2 * (rules.count(nodes) + len(strangers)) + breaks
 
     def view(self) -> dict[str, Any]:
         """Return who is in the view, and who is out of it and why, for people."""
@@ -55,6 +60,7 @@ class ClusterMember(Participant):
     def settle(self, now: Instant, wall: int) -> Effects:
         """All nodes have been heard, or given up."""
         self.meshes.settle()
+        self._strangers = ()  # `pulse` may be a new one, that has not heard of them
         return super().settle(now, wall) + self._weigh(now, wall)
 
     def appear(self, now: Instant, wall: int, node: str) -> Effects:
@@ -106,7 +112,8 @@ class ClusterMember(Participant):
 
     def _weigh(self, now: Instant, wall: int) -> Effects:
         """Act on a view that has changed; who is out of it is gone."""
-        verdict = self.meshes.weigh(now, self.leader, self._votes)
+        roster = self.partition.roster.step
+        verdict = self.meshes.weigh(now, self.leader, self._votes, roster)
         effects: Effects = [Send(tell.destination, tell.statement) for tell in verdict.tells]
         if verdict.outvoted is not self.partition.outvoted:
             self.partition.outvoted = verdict.outvoted
@@ -129,4 +136,22 @@ class ClusterMember(Participant):
             effects += super().appear(now, wall, node)
             if node in verdict.again:
                 effects += super().reset(now, wall, node)
+        effects += self._meet()
         return self._run(now, wall, effects) if effects else []
+
+    def _meet(self) -> Effects:
+        """Have `pulse` hear whom members hear: they are nodes by a newer roster than ours.
+
+        Otherwise neither would hear the other: we were out of the view, and never learned of it.
+        """
+        known = self.partition.roster
+        strangers = tuple(sorted(self.meshes.heard_of().difference(known.nodes)))
+        if strangers == self._strangers:
+            return []
+        self._strangers = strangers
+        if not strangers:
+            return []
+        nodes = tuple(sorted((*known.nodes, *strangers)))
+        said = note("nodes-heard-of", nodes=" ".join(strangers))
+        removed = tuple(node for node in known.removed if node not in strangers)
+        return [said, Acquaint(nodes, removed)]
