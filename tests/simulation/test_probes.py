@@ -27,6 +27,8 @@ RARE = {
     # Links that work one way only.
     "not-in-view": Order(12, 3, 0.05, 90),
     "outvoted": Order(11, 3, 0.05, 90),
+    # A node is added while another one is away.
+    "nodes-heard-of": Order(112501, 5, 1, only=frozenset({0, 1, 2}), roster=True),
 }
 """Event -> a run in which it is noted."""
 

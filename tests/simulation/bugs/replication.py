@@ -55,7 +55,8 @@ BUGS = (
         "status-lost-on-the-way",
         "a member that joins gets the configuration without its status",
         REPLICA,
-        "        self.cib = Cib(sync.version, sync.configuration, sync.status, sync.written)\n",
+        "        self.cib = Cib(sync.version, sync.configuration, sync.status, sync.written,"
+        " sync.author)\n",
         "        self.cib = Cib(\n"
         "            sync.version, sync.configuration, before.status, sync.written\n"
         "        )\n",
