@@ -14,7 +14,7 @@ RARE = {
     # A node is to leave, and a stop of what it runs has failed.
     "departure-blocked": Order(52, 2, 0.05, 90),
     "fencing-failed": Order(2, 2, 0.05, 90, fencing=True),
-    "fenced-and-heard": Order(38, 2, 0.05, 90),
+    "fenced-and-heard": Order(2, 3, 0.05, 90, fencing=True),
     # Two of three miss the third and cannot fence it: it may not have noticed yet.
     "quorum-open": Order(0, 3, 0.05, 90, fencing=False),
     "reach-changed": Order(0, 2, 0.05, 90, pings=True),
@@ -26,7 +26,7 @@ RARE = {
     "isolated": Order(4, 3, 0.05, 90),
     # Links that work one way only.
     "not-in-view": Order(12, 3, 0.05, 90),
-    "outvoted": Order(11, 3, 0.05, 90),
+    "outvoted": Order(12, 3, 0.05, 90),
     # A node is added while another one is away.
     "nodes-heard-of": Order(112501, 5, 1, only=frozenset({0, 1, 2}), roster=True),
 }
