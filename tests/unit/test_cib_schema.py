@@ -388,6 +388,66 @@ def test_what_a_version_dropped_is_wrong_after_it(what: str) -> None:
     assert right == list(schemas[: schemas.index(last) + 1])
 
 
+NAMES_GONE = {
+    "old options": (options('<nvpair id="n" name="dc_deadtime" value="1"/>'), "3.0", "3.10"),
+    "old stacks": (
+        options('<nvpair id="n" name="cluster-infrastructure" value="cman"/>'),
+        "3.0",
+        "3.10",
+    ),
+    "isolation": (
+        resource(
+            '<meta_attributes id="m"><nvpair id="n" name="isolation" value="1"/></meta_attributes>'
+        ),
+        "3.0",
+        "3.10",
+    ),
+    "commands of fence devices": (
+        resource(
+            '<instance_attributes id="m"><nvpair id="n" name="pcmk_off_cmd" value="1"/>'
+            "</instance_attributes>"
+        ),
+        "3.0",
+        "3.0",
+    ),
+    "crmd's options": (
+        options('<nvpair id="n" name="crmd-transition-delay" value="1"/>'),
+        "4.0",
+        "4.0",
+    ),
+    "poweroff": (
+        options('<nvpair id="n" name="stonith-action" value="poweroff"/>'),
+        "4.0",
+        "4.0",
+    ),
+    "restart-type": (
+        cib(
+            more='<rsc_defaults><meta_attributes id="m">'
+            '<nvpair id="n" name="restart-type" value="ignore"/></meta_attributes></rsc_defaults>'
+        ),
+        "4.0",
+        "4.0",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", sorted(NAMES_GONE))
+def test_names_that_a_schema_has_no_more_are_wrong(what: str) -> None:
+    root, first, last = NAMES_GONE[what]
+    schemas = known_schemas()
+    wrong = [schema for schema in schemas if told(root, schema)]
+    start, end = schemas.index(f"pacemaker-{first}"), schemas.index(f"pacemaker-{last}")
+    assert wrong == list(schemas[start : end + 1])
+
+
+def test_a_name_that_is_gone_is_told() -> None:
+    root = options('<nvpair id="n" name="dc_deadtime" value="1"/>')
+    assert told(root, "pacemaker-3.0") == [
+        "cib.xml:3: <nvpair id=n>: name is 'dc_deadtime'; "
+        "expected another: this schema has it no more"
+    ]
+
+
 def test_access_was_given_otherwise_before_2_0() -> None:
     old = cib(
         more='<acls><acl_role id="r"><read id="a" xpath="//x"/></acl_role>'

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from standfest.config.cib.names import meant
 from standfest.config.cib.schema import patterns
 from standfest.config.cib.schema.content import Content, State
-from standfest.config.cib.schema.datatypes import Data, Identity, Kind, Words
+from standfest.config.cib.schema.datatypes import Data, Identity, Kind, Other, Words
 from standfest.config.cib.schema.patterns import NEVER, Attribute, Child, Leaf
 from standfest.config.nearest import nearest
 from standfest.model.element import Element
@@ -107,19 +107,28 @@ class _Checker:
                 if close and element.get(close) is None:  # this is what was meant
                     state = content.after_attribute(state, close, content.data[close]) or state
                 continue
-            fitting = tuple(data for data in known if data.accepts(text))
-            if not fitting:
-                problem = f"{named(element)}: {name} is {shown(text)}"
-                self._note(element, problem, _expected(text, known))
-                fitting = known
-            else:
-                self._identify(element, name, text, fitting)
-            after = content.after_attribute(state, name, fitting)
-            if after is None:
-                self._misplaced(element, content, name, text)
-            else:
-                state = after
+            state = self._attribute(element, content, state, (name, text))
         return state
+
+    def _attribute(
+        self, element: Element, content: Content, state: State, stated: tuple[str, str]
+    ) -> State:
+        """Examine an attribute that the element may have; return the state after it."""
+        name, text = stated
+        known = content.data[name]
+        fitting = tuple(data for data in known if data.accepts(text))
+        self._identify(element, name, text, fitting)
+        after = content.after_attribute(state, name, fitting) if fitting else None
+        if after is not None:
+            return after
+        meant_so = content.after_attribute(state, name, known)
+        if meant_so is not None or not fitting:  # its place, but not its value
+            wrong = tuple(data for data in known if data not in fitting)
+            problem = f"{named(element)}: {name} is {shown(text)}"
+            self._note(element, problem, _expected(text, wrong))
+        else:
+            self._misplaced(element, content, name, text)
+        return meant_so or state
 
     def _identify(self, element: Element, name: str, text: str, data: tuple[Data, ...]) -> None:
         for kind in data:
@@ -246,4 +255,6 @@ def _expected(text: str, known: Iterable[Data]) -> str:
     """Return what to say instead of a text: one list of all words, and the other forms."""
     listed = [word for data in known if isinstance(data, Words) for word in data.words]
     forms = [data.name for data in known if isinstance(data, Kind)]
+    if any(isinstance(data, Other) and not data.accepts(text) for data in known):
+        return "another: this schema has it no more"
     return ", or ".join(dict.fromkeys((*([meant(text, listed)] if listed else []), *forms)))

@@ -45,12 +45,29 @@ class Kind:
         return self.form is None or self.form.fullmatch(bare) is not None
 
 
-Data = Words | Kind
+@dataclass(frozen=True, slots=True)
+class Other:
+    """Any text but some words."""
+
+    words: tuple[str, ...]
+    identity: Identity = Identity.NONE
+
+    def accepts(self, text: str) -> bool:
+        """Return whether the text is none of the words."""
+        return collapsed(text) not in self.words
+
+
+Data = Words | Kind | Other
 
 
 def collapsed(text: str) -> str:
     """Return the text with single spaces between words, and none around them."""
     return " ".join(word for word in re.split(f"[{_SPACES}]+", text) if word)
+
+
+def other(text: str) -> Other:
+    """Return the data that is none of the words in `text`."""
+    return Other(tuple(text.split()))
 
 
 def words(text: str) -> Words:

@@ -13,6 +13,13 @@ from standfest.config.cib.schema.datatypes import (
     words,
 )
 from standfest.config.cib.schema.grammar_constraints import roles
+from standfest.config.cib.schema.grammar_sets import (
+    OPERATION,
+    OPERATION_PARAMETERS,
+    PARAMETERS,
+    PRIMITIVE,
+    RESOURCE,
+)
 from standfest.config.cib.schema.notation import (
     WITH_ID,
     each,
@@ -43,10 +50,12 @@ _AGENT = choice(
     only((1, 2), need("class", words("nagios")), (3, 10)),
 )
 _CONTENT = interleave(
-    each("meta_attributes instance_attributes"),
+    each("meta_attributes", PRIMITIVE),
+    each("instance_attributes", PARAMETERS),
     optional("operations"),
     since((1, 2), each("utilization")),
 )
+_SETS = interleave(each("meta_attributes", RESOURCE), each("instance_attributes"))
 _CLONED = choice(one("primitive"), one("group"))
 
 RESOURCES: dict[str, Pattern] = {
@@ -82,24 +91,21 @@ RESOURCES: dict[str, Pattern] = {
             only(FIRST, need("requires", words("nothing quorum fencing")), (2, 10)),
             only((1, 3), need("requires", words("unfencing")), (2, 10)),
         ),
-        each("meta_attributes instance_attributes"),
+        each("meta_attributes", OPERATION),
+        each("instance_attributes", OPERATION_PARAMETERS),
     ),
     "group": interleave(
         WITH_ID,
         may("description"),
-        each("meta_attributes instance_attributes"),
+        _SETS,
         some(one("primitive")),
     ),
-    "clone": interleave(
-        WITH_ID, may("description"), each("meta_attributes instance_attributes"), _CLONED
-    ),
-    "master": interleave(
-        WITH_ID, may("description"), each("meta_attributes instance_attributes"), _CLONED
-    ),
+    "clone": interleave(WITH_ID, may("description"), _SETS, _CLONED),
+    "master": interleave(WITH_ID, may("description"), _SETS, _CLONED),
     "bundle": interleave(
         WITH_ID,
         may("description"),
-        each("meta_attributes instance_attributes"),
+        _SETS,
         choice(
             one("docker", "container"),
             only((2, 10), one("rkt", "container"), (3, 10)),

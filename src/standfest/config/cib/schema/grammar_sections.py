@@ -16,7 +16,7 @@ from standfest.config.cib.schema.datatypes import (
     Words,
     words,
 )
-from standfest.config.cib.schema.grammar_sets import ALERTS, OPTIONS
+from standfest.config.cib.schema.grammar_sets import ALERTS, DEFAULTS, OPERATION_DEFAULTS, OPTIONS
 from standfest.config.cib.schema.notation import (
     OPAQUE,
     WITH_ID,
@@ -72,8 +72,8 @@ SECTIONS: dict[str, Pattern] = {
         since((2, 5), optional("alerts")),
     ),
     "crm_config": each("cluster_property_set", OPTIONS),
-    "rsc_defaults": each("meta_attributes", OPTIONS),
-    "op_defaults": each("meta_attributes", OPTIONS),
+    "rsc_defaults": each("meta_attributes", DEFAULTS),
+    "op_defaults": each("meta_attributes", OPERATION_DEFAULTS),
     "nodes": each("node"),
     "node": interleave(
         need("id uname"),

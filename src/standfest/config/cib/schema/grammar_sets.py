@@ -1,12 +1,14 @@
 """The current dialect: sets of name-value pairs and the rules that choose them.
 
-Rules and references came to options, constraints and the rest in different versions, so each of the
-three places has its own types, told apart by what follows the dot.
+Rules and references came to options, constraints and the rest in different versions, and names
+went, so each place has its own types, told apart by what follows the dot.
 
 Source: facts/formats/CIB-MODERN.md section 1; the differences between versions by experiment.
 """
 
-from standfest.config.cib.schema.datatypes import SCORE, words
+from dataclasses import dataclass
+
+from standfest.config.cib.schema.datatypes import SCORE, Other, other, words
 from standfest.config.cib.schema.notation import (
     BY_REFERENCE,
     WITH_ID,
@@ -32,10 +34,20 @@ from standfest.config.cib.schema.patterns import (
 
 SET_TAGS = ("cluster_property_set", "meta_attributes", "instance_attributes", "utilization")
 OPTIONS = ".options"
-"""The place of cluster options and defaults."""
+"""The place of cluster options; the rules of defaults are the same."""
 CONSTRAINTS = ".constraints"
 """The place of constraints; the rules of alerts are the same."""
 ALERTS = ".alerts"
+DEFAULTS = ".rsc_defaults"
+OPERATION_DEFAULTS = ".op_defaults"
+RESOURCE = ".resource"
+"""Meta-attributes of groups, clones and bundles."""
+PRIMITIVE = ".primitive"
+"""Meta-attributes of primitives and templates."""
+PARAMETERS = ".parameters"
+"""Their instance attributes."""
+OPERATION = ".op"
+OPERATION_PARAMETERS = ".op.parameters"
 
 _FIELDS = "hours monthdays weekdays months weeks years weekyears"
 
@@ -74,23 +86,97 @@ def _rules(place: str, kinds_since: Version, sources_since: Version) -> dict[str
     }
 
 
-def _sets(place: str, rule: str, references_since: Version) -> dict[str, Pattern]:
+@dataclass(frozen=True, slots=True)
+class _Gone:
+    """Names that pairs of a place have no more: only in 3.0, from 3.0 to 3.10, since 4.0."""
+
+    in_3_0: str = ""
+    in_3: str = ""
+    in_4: str = ""
+
+
+def _pair(gone: _Gone) -> Pattern:
+    """Return name and value of a pair; a value was optional before 4.0."""
+    return choice(
+        only(FIRST, group(need("name"), may("value")), (2, 10)),
+        only(
+            (3, 0), group(need("name", other(f"{gone.in_3_0} {gone.in_3}")), may("value")), (3, 0)
+        ),
+        only((3, 1), group(need("name", other(gone.in_3)), may("value")), (3, 10)),
+        only((4, 0), group(need("name", other(gone.in_4)), need("value"))),
+    )
+
+
+def _sets(place: str, rule: str, references_since: Version, pair: Pattern) -> dict[str, Pattern]:
     """Return the types of a place's sets. references_since: when a pair could be one elsewhere."""
     content = choice(
         BY_REFERENCE,
         interleave(WITH_ID, may("score", SCORE), optional("rule", rule), each("nvpair", place)),
     )
-    pair = choice(
+    whole = choice(
         only(references_since, group(BY_REFERENCE, until((3, 10), may("name")))),
-        group(WITH_ID, need("name"), choice(need("value"), only(FIRST, EMPTY, (3, 10)))),
+        group(WITH_ID, pair),
     )
-    return {**{f"{tag}{place}": content for tag in SET_TAGS}, f"nvpair{place}": pair}
+    return {**{f"{tag}{place}": content for tag in SET_TAGS}, f"nvpair{place}": whole}
 
+
+_OPTIONS_GONE = _Gone(
+    in_3="default-action-timeout default_action_timeout default-resource-stickiness "
+    "default_resource_stickiness is-managed-default is_managed_default "
+    "default-resource-failure-stickiness default_resource_failure_stickiness "
+    "default-migration-threshold default_migration_threshold expected-quorum-votes "
+    "notification-agent notification-recipient cluster_recheck_interval dc_deadtime "
+    "election_timeout no_quorum_policy remove_after_stop shutdown_escalation startup_fencing "
+    "stonith_action stonith_enabled stop_orphan_actions stop_orphan_resources symmetric_cluster "
+    "transition_idle_timeout cluster-infrastructure",
+    in_4="crmd-integration-timeout crmd-finalization-timeout crmd-transition-delay "
+    "remove-after-stop stonith-action",
+)
+_STACKS = ("heartbeat", "openais", "classic openais", "classic openais (with plugin)", "cman")
+_OPTION = choice(
+    _pair(_OPTIONS_GONE),
+    # Of two options only some values are gone.
+    only(
+        (3, 0),
+        group(need("name", words("cluster-infrastructure")), need("value", Other(_STACKS))),
+        (3, 10),
+    ),
+    only(
+        (4, 0),
+        group(need("name", words("stonith-action")), need("value", other("poweroff"))),
+    ),
+)
+_PLACES: dict[str, _Gone] = {
+    "": _Gone(),
+    RESOURCE: _Gone(in_4="restart-type"),
+    PRIMITIVE: _Gone(
+        in_3="isolation isolation-instance isolation-host isolation-wrapper", in_4="restart-type"
+    ),
+    PARAMETERS: _Gone(
+        in_3_0="pcmk_list_cmd pcmk_monitor_cmd pcmk_off_cmd pcmk_on_cmd pcmk_reboot_cmd "
+        "pcmk_status_cmd pcmk_arg_map"
+    ),
+    OPERATION: _Gone(in_3="requires", in_4="can_fail role_after_failure"),
+    OPERATION_PARAMETERS: _Gone(
+        in_3_0="requires interval-origin start-delay enabled on-fail record-pending role timeout"
+    ),
+}
 
 SETS: dict[str, Pattern] = {
-    **_sets("", "rule", (1, 3)),
-    **_sets(OPTIONS, f"rule{OPTIONS}", (3, 0)),
-    **_sets(ALERTS, f"rule{CONSTRAINTS}", (1, 3)),
+    **_sets(OPTIONS, f"rule{OPTIONS}", (3, 0), _OPTION),
+    **_sets(DEFAULTS, f"rule{OPTIONS}", (3, 0), _pair(_Gone(in_4="restart-type"))),
+    **_sets(
+        OPERATION_DEFAULTS,
+        f"rule{OPTIONS}",
+        (3, 0),
+        _pair(_Gone(in_4="can_fail role_after_failure")),
+    ),
+    **_sets(ALERTS, f"rule{CONSTRAINTS}", (1, 3), _pair(_Gone())),
+    **{
+        name: pattern
+        for place, gone in _PLACES.items()
+        for name, pattern in _sets(place, "rule", (1, 3), _pair(gone)).items()
+    },
     **_rules("", (3, 4), (2, 9)),
     **_rules(OPTIONS, (3, 4), (3, 0)),
     **_rules(CONSTRAINTS, (3, 5), (2, 9)),
