@@ -293,6 +293,10 @@ SINCE = {
         cib(constraints='<rsc_location id="l" rsc-pattern="d." node="a" score="1"/>'),
         "pacemaker-2.6",
     ),
+    "templates of services": (
+        cib(resources='<template id="t" class="systemd" type="x"/>'),
+        "pacemaker-2.7",
+    ),
     "bundles": (bundle('<docker image="i"/>'), "pacemaker-2.8"),
     "values from parameters": (
         rule('<expression id="e" attribute="a" operation="eq" value-source="param"/>'),

@@ -32,6 +32,7 @@ from standfest.config.cib.schema.patterns import (
     EMPTY,
     FIRST,
     Pattern,
+    Version,
     choice,
     group,
     interleave,
@@ -42,13 +43,22 @@ from standfest.config.cib.schema.patterns import (
 )
 
 _RANGE = Kind("a range such as 1-3", re.compile(r"[0-9-]+"), strict=True)
-_AGENT = choice(
-    group(need("class", words("ocf")), need("provider")),
-    need("class", words("lsb heartbeat stonith")),
-    only((1, 2), need("class", words("service systemd"))),
-    only(FIRST, need("class", words("upstart")), (3, 10)),
-    only((1, 2), need("class", words("nagios")), (3, 10)),
-)
+
+
+def _agent(newer_since: Version) -> Pattern:
+    """Return class, provider and type. newer_since: when the classes that 1.0 did not know came."""
+    return group(
+        choice(
+            group(need("class", words("ocf")), need("provider")),
+            need("class", words("lsb heartbeat stonith")),
+            only(newer_since, need("class", words("service systemd"))),
+            only(FIRST, need("class", words("upstart")), (3, 10)),
+            only(newer_since, need("class", words("nagios")), (3, 10)),
+        ),
+        need("type"),
+    )
+
+
 _CONTENT = interleave(
     each("meta_attributes", PRIMITIVE),
     each("instance_attributes", PARAMETERS),
@@ -67,11 +77,11 @@ RESOURCES: dict[str, Pattern] = {
     ),
     "primitive": interleave(
         WITH_ID,
-        choice(group(_AGENT, need("type")), only((1, 2), need("template", IDREF))),
+        choice(_agent((1, 2)), only((1, 2), need("template", IDREF))),
         may("description"),
         _CONTENT,
     ),
-    "template": interleave(WITH_ID, _AGENT, need("type"), may("description"), _CONTENT),
+    "template": interleave(WITH_ID, _agent((2, 7)), may("description"), _CONTENT),
     "operations": interleave(may("id", WITH_ID.data), may("id-ref", IDREF), each("op")),
     "op": interleave(
         WITH_ID,
