@@ -43,9 +43,16 @@ VERBS = {
 """Verb -> (module with a click command named `command`, one-line help)."""
 
 TOOLS = {
+    "cibadmin": ("standfest.cli.tools.cibadmin", "Query and change the CIB."),
     "cl_status": ("standfest.cli.tools.cl_status", "Say whether nodes and links are alive."),
+    "crm_attribute": ("standfest.cli.tools.crm_attribute", "Options, attributes of nodes."),
+    "crm_diff": ("standfest.cli.tools.crm_diff", "Compare two CIBs, apply a patch."),
+    "crm_failcount": ("standfest.cli.tools.crm_failcount", "Show or forget failures."),
     "crm_mon": ("standfest.cli.tools.crm_mon", "Show the cluster."),
     "crm_node": ("standfest.cli.tools.crm_node", "Show node names, ids and quorum."),
+    "crm_shadow": ("standfest.cli.tools.crm_shadow", "Work on a copy of the CIB."),
+    "crm_standby": ("standfest.cli.tools.crm_standby", "Put a node into standby, or back."),
+    "crm_ticket": ("standfest.cli.tools.crm_ticket", "Tickets of sites."),
     "crm_verify": ("standfest.cli.tools.crm_verify", "Check a configuration."),
 }
 """Tools that administrators already type -> (module with a `command`, one-line help)."""

@@ -11,11 +11,13 @@ class Exit(IntEnum):
 
     OK = 0
     ERROR = 1
+    FORBIDDEN = 4
     USAGE = 64
     BAD_DATA = 65
     NO_INPUT = 66
     NO_HOST = 68
     UNAVAILABLE = 69
+    SOFTWARE = 70
     OS_FILE = 72
     CANNOT_CREATE = 73
     IO_ERROR = 74
@@ -39,11 +41,13 @@ class Exit(IntEnum):
 MESSAGES = {
     Exit.OK: "OK",
     Exit.ERROR: "Error occurred",
+    Exit.FORBIDDEN: "Insufficient privileges",
     Exit.USAGE: "Incorrect usage",
     Exit.BAD_DATA: "Invalid data given",
     Exit.NO_INPUT: "Input file not available",
     Exit.NO_HOST: "No such host",
     Exit.UNAVAILABLE: "Service unavailable",
+    Exit.SOFTWARE: "Internal software bug",
     Exit.OS_FILE: "System file not available",
     Exit.CANNOT_CREATE: "Cannot create output file",
     Exit.IO_ERROR: "I/O error occurred",

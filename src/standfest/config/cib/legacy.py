@@ -45,14 +45,14 @@ _META_IN_INSTANCE = frozenset(
 _META_SPELLING = {"start_prereq": "requires"}
 _OPTION_SPELLING = {"transition_idle_timeout": "cluster-delay"}
 _LEGACY_ATTRIBUTES = frozenset({"is_managed", "disabled", "from", "to", "prereq", *_RENAMED})
-_LEGACY_ROOT = frozenset({"cib_feature_revision", "have_quorum", "dc_uuid", "num_peers"})
+LEGACY_ROOT = frozenset({"cib_feature_revision", "have_quorum", "dc_uuid", "num_peers"})
 _REFERENCES = frozenset({"id", "rsc", "from", "to"})
 _NOT_AN_ID = re.compile(r"[^\w.-]")
 
 
 def is_legacy(root: Element) -> bool:
     """Return whether anything in the document is only possible in the old dialect."""
-    if any(name in _LEGACY_ROOT for name, _ in root.attributes):
+    if any(name in LEGACY_ROOT for name, _ in root.attributes):
         return True
     for element in root.walk():
         if element.tag in ("attributes", "master_slave"):

@@ -1,0 +1,88 @@
+"""Tickets in a whole <cib>: what this site was granted, and the constraints that ask for it.
+
+Source: facts/formats/CIB-STATUS.md section 2; crm_ticket 2.1.5 by experiment.
+"""
+
+from standfest.core.cib.objects import ChangeError, Refusal
+from standfest.core.cib.places import element_at, put_at, section_path, with_section
+from standfest.model.element import Element
+
+_TRUE = frozenset({"true", "yes", "on", "y", "1"})
+
+
+def states(cib: Element) -> tuple[Element, ...]:
+    """Return the <ticket_state> elements, in document order."""
+    tickets = section(cib)
+    return tuple(tickets.all("ticket_state")) if tickets is not None else ()
+
+
+def section(cib: Element) -> Element | None:
+    """Return <tickets>."""
+    status = cib.child("status")
+    return status.child("tickets") if status is not None else None
+
+
+def state(cib: Element, ticket: str) -> Element | None:
+    """Return one ticket's state."""
+    return next((one for one in states(cib) if one.id == ticket), None)
+
+
+def constraints(cib: Element, ticket: str | None) -> tuple[Element, ...]:
+    """Return the <rsc_ticket> of a ticket, or of all."""
+    path = section_path(cib, "constraints")
+    listed = element_at(cib, path).all("rsc_ticket") if path is not None else ()
+    return tuple(one for one in listed if ticket in (None, one.get("ticket")))
+
+
+def known(cib: Element) -> tuple[str, ...]:
+    """Return all tickets that have a state, in document order."""
+    return tuple(one.id for one in states(cib))
+
+
+def is_set(one: Element | None, name: str) -> bool:
+    """Return whether a state says yes to something."""
+    return one is not None and (one.get(name) or "").lower() in _TRUE
+
+
+def with_attributes(
+    cib: Element, ticket: str, changes: dict[str, str | None], now_s: int
+) -> Element:
+    """Return the CIB with attributes of a ticket set, or removed for None.
+
+    A ticket that comes to be granted gets `last-granted`, epoch seconds.
+    """
+    old = state(cib, ticket)
+    new = old or Element("ticket_state", (("id", ticket),))
+    for name, value in changes.items():
+        new = new.with_attribute(name, value)
+    if is_set(new, "granted") and not is_set(old, "granted"):
+        new = new.with_attribute("last-granted", str(now_s))
+    if old is None and all(value is None for value in changes.values()):
+        return cib
+    return _put(cib, ticket, new)
+
+
+def without(cib: Element, ticket: str) -> Element:
+    """Return the CIB without a ticket's state; raises ChangeError when it has none."""
+    if state(cib, ticket) is None:
+        raise ChangeError(Refusal.NO_SUCH, f"no ticket {ticket}")
+    return _put(cib, ticket, None)
+
+
+def _put(cib: Element, ticket: str, new: Element | None) -> Element:
+    cib, path = with_section(cib, "status")
+    status = element_at(cib, path)
+    tickets = status.child("tickets") or Element("tickets")
+    made = (new,) if new is not None else ()
+    children: list[Element] = []
+    for child in tickets.children:
+        if child.tag == "ticket_state" and child.id == ticket:
+            children.extend(made)
+            made = ()
+        else:
+            children.append(child)
+    changed = tickets.with_children((*children, *made))
+    others = [changed if child is tickets else child for child in status.children]
+    if status.child("tickets") is None:
+        others.append(changed)
+    return put_at(cib, path, status.with_children(tuple(others)))
