@@ -81,8 +81,10 @@ def node_named(cib: Element, name: str) -> Node | None:
         path = section_path(cib, section)
         for element in element_at(cib, path).all(tag) if path is not None else ():
             uname = element.get("uname") or ""
-            if uname.lower() == wanted and element.id:
-                return Node(element.id, uname, element.get("remote_node") == "true")
+            remote = element.get("remote_node") == "true"
+            counts = tag == "node" or remote  # others are known by their <node> only
+            if uname.lower() == wanted and element.id and counts:
+                return Node(element.id, uname, remote)
     return Node(name, name, remote=True) if name in remote_nodes(cib) else None
 
 

@@ -208,6 +208,7 @@ class _Placing:
     position: int
     parent: _Node
     node: _Node
+    new: bool
 
 
 class _Tree:
@@ -237,21 +238,24 @@ class _Tree:
                         f"create at {path}: {len(change.children)} elements; expected 1"
                     )
                 made = _Node(change.children[0], node)
-                self._placings.append(_Placing(_position(change), node, made))
+                self._placings.append(_Placing(_position(change), node, made, new=True))
             case "move":
                 if node.parent is None:
                     raise DiffError("the root cannot be moved")
-                self._placings.append(_Placing(_position(change), node.parent, node))
+                placing = _Placing(_position(change), node.parent, node, new=False)
+                self._placings.append(placing)
             case _:
                 raise DiffError(f"operation {operation}; expected create, modify, delete or move")
         return operation in ("create", "move")
 
     def place(self, placed: list[Element]) -> None:
-        """Create and move, by position."""
+        """Take out what moves, then put it and what is new where it comes to be, by position."""
         assert len(placed) == len(self._placings)
+        for one in (one for one in self._placings if not one.new):
+            if one.node not in one.parent.children:
+                raise DiffError("an element is moved twice, or moved and deleted")
+            one.parent.children.remove(one.node)
         for one in sorted(self._placings, key=lambda placing: placing.position):
-            if one.node in one.parent.children:
-                one.parent.children.remove(one.node)
             one.parent.children.insert(one.position, one.node)
 
     def _find(self, path: str) -> _Node:
