@@ -60,6 +60,7 @@ BANNED_CALLS_IN_PURE = frozenset(
 ONLY_USED_IN: dict[str, frozenset[str]] = {
     "pyroute2": frozenset({"lab"}),  # docs/adr/0002: 25 MB and 140 ms that no daemon pays
     "click": frozenset({"cli", "agents"}),
+    "lxml": frozenset({"config"}),  # docs/adr/0039: where an XPath is asked for
     "rich": frozenset({"cli", "lab", "monitor"}),
 }
 """Library -> rooms that may import it: each is imported only where it is used."""

@@ -50,6 +50,8 @@ ACTIONS = {
 }
 """What to do -> (options, one line)."""
 FORCED = frozenset({"erase", "delete_all", "upgrade"})
+WHOLE = frozenset({"erase", "replace", "upgrade"})
+"""What brings a status along that nobody meant to write into a running cluster."""
 WITHOUT_EFFECT = frozenset({"sync", "slave", "master", "ismaster"})
 
 
@@ -196,7 +198,16 @@ def _change(source: Source, action: str, asked: Asked) -> None:
     except diffxml.DiffError as error:
         code = Exit.OLD if error.stale else Exit.ERROR
         raise ToolError(code, f"Could not apply patch: {error}") from error
+    if source.live and action in WHOLE:
+        after = _with_own_status(cib, after)
     source.change(cib, after)
+
+
+def _with_own_status(cib: Element, after: Element) -> Element:
+    """Return a CIB with the status of the running one: the cluster's own, whoever writes what."""
+    status = tuple(cib.all("status"))
+    kept = tuple(child for child in after.children if child.tag != "status")
+    return after.with_children((*kept, *status))
 
 
 def _data(cib: Element, asked: Asked) -> Element:

@@ -42,6 +42,9 @@ class FileSource:
             raise ToolError(Exit.NO_INPUT, str(error)) from error
         except ConfigError as error:
             raise ToolError(Exit.BAD_DATA, str(error)) from error
+        if cib.tag != "cib":
+            text = f"{self.path}:{cib.line}: root element <{cib.tag}>; expected <cib>"
+            raise ToolError(Exit.BAD_DATA, text)
         return cib
 
     def change(self, before: Element, after: Element) -> None:

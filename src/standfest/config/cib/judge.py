@@ -6,8 +6,8 @@ not looked at: it is nobody's to write but the cluster's.
 
 import re
 
-from standfest.config.cib import load
 from standfest.config.cib.compile import compile_configuration
+from standfest.config.cib.load import REQUIRED_SECTIONS, load
 from standfest.model import xml
 from standfest.model.element import Element
 from standfest.model.errors import ConfigError, Finding
@@ -22,14 +22,19 @@ def problems(cib: Element, path: str) -> tuple[Finding, ...]:
     """Return all errors of a <cib>; none where it says that it is not to be validated."""
     if cib.get("validate-with") == NO_SCHEMA:
         return ()
-    ours = cib.with_children(tuple(child for child in cib.children if child.tag != "status"))
-    found = list(_ids(ours.child("configuration"), path))
-    for section in ("crm_config", "nodes", "resources", "constraints"):
-        configuration = ours.child("configuration")
+    text = xml.serialise(
+        cib.with_children(tuple(child for child in cib.children if child.tag != "status"))
+    )
+    try:
+        configuration = xml.parse(text, path).child("configuration")  # with its lines
+    except ConfigError as error:
+        return error.findings
+    found = _ids(configuration, path)
+    for section in REQUIRED_SECTIONS:
         if configuration is None or configuration.child(section) is None:
             found.append(Finding(path, 0, f"no <{section}>", "one, empty or not"))
     try:
-        loaded = load([(path, xml.serialise(ours))])
+        loaded = load([(path, text)])
         compile_configuration(loaded.configuration, path)
     except ConfigError as error:
         found += error.findings

@@ -6,6 +6,7 @@ Source: by experiment with crm_diff 2.1.5, both ways (tests/differential).
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -105,11 +106,18 @@ def _compare(old: Element, new: Element, path: str) -> _Found | None:
 
 
 def _keyed(children: Sequence[Element]) -> dict[Key, Element] | None:
-    """Return children by tag and id; None when two have the same, or a path cannot hold one."""
+    """Return children by tag and id; None when two have the same, or a path cannot name one.
+
+    A path without an id names the first child of a tag, whether that one has an id or not.
+    """
     found = {(child.tag, child.id): child for child in children}
+    tags = Counter(child.tag for child in children)
     if len(found) != len(children):
         return None
-    return None if any(_UNADDRESSABLE & set(identifier) for _, identifier in found) else found
+    for tag, identifier in found:
+        if _UNADDRESSABLE & set(identifier) or (not identifier and tags[tag] > 1):
+            return None
+    return found
 
 
 def _part(key: Key) -> str:
