@@ -121,8 +121,8 @@ Call failed: File exists
 </failed>
 """
 BAD = """\
-/tmp/w/c.xml:34: class of bad is missing; expected heartbeat, lsb, ocf, service, stonith, systemd
-/tmp/w/c.xml:34: type of bad is missing; expected a name
+/tmp/w/c.xml:34: <primitive id=bad> without class and provider and type, or class and type, \
+or template; expected class="..." provider="..." type="..."
 Call failed: Update does not conform to the configured schema
 """
 BROKEN = "the XML given:1: not XML: unclosed token; expected well-formed XML\n"

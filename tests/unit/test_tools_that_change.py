@@ -170,12 +170,16 @@ def test_what_no_cluster_could_use_is_refused_with_all_that_is_wrong(cib: Path) 
     ran = on(cib, "cibadmin", "-C", "-o", "resources", "-X", text)
     assert ran.code == 78
     assert ran.text == (
-        f"{cib}:16: id 'a b' of <primitive>; expected an XML name\n"
-        f"{cib}:16: type of a b is missing; expected a name\n{NO_SCHEMA}"
+        f"{cib}:16: <primitive id=a b>: id is 'a b'; "
+        "expected an id: a letter, then letters, digits, -, _ and .\n"
+        f'{cib}:16: <primitive id=a b> without type; expected type="..."\n{NO_SCHEMA}'
     )
     missing = '<rsc_location id="l" rsc="nosuch" node="alice" score="1"/>'
     ran = on(cib, "cibadmin", "-C", "-o", "constraints", "-X", missing)
-    said = f"{cib}:18: rsc_location l: rsc is nosuch; expected ip\n{NO_SCHEMA}"
+    said = (
+        f"{cib}:18: <rsc_location id=l>: rsc is 'nosuch', which nothing has as its id; "
+        f"expected the id of an element\n{NO_SCHEMA}"
+    )
     assert (ran.code, ran.text) == (78, said)
     assert on(cib, "cibadmin", "-R", "-X", "<nodes/>", "-o", "nodes").code == 0
     assert on(cib, "cibadmin", "-D", "-X", "<nodes/>").code == 78
@@ -287,6 +291,19 @@ def test_heartbeat_2s_options_work(cib: Path) -> None:
         )
 
 
+OLD = """\
+<cib cib_feature_revision="1.3" admin_epoch="0" epoch="12" num_updates="34" have_quorum="true">
+  <configuration>
+    <crm_config/>
+    <nodes>
+      <node id="1" uname="alice" type="normal"/>
+    </nodes>
+    <resources/>
+    <constraints/>
+  </configuration>
+  <status/>
+</cib>
+"""
 LEGACY = """\
 <primitive id="r" class="ocf" type="IPaddr" provider="heartbeat">
   <instance_attributes id="r_attrs">
@@ -317,8 +334,7 @@ def test_heartbeat_2s_dialect_is_upgraded_for_a_cib_of_today(cib: Path) -> None:
 
 
 def test_it_stays_as_it_is_in_a_cib_of_that_time(cib: Path) -> None:
-    old = CIB.replace(' validate-with="pacemaker-3.9"', ' cib_feature_revision="1.3"')
-    cib.write_text(old)
+    cib.write_text(OLD)
     assert on(cib, "cibadmin", "-C", "-o", "resources", "-X", LEGACY) == Ran(0, "", "")
     assert on(cib, "cibadmin", "-Q", "-A", "//primitive[@id='r']").text == LEGACY
 
@@ -335,14 +351,21 @@ def test_the_reports_own_files_go_into_a_cib_of_today(cib: Path) -> None:
 
 
 def test_an_old_cib_is_upgraded_and_counted(cib: Path) -> None:
-    old = CIB.replace(' validate-with="pacemaker-3.9"', ' cib_feature_revision="1.3"')
-    cib.write_text(old.replace('uname="alice"/>', 'uname="alice" type="normal"/>'))
+    cib.write_text(OLD)
     assert on(cib, "cibadmin", "-u").code == 107
-    assert on(cib, "cibadmin", "--upgrade", "--force") == Ran(0, "", "")
+    assert on(cib, "cibadmin", "--upgrade", "--force").text == (
+        'line 1: <cib>: cib_feature_revision="1.3" -> nothing\n'
+        'line 1: <cib>: have_quorum="true" -> have-quorum="true"\n'
+        'line 1: <cib>: nothing -> validate-with="pacemaker-3.9"\n'
+        'line 5: <node id=1>: type="normal" -> type="member"\n'
+        "<cluster_property_set id=heartbeat-2-options>: nothing -> "
+        '<cluster_property_set id="heartbeat-2-options"/>\n'
+        "<nvpair id=heartbeat-2-stonith-enabled>: nothing -> "
+        '<nvpair id="heartbeat-2-stonith-enabled" name="stonith-enabled" value="false"/>\n'
+    )
     text = cib.read_text()
     assert '<node id="1" uname="alice" type="member"/>' in text
-    assert ' admin_epoch="1" validate-with="pacemaker-3.9">' in text
-    assert ' epoch="1" num_updates="0"' in text
+    assert ' admin_epoch="1" epoch="1" num_updates="0"' in text
     assert on(cib, "cibadmin", "--upgrade", "--force") == Ran(0, "", "")
     assert cib.read_text() == text
 

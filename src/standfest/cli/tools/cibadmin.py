@@ -12,7 +12,7 @@ from standfest.cli.tools import given
 from standfest.cli.tools.codes import Exit, ToolError
 from standfest.cli.tools.source import Source, chosen
 from standfest.cli.tools.tool import Callback, tool
-from standfest.config.cib import legacy
+from standfest.config.cib import upgrade
 from standfest.core.cib import diffxml, objects, places
 from standfest.core.cib.counting import same
 from standfest.core.cib.printed import digest_on_disk, digest_versioned, formatted
@@ -257,23 +257,18 @@ def _patch(cib: Element, asked: Asked) -> Element:
 
 
 def _upgrade(cib: Element, _asked: Asked) -> Element:
-    """Return the CIB in today's dialect; the administrator's epoch counts it."""
-    configuration = cib.child("configuration") or Element("configuration")
-    old = cib.get("validate-with") is None and legacy.is_legacy(cib)
-    if not old and cib.get("validate-with") in (None, objects.SCHEMA):
+    """Return the CIB in today's dialect; the administrator's epoch counts it.
+
+    Says on stderr what changes, line by line, and what is lost.
+    """
+    if cib.get("validate-with") == upgrade.TARGET:
         return cib
-    for loss in legacy.losses(configuration, "the CIB") if old else ():
-        click.echo(str(loss), err=True)
-    new = legacy.upgrade(configuration) if old else configuration
-    children = tuple(new if child is configuration else child for child in cib.children)
-    upgraded = objects.erase(cib).with_children(children)
-    for name in legacy.LEGACY_ROOT if old else ():
-        upgraded = upgraded.with_attribute(name, None)
-    upgraded = upgraded.with_attribute("validate-with", objects.SCHEMA)
-    changed = not same(configuration, new)
-    return upgraded.with_attribute("epoch", "0" if changed else "1").with_attribute(
-        "num_updates", "1"
-    )
+    done = upgrade.upgrade(cib, "the CIB")
+    for one in (*done.changes, *(one for one in done.findings if not one.refuses)):
+        click.echo(str(one), err=True)
+    new = objects.next_admin_epoch(done.root).with_attribute("validate-with", upgrade.TARGET)
+    changed = not same(cib.child("configuration"), new.child("configuration"))
+    return new.with_attribute("epoch", "0" if changed else "1").with_attribute("num_updates", "1")
 
 
 CHANGES: dict[str, Callable[[Element, Asked], Element]] = {

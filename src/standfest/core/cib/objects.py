@@ -184,8 +184,13 @@ def delete_at(cib: Element, places: Iterable[Path]) -> Element:
 
 def erase(cib: Element) -> Element:
     """Return the CIB without configuration and status, and with the next admin_epoch."""
-    attributes = cib.with_attribute("admin_epoch", str(rank_of(cib)[0] + 1)).attributes
+    attributes = next_admin_epoch(cib).attributes
     return Element("cib", attributes, (_no_configuration(), Element("status")))
+
+
+def next_admin_epoch(cib: Element) -> Element:
+    """Return the CIB with the next admin_epoch."""
+    return cib.with_attribute("admin_epoch", str(rank_of(cib)[0] + 1))
 
 
 def bump(cib: Element) -> Element:
