@@ -7,7 +7,10 @@ from click.testing import CliRunner
 
 from standfest.cli.tools import crm_verify
 
-HEAD = '<cib epoch="1" num_updates="0" admin_epoch="0" have-quorum="1"><configuration><crm_config>'
+HEAD = (
+    '<cib validate-with="pacemaker-3.9" epoch="1" num_updates="0" admin_epoch="0" have-quorum="1">'
+    "<configuration><crm_config>"
+)
 FENCING = '<cluster_property_set id="o"><nvpair id="s" name="stonith-enabled" value="{}"/>'
 REST = """</cluster_property_set></crm_config><nodes><node id="1" uname="n1"/></nodes><resources>
 <primitive id="ip" class="ocf" provider="heartbeat" type="IPaddr2"/></resources><constraints/>
@@ -82,6 +85,22 @@ def test_an_element_alone_is_checked_in_either_dialect(tmp_path: Path) -> None:
     code, output = said(*words)
     assert code == 78
     assert "root element <primitve>" in output
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (('validate-with="pacemaker-3.9"', 'validate-with="pacemaker-9"'), 1),
+        (("<nodes>", "<nodes><nod/>"), 1),
+        (('type="IPaddr2"', 'type="IPaddr2" typ="x"'), 2),
+        (("<constraints/>", "<constrains/>"), 2),
+    ],
+)
+def test_what_the_schema_forbids_is_an_error(change: tuple[str, str], line: int) -> None:
+    code, output = said("-X", SOUND.replace(*change), "-V")
+    assert code == 78
+    assert output.startswith(f"error: the given text:{line}: ")
+    assert output.endswith(INVALID)
 
 
 @pytest.mark.parametrize(

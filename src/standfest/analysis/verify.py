@@ -9,11 +9,15 @@ import time
 from dataclasses import dataclass
 
 from standfest.config import cib
+from standfest.config.cib import legacy
+from standfest.config.cib.schema.validate import newest, validate
+from standfest.config.cib.vocabulary import SECTION_TAGS
 from standfest.config.recorded import read
 from standfest.core.scheduler.cluster import Cluster
 from standfest.core.scheduler.engine import decide
 from standfest.core.scheduler.outcome import leaves_of
 from standfest.model import xml
+from standfest.model.element import Element
 from standfest.model.errors import ConfigError, Finding
 
 _SECTIONS = {
@@ -34,6 +38,10 @@ _SECTIONS = {
     "alert": "alerts",
 }
 """Element -> the section that it stands in."""
+_REFERENCES = frozenset(("first", "id-ref", "rsc", "template", "then", "with-rsc"))
+_REFERRING = frozenset(("obj_ref", "resource_ref", "role"))
+"""Attributes that name an element; elements whose `id` does."""
+_REQUIRED = ("crm_config", "nodes", "resources", "constraints")
 _LEANING = frozenset(("constraints", "tags", "acls", "fencing-topology"))
 """Sections that say something of what stands in others."""
 _DECLARATION = re.compile(r"\s*<\?xml[^>]*\?>")
@@ -61,6 +69,10 @@ def verify(text: str, path: str, now: int = 0) -> Verdict:
     try:
         root = xml.parse(text, path)
         section = _SECTIONS.get(root.tag)
+        known = section is not None or root.tag in ("cib", "configuration", *SECTION_TAGS)
+        broken = validate(_whole(root, section or root.tag), path) if known else ()
+        if broken:
+            return Verdict(errors=_lines(tuple(broken)))
         loaded = cib.load([(path, text if section is None else _within(section, text))])
         if (section or root.tag) in _LEANING:
             return Verdict(notes=_lines(loaded.findings), part=root.tag)
@@ -76,6 +88,42 @@ def verify(text: str, path: str, now: int = 0) -> Verdict:
     except ConfigError as error:
         return Verdict(_lines(error.findings), (), notes)
     return Verdict(_errors(cluster), _warnings(cluster), notes)
+
+
+def _whole(root: Element, section: str) -> Element:
+    """Return a whole CIB around a part, by the newest schema, or in Heartbeat 2's dialect.
+
+    What the part refers to, and does not have, is there as tags.
+    """
+    if root.tag == "cib":
+        return root
+    configuration = root
+    if root.tag != "configuration":
+        inside = root if root.tag == section else Element(section, (), (root,))
+        sections = {tag: Element(tag) for tag in _REQUIRED} | {section: inside}
+        if section != "tags" and not legacy.is_legacy(root):
+            sections["tags"] = Element("tags", (), tuple(map(_tag, _elsewhere(root))))
+        configuration = Element("configuration", (), tuple(sections.values()))
+    named = () if legacy.is_legacy(root) else (("validate-with", newest()),)
+    version = (("admin_epoch", "0"), ("epoch", "0"), ("num_updates", "0"))
+    return Element("cib", (*named, *version), (configuration, Element("status")))
+
+
+def _tag(name: str) -> Element:
+    return Element("tag", (("id", name),), (Element("obj_ref", (("id", name),)),))
+
+
+def _elsewhere(root: Element) -> list[str]:
+    """Return the ids that a part refers to and does not have."""
+    own, others = set(), set()
+    for element in root.walk():
+        refers = element.tag in _REFERRING
+        for name, value in element.attributes:
+            if name in _REFERENCES or (refers and name == "id"):
+                others.add(value)
+            elif name == "id":
+                own.add(value)
+    return sorted(others - own)
 
 
 def _within(section: str, text: str) -> str:
