@@ -201,6 +201,7 @@ class Cluster:
         self.stops_needed: list[Resource] = []
         self.no_quorum_panic = False
         self.removed_entries: list[tuple[Resource, Node, Entry]] = []
+        self.failures: list[tuple[Resource, Node, Entry]] = []  # entries that count, in that order
         self.ledger: Ledger | None = None  # only a run that is asked why keeps one
 
     def recheck(self, moment: int) -> None:

@@ -258,6 +258,8 @@ class History:
         status = entry.status
         if status == PENDING:
             return status, code
+        if code != entry.exit_code:
+            self.cluster.failures.append((resource, seen.node, entry))  # to be shown, no more
         probe = entry.task == "monitor" and not entry.interval
         expected = entry.expected
         if expected < 0:
@@ -370,6 +372,7 @@ class History:
 
     def _failed(self, seen: Observation, entry: Entry, status: int, code: int) -> None:
         resource, node = seen.resource, seen.node
+        self.cluster.failures.append((resource, node, entry))
         reaction = failures.reaction(self.cluster, resource, entry)
         within = reaction is OnFail.RESTART_CONTAINER
         if reaction is OnFail.IGNORE or (within and entry.task == "stop"):
