@@ -159,13 +159,14 @@ def _about(resource: Resource, show: Show) -> bool:
 
 def ban_block(situation: Situation, show: Show) -> Block | None:
     """Return the constraints that keep resources off nodes; None without any."""
-    lines = []
-    for ban, resource, node, _, promoted in _bans(situation, show):
-        head = f"{ban}\tprevents {resource.id} from running "
-        tail = f"on {node_name(node, detail=show.detail)}"
-        html = f"{head}{'in Promoted role ' if promoted else ''}{tail}"
-        lines.append(Line(f"{head}{'as Promoted ' if promoted else ''}{tail}", (html,)))
-    return Block("Negative Location Constraints", tuple(lines)) if lines else None
+    lines = tuple(
+        Line(
+            f"{ban}\tprevents {resource.id} from running "
+            f"{'in Promoted role ' if promoted else ''}on {node_name(node, detail=show.detail)}"
+        )
+        for ban, resource, node, _, promoted in _bans(situation, show)
+    )
+    return Block("Negative Location Constraints", lines) if lines else None
 
 
 def bans_xml(situation: Situation, show: Show) -> Element | None:

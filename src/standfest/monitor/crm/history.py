@@ -278,7 +278,9 @@ def _in_detail(failure: _Failure) -> str:
     )
     if entry.last_change > 0:
         text += f", last-rc-change='{moment(entry.last_change)}'"
-        text += f", queued={failure.number('queue-time')}ms, exec={failure.number('exec-time')}ms"
+        for word, name in (("queued", "queue-time"), ("exec", "exec-time")):
+            if failure.said.get(name) is not None:
+                text += f", {word}={failure.number(name)}ms"
     return text
 
 

@@ -25,7 +25,8 @@ def nodes_text(situation: Situation, show: Show | None = None) -> list[str]:
 def node_section(situation: Situation, show: Show) -> Block | None:
     """Return the section of nodes; None if none is shown."""
     items = tuple(node_items(situation, show))
-    return Block("Node List", items) if items else None
+    wanted = any(show.of_node(node.name) for node in situation.cluster.nodes)
+    return Block("Node List", items) if items or (wanted and show.by_node) else None
 
 
 def kind_of(node: Node) -> str:
@@ -117,10 +118,10 @@ def _with_resources(situation: Situation, node: Node, show: Show) -> list[Item]:
 
 def _resources_on(situation: Situation, node: Node, show: Show) -> list[Line]:
     running = [leaf for leaf in node.running if is_wanted(leaf, show)]
+    if show.brief:
+        return brief_lines(running, show, of_node=True)
     if not show.detail:
         running = [leaf for leaf in running if not is_implied(leaf)]
-    if show.brief:
-        return brief_lines(running, show)
     bare = Show(place=False, detail=show.detail)
     return [line_of(situation, leaf, bare) for leaf in running]
 

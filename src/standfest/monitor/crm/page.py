@@ -84,13 +84,7 @@ def html(
     stylesheet: address of one that is read, too; refresh: after how many seconds a browser reads
     the page again, 0: never.
     """
-    head = [Tag("title", (title,)), Tag("meta", (), (("charset", "utf-8"),))]
-    if refresh:
-        content = (("http-equiv", "refresh"), ("content", str(refresh)))
-        head.append(Tag("meta", (), content))
-    head.append(Tag("style", (STYLE,), raw=True))
-    if stylesheet:
-        head.append(Tag("link", (), (("rel", "stylesheet"), ("href", stylesheet))))
+    head = _head(title, stylesheet, refresh)
     body = list(summary_tags(situation, show))
     if show.has("nodes"):
         body += node_tags(situation, show)
@@ -102,6 +96,22 @@ def html(
         if block is not None:
             body += tags_of(block)
     return document(head, body)
+
+
+def nothing(why: str, *, title: str = "Cluster Status", refresh: int = 0) -> str:
+    """Return a page that says why nothing is known."""
+    return document(_head(title, "", refresh), [Tag("h2", (why,))])
+
+
+def _head(title: str, stylesheet: str, refresh: int) -> list[Tag]:
+    head = [Tag("title", (title,)), Tag("meta", (), (("charset", "utf-8"),))]
+    if refresh:
+        content = (("http-equiv", "refresh"), ("content", str(refresh)))
+        head.append(Tag("meta", (), content))
+    head.append(Tag("style", (STYLE,), raw=True))
+    if stylesheet:
+        head.append(Tag("link", (), (("rel", "stylesheet"), ("href", stylesheet))))
+    return head
 
 
 def xml(situation: Situation, show: Show) -> tuple[Element, ...]:

@@ -54,9 +54,9 @@ def resource_items(situation: Situation, show: Show) -> list[Item]:
     """Return what is shown of each outermost resource."""
     wanted = list(shown_resources(situation, show))
     items: list[Item] = []
-    if show.brief:
+    if show.brief and not show.by_node:
         primitives = [one for one in wanted if one.kind is Kind.PRIMITIVE]
-        if show.inactive and not show.by_node:  # these count what is gone, too
+        if show.inactive:  # these count what is gone, too
             primitives += [
                 one
                 for one in situation.cluster.resources
@@ -237,8 +237,8 @@ def _stopped(situation: Situation, clone: Resource, show: Show) -> list[Item]:
 # --- brief ---------------------------------------------------------------------------------------
 
 
-def brief_lines(resources: Iterable[Resource], show: Show) -> list[Line]:
-    """Return how many resources of each agent are active where."""
+def brief_lines(resources: Iterable[Resource], show: Show, *, of_node: bool = False) -> list[Line]:
+    """Return how many resources of each agent are active where; of_node: all are on one node."""
     active: dict[str, dict[str, int]] = {}
     total: dict[str, int] = {}
     for resource in resources:
@@ -252,8 +252,8 @@ def brief_lines(resources: Iterable[Resource], show: Show) -> list[Line]:
     for agent in sorted(active):
         for node_name in sorted(active[agent], key=natural):
             count = active[agent][node_name]
-            of = f"{count}/{total[agent]}" if show.inactive and not show.by_node else f"{count}"
-            found.append(Line(f"{of}\t({agent}):\tActive {'' if show.by_node else node_name}"))
-        if not active[agent] and show.inactive and not show.by_node:
+            of = f"{count}/{total[agent]}" if show.inactive and not of_node else f"{count}"
+            found.append(Line(f"{of}\t({agent}):\tActive {'' if of_node else node_name}"))
+        if not active[agent] and show.inactive and not of_node:
             found.append(Line(f"0/{total[agent]}\t({agent}):\tActive"))
     return found
