@@ -15,8 +15,9 @@ from standfest.cli.tools import publishing
 from standfest.cli.tools.codes import ToolError
 from standfest.cli.tools.crm_mon import command
 from standfest.model import xml
+from standfest.model.fencing import FencingState
 from standfest.monitor import crm
-from standfest.monitor.crm import events
+from standfest.monitor.crm import events, fencing
 from standfest.monitor.crm.show import DEFAULT, SECTIONS, Show, sections_of
 from standfest.monitor.crm.words import interval_text, iso_moment, moment
 
@@ -409,3 +410,56 @@ def test_without_once_the_lines_come_again_until_it_is_interrupted(file: Path) -
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=PATIENCE_S)
     assert (heads, process.returncode, error) == (3, 0, b"")
+
+
+# --- fencing -------------------------------------------------------------------------------------
+
+
+def fenced(state: FencingState, *, ended: int, reason: str = "") -> dict[str, object]:
+    return {
+        "id": str(ended),
+        "target": "node2",
+        "action": "reboot",
+        "state": state.value,
+        "origin": "",
+        "began": NOW - 90,
+        "ended": ended,
+        "executor": "node1",
+        "devices": ["switch"],
+        "failed_attempts": 0,
+        "reason": reason,
+    }
+
+
+def test_failed_fencing_is_shown_at_once_and_all_of_it_on_request() -> None:
+    records = fencing.records_of(
+        [
+            fenced(FencingState.DONE, ended=NOW - 80),
+            fenced(FencingState.FAILED, ended=NOW - 70, reason="no answer"),
+            fenced(FencingState.FAILED, ended=NOW - 60, reason="no answer"),
+            fenced(FencingState.UNDER_WAY, ended=0),
+        ]
+    )
+    situation = crm.read(xml.parse(cib(), "test"), NOW, records)
+    text = crm.text(situation, Show(frozenset({"fencing-failed", "fencing-pending"})))
+    by = "delegate=node1, client=standfest, origin=node1"
+    assert text.split("\n") == [
+        "Failed Fencing Actions:",
+        f"  * reboot of node2 failed (no answer): {by}, last-failed='Thu Oct  9 11:59:00 2025'",
+        "",
+        "Pending Fencing Actions:",
+        f"  * reboot of node2 pending: {by}",
+        "",
+    ]
+    everything = Show(frozenset(SECTIONS), level=3)
+    lines = crm.text(situation, everything).split("\n")
+    at = lines.index("Fencing History:")
+    assert lines[at + 2] == (
+        f"  * reboot of node2 successful: {by}, completed='Thu Oct  9 11:58:40 2025'"
+    )
+    assert sum("failed (no answer)" in line for line in lines) == 2
+    element = fencing.history_xml(situation, everything)
+    assert element is not None
+    assert [child.get("status") for child in element.children] == [
+        *("pending", "failed", "failed", "success")
+    ]

@@ -3,6 +3,7 @@
 Options: facts/formats/TOOLS.md section 5. What is shown is `monitor.crm`'s; nothing is changed.
 """
 
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -13,15 +14,19 @@ import click
 
 from standfest.cli.tools import publishing
 from standfest.cli.tools.codes import MESSAGES, Exit, ToolError
+from standfest.cli.tools.live import LiveSource, ask
 from standfest.cli.tools.source import FileSource, Source, chosen
 from standfest.cli.tools.tool import API_VERSION, Output, output_options, tool
 from standfest.core.scheduler.values import milliseconds
 from standfest.model import xml
 from standfest.model.element import Element
 from standfest.model.errors import ConfigError
+from standfest.model.fencing import FencingRecord
 from standfest.monitor.crm import events, page
+from standfest.monitor.crm.fencing import records_of
 from standfest.monitor.crm.show import CHOICES, DEFAULT, SECTIONS, Show, sections_of
 from standfest.monitor.crm.situation import Situation, read, with_tags
+from standfest.runtime import frames
 
 LEGACY_VERSION = "2.1.5"  # of the XML that -X writes, without a status
 MODERN, LEGACY, PAGE, TEXT = "xml", "xml-legacy", "html", "text"
@@ -292,6 +297,7 @@ def _show(given: dict[str, Any], kind: str) -> Show:
         detail=given["show_detail"],
         timing=given["timing_details"],
         bans=bans,
+        level=int(given["fence_history"] or 1),
     )
 
 
@@ -356,9 +362,17 @@ class _Run:
 
 def _situation(source: Source) -> Situation:
     try:
-        return read(source.read())
+        return read(source.read(), fencing=_fenced(source))
     except ConfigError as error:
         raise ToolError(Exit.BAD_DATA, f"crm_mon: {error}") from error
+
+
+def _fenced(source: Source) -> tuple[FencingRecord, ...]:
+    """Return what the cluster says was fenced; a file says nothing of it."""
+    if not isinstance(source, LiveSource):
+        return ()
+    answer = ask(source.run_dir, frames.Query("fencing"))
+    return records_of(json.loads(answer.text)["history"])
 
 
 def _write(to: str, content: str) -> None:

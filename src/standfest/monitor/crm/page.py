@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from standfest.model.element import Element
+from standfest.monitor.crm import fencing
 from standfest.monitor.crm.attributes import (
     attribute_block,
     attributes_xml,
@@ -48,8 +49,10 @@ _TAIL: tuple[Callable[[Situation, Show], Block | None], ...] = (
     attribute_block,
     history_block,
     failure_block,
+    fencing.failed_block,
     ticket_block,
     ban_block,
+    fencing.history_block,
 )
 
 
@@ -123,7 +126,10 @@ def xml(situation: Situation, show: Show) -> tuple[Element, ...]:
         found.append(nodes_xml(situation, show))
     if show.has("resources") and not (show.by_node and not show.inactive):
         found.append(resources_xml(situation, show))
-    rest = (attributes_xml, history_xml, failures_xml, tickets_xml, bans_xml)
+    rest = (
+        *(attributes_xml, history_xml, failures_xml, fencing.history_xml, tickets_xml),
+        bans_xml,
+    )
     found += [section(situation, show) for section in rest]
     return tuple(element for element in found if element is not None)
 

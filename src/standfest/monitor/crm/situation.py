@@ -16,6 +16,7 @@ from standfest.core.scheduler.entries import in_order
 from standfest.core.scheduler.values import boolean
 from standfest.model import xml
 from standfest.model.element import Element
+from standfest.model.fencing import FencingRecord
 from standfest.model.history import Entry
 
 PENDING = -1  # op-status
@@ -42,6 +43,7 @@ class Situation:
     """A whole <cib>, what the scheduler makes of it at `now` (seconds since 1970), and its history.
 
     operations: (node, resource, entry id) -> the <lrm_rsc_op>; resource empty: whatever it is.
+    fencing: what was fenced, oldest first, where that is known (a CIB does not say it).
     """
 
     cib: Element
@@ -49,6 +51,7 @@ class Situation:
     cluster: Cluster
     now: int
     operations: Mapping[tuple[str, str, str], Element] = field(repr=False)
+    fencing: tuple[FencingRecord, ...] = ()
 
     def said_of(self, node: Node, resource: Resource, entry: Entry) -> Element:
         """Return the <lrm_rsc_op> that an entry was read from; an empty one if there is none."""
@@ -59,7 +62,9 @@ class Situation:
         return Element("lrm_rsc_op")
 
 
-def read(cib: Element, now: int | None = None) -> Situation:
+def read(
+    cib: Element, now: int | None = None, fencing: tuple[FencingRecord, ...] = ()
+) -> Situation:
     """Return the view of a <cib>; now: seconds since 1970, the wall clock's when not given.
 
     Raises ConfigError for what is no CIB.
@@ -72,13 +77,15 @@ def read(cib: Element, now: int | None = None) -> Situation:
         )
     moment = int(time.time()) if now is None else now
     read_configuration, recorded = documents.read(xml.serialise(cib), "the CIB")
-    return situation_of(cib, engine.unpack(read_configuration, recorded, moment))
+    return situation_of(cib, engine.unpack(read_configuration, recorded, moment), fencing)
 
 
-def situation_of(cib: Element, cluster: Cluster) -> Situation:
+def situation_of(
+    cib: Element, cluster: Cluster, fencing: tuple[FencingRecord, ...] = ()
+) -> Situation:
     """Return the view of a cluster that is unpacked already; `cib` is what it was made of."""
     configuration = cib.child("configuration") or Element("configuration")
-    return Situation(cib, configuration, cluster, cluster.now, dict(_operations(cib)))
+    return Situation(cib, configuration, cluster, cluster.now, dict(_operations(cib)), fencing)
 
 
 def _operations(cib: Element) -> Iterator[tuple[tuple[str, str, str], Element]]:
