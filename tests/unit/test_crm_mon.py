@@ -150,9 +150,20 @@ def test_a_disabled_group_says_so_and_how_many_of_it_do_not_run() -> None:
 def test_a_cib_of_heartbeat_2_is_shown_as_well() -> None:
     old = """<cib have_quorum="true" dc_uuid="1"><configuration><crm_config/>
       <nodes><node id="1" uname="alice" type="normal"/></nodes>
-      <resources><primitive id="ip" class="ocf" provider="heartbeat" type="IPaddr"/></resources>
-      <constraints/></configuration><status/></cib>"""
-    assert shown(old) == ["  * ip\t(ocf:heartbeat:IPaddr):\t Stopped"]
+      <resources><primitive id="ip" class="ocf" provider="heartbeat" type="IPaddr">
+        <instance_attributes id="ia"><attributes>
+          <nvpair id="tr" name="target_role" value="stopped"/>
+        </attributes></instance_attributes></primitive></resources>
+      <constraints/></configuration><status>
+      <node_state id="1" uname="alice" ha="active" in_ccm="true" crmd="online" join="member"
+        expected="member"><lrm id="1"><lrm_resources>
+        <lrm_resource id="ip" class="ocf" provider="heartbeat" type="IPaddr">
+          <lrm_rsc_op id="ip_start_0" operation="start" op_status="0" rc_code="0" call_id="2"
+            transition_key="3:1:a3b1c2d4-0000-4000-8000-00000000c0de" interval="0"/>
+        </lrm_resource></lrm_resources></lrm></node_state></status></cib>"""
+    assert shown(old) == ["  * ip\t(ocf:heartbeat:IPaddr):\t Started alice (disabled)"]
+    page = crm.text(crm.read(xml.parse(old, "test"), NOW), Show())
+    assert "Current DC: alice (version unknown) - partition with quorum" in page
 
 
 def test_maintenance_is_announced_between_summary_and_nodes() -> None:
@@ -191,9 +202,33 @@ def test_sections_are_added_and_taken_away_from_left_to_right() -> None:
         *("counts", "options", "stack", "times", "maint-mode")
     } | {"dc"}
     assert after((True, "all")) == set(SECTIONS)
+    assert after((True, "none,tickets,default")) == start | {"tickets"}
     assert sections_of(start, [(True, "bans:cli-")], start)[1] == "cli-"
     with pytest.raises(ValueError, match="rubbish"):
         after((True, "nodes,rubbish"))
+
+
+def test_a_probe_that_found_something_is_called_a_probe() -> None:
+    probe = entry("r1", "monitor")
+    text = cib(resources=primitive("r1"), node1=history("r1", probe))
+    show = Show(frozenset({"operations"}))
+    situation = crm.read(xml.parse(text, "test"), NOW)
+    assert crm.text(situation, show).split("\n")[2:4] == [
+        "    * r1: migration-threshold=1000000:",
+        "      * (3) probe",
+    ]
+
+
+def test_a_page_has_tickets_and_bans_on_request() -> None:
+    text = cib(resources=primitive("r1")).replace(
+        "<constraints/>",
+        '<constraints><rsc_location id="ban" rsc="r1" node="node2" score="-INFINITY"/>'
+        '<rsc_ticket id="t" rsc="r1" ticket="site-a"/></constraints>',
+    )
+    situation = crm.read(xml.parse(text, "test"), NOW)
+    page = crm.html(situation, Show(frozenset({"tickets", "bans"})))
+    assert "<h2>Tickets</h2>\n<ul><li>site-a:\trevoked</li></ul>" in page
+    assert "<ul><li>ban\tprevents r1 from running on node2</li></ul>" in page
 
 
 # --- the command line ----------------------------------------------------------------------------

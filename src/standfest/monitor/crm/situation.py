@@ -28,6 +28,14 @@ _STARTING = {
     "promote": "Promoting",
     "demote": "Demoting",
 }
+_OLD_NAMES = {
+    name: name.replace("_", "-")
+    for name in (
+        *("op_status", "rc_code", "call_id", "transition_key", "transition_magic", "op_digest"),
+        *("op_restart_digest", "op_force_restart", "last_run", "last_rc_change", "exec_time"),
+        "queue_time",
+    )
+}
 _BUSY = {"monitor": "Monitoring"}
 _ROLES = {
     Role.UNKNOWN: "Stopped",
@@ -69,15 +77,36 @@ def read(
 
     Raises ConfigError for what is no CIB.
     """
-    configuration = cib.child("configuration")
-    if configuration is not None and legacy.is_legacy(cib):
-        upgraded = legacy.upgrade(configuration)
-        cib = cib.with_children(
-            tuple(upgraded if child is configuration else child for child in cib.children)
-        )
+    if legacy.is_legacy(cib):
+        cib = _upgraded(cib)
     moment = int(time.time()) if now is None else now
     read_configuration, recorded = documents.read(xml.serialise(cib), "the CIB")
     return situation_of(cib, engine.unpack(read_configuration, recorded, moment), fencing)
+
+
+def _upgraded(cib: Element) -> Element:
+    """Return a document of Heartbeat 2 as today's: what its status says is renamed, too."""
+    children = tuple(
+        legacy.upgrade(child) if child.tag == "configuration" else _dashed(child)
+        for child in cib.children
+    )
+    root = tuple((name.replace("_", "-"), value) for name, value in cib.attributes)
+    named = tuple((n if n != "crm-feature-set" else "crm_feature_set", v) for n, v in root)
+    return Element("cib", named, children, line=cib.line)
+
+
+def _dashed(element: Element) -> Element:
+    attributes = element.attributes
+    if element.tag == "lrm_rsc_op":
+        attributes = tuple((_OLD_NAMES.get(name, name), value) for name, value in attributes)
+    inner = [_dashed(child) for child in element.children]
+    # Sets of pairs had an element around the pairs.
+    flat = [
+        pair
+        for child in inner
+        for pair in (child.children if child.tag == "attributes" else (child,))
+    ]
+    return Element(element.tag, attributes, tuple(flat), element.text, element.line)
 
 
 def situation_of(
