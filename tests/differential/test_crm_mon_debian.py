@@ -7,6 +7,7 @@ some, the lines of `crm_mon -1 -r`. `DIFFERENT` names every CIB that differs, by
 
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
@@ -14,7 +15,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.interop.test_cib_debian import running, saved
 
+from standfest.cli.tools.crm_mon import command
 from standfest.model import xml
 from standfest.model.element import Element
 from standfest.monitor import crm
@@ -142,3 +145,32 @@ def test_nodes_and_resources_are_shown_as_by_pacemaker(tmp_path: Path) -> None:
             different.append(name)
     assert count > AT_LEAST
     assert sorted(different) == sorted(ALL)
+
+
+FORMS = (
+    "-1",
+    "-1 -r -f -o -t -A -L -c -R",
+    "-1 -n -b -r",
+    "-s",
+    "--output-as=xml",
+    "--output-as=html -r -o",
+)
+UPDATED = re.compile(r'(Last updated: </span><span>|Last updated: |<last_update time=")[^"<\n]*')
+
+
+@needs_peer
+@pytest.mark.parametrize("words", FORMS)
+def test_a_cib_of_our_own_cluster_is_shown_alike(
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = Path(saved(running(), tmp_path))
+    monkeypatch.setenv("CIB_file", str(path))
+    with pytest.raises(SystemExit) as ended:
+        command.main(words.split(), prog_name="crm_mon")
+    shown = capsys.readouterr().out
+    assert not ended.value.code
+    assert "node-1" in shown or words == "-s"
+    assert UPDATED.sub(r"\1", shown) == UPDATED.sub(r"\1", theirs(path, *words.split()))
