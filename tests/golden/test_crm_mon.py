@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from standfest.cli.tools.crm_mon import command
+from standfest.model import xml
+from standfest.monitor import crm
 
 FORMATS = next(
     (
@@ -144,3 +146,23 @@ def test_the_xml_of_every_case_is_what_the_schema_of_its_version_asks_for(
     wrong = [line for line in result.stderr.splitlines() if not line.endswith(" validates")]
     assert wrong == []
     assert result.returncode == 0
+
+
+@needs_samples
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_shared_is_also_what_crm_resource_and_crm_simulate_show(name: str) -> None:
+    situation = crm.read(xml.parse((SAMPLES / f"cibs/{name}.xml").read_text(), name))
+    text = (SAMPLES / f"outputs/{name}.crm_resource.txt").read_text()
+    listed = re.search(r"\$ crm_resource --list\nFull[^\n]*\n(.*?)\n\[exit", text, re.DOTALL)
+    elements = re.search(r"  <resources>.*</resources>\n", text, re.DOTALL)
+    assert listed is not None
+    assert elements is not None
+    nowhere = crm.Show(inactive=True, place=False)
+    assert crm.resources_text(situation, nowhere) == listed[1].split("\n")
+    serialised = xml.serialise(crm.resources_xml(situation))
+    assert [f"  {line}" for line in serialised.split("\n") if line] == elements[0].split("\n")[:-1]
+    text = (SAMPLES / f"outputs/{name}.crm_simulate.txt").read_text()
+    status = re.search(r"\* Node List:\n(.*?)\n\n  \* Full.*?\n(.*?)\n\n", text, re.DOTALL)
+    assert status is not None
+    assert [f"  {line}" for line in crm.nodes_text(situation)] == status[1].split("\n")
+    assert [f"  {line}" for line in crm.resources_text(situation)] == status[2].split("\n")
