@@ -164,6 +164,8 @@ def test_a_cib_of_heartbeat_2_is_shown_as_well() -> None:
     assert shown(old) == ["  * ip\t(ocf:heartbeat:IPaddr):\t Started alice (disabled)"]
     page = crm.text(crm.read(xml.parse(old, "test"), NOW), Show())
     assert "Current DC: alice (version unknown) - partition with quorum" in page
+    options = crm.text(crm.read(xml.parse(old, "test"), NOW), Show(frozenset({"options"})))
+    assert "STONITH of failed nodes disabled" in options  # the default of 2007
 
 
 def test_maintenance_is_announced_between_summary_and_nodes() -> None:

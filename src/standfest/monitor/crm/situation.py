@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from standfest.config import recorded as documents
-from standfest.config.cib import legacy
+from standfest.config.cib import legacy, legacy_defaults
 from standfest.core.scheduler import engine
 from standfest.core.scheduler.cluster import Cluster
 from standfest.core.scheduler.entities import Kind, Node, Resource, Role
@@ -87,12 +87,16 @@ def read(
 def _upgraded(cib: Element) -> Element:
     """Return a document of Heartbeat 2 as today's: what its status says is renamed, too."""
     children = tuple(
-        legacy.upgrade(child) if child.tag == "configuration" else _dashed(child)
-        for child in cib.children
+        _today(child) if child.tag == "configuration" else _dashed(child) for child in cib.children
     )
     root = tuple((name.replace("_", "-"), value) for name, value in cib.attributes)
     named = tuple((n if n != "crm-feature-set" else "crm_feature_set", v) for n, v in root)
     return Element("cib", named, children, line=cib.line)
+
+
+def _today(configuration: Element) -> Element:
+    """Return a configuration of 2007 in today's words, what went without saying then stated."""
+    return legacy_defaults.state(legacy.upgrade(configuration))
 
 
 def _dashed(element: Element) -> Element:
