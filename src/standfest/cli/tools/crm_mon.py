@@ -14,8 +14,9 @@ import click
 
 from standfest.cli.tools import publishing
 from standfest.cli.tools.codes import MESSAGES, Exit, ToolError
+from standfest.cli.tools.filesource import FileSource
 from standfest.cli.tools.live import LiveSource, ask
-from standfest.cli.tools.source import FileSource, Source, chosen
+from standfest.cli.tools.source import Source, chosen
 from standfest.cli.tools.tool import API_VERSION, Output, output_options, tool
 from standfest.core.scheduler.values import milliseconds
 from standfest.model import xml
