@@ -231,6 +231,8 @@ def test_places_that_lie_in_each_other_are_deleted_once() -> None:
     inside = next(path for path, one in paths(cib()) if one.id == "ip-mon")
     after = objects.delete_at(cib(), [inside, group, inside])
     assert section(after, "resources") == "<resources/>\n"
+    both = [path for path, one in paths(cib()) if one.tag == "primitive"]
+    assert '<group id="web"/>' in section(objects.delete_at(cib(), both), "resources")
     with pytest.raises(ChangeError) as error:
         objects.delete_at(cib(), [()])
     assert refusal(error) == (Refusal.INVALID, "the whole CIB cannot be deleted")

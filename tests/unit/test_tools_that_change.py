@@ -6,6 +6,7 @@ What they do right is compared with Debian's: tests/golden/test_commands.py, tes
 import fcntl
 import os
 import stat
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.administering import SHARED, Ran, run
 
+from standfest.cli.tools import cibadmin
 from standfest.cli.tools.codes import Exit, ToolError
 from standfest.cli.tools.filesource import FileSource
 from standfest.core.cib import objects
 from standfest.model import xml
+from standfest.model.element import Element
 
 CIB = """\
 <cib crm_feature_set="3.16.1" validate-with="pacemaker-3.9" epoch="12" num_updates="34" admin_epoch="0">
@@ -68,6 +71,21 @@ def cib(tmp_path: Path) -> Path:
     return file
 
 
+@dataclass
+class Running:
+    """A running cluster's CIB: what is written is kept here."""
+
+    cib: Element
+    live: bool = True
+
+    def read(self) -> Element:
+        return self.cib
+
+    def change(self, before: Element, after: Element) -> None:
+        assert before is self.cib
+        self.cib = after
+
+
 def on(cib: Path, *words: str, given: bytes = b"") -> Ran:
     return run(words, {"CIB_file": str(cib), "CIB_shadow_dir": str(cib.parent)}, given)
 
@@ -86,6 +104,7 @@ MISTAKES = [
     ("cibadmin -M -p", 78, "standard input:1: not XML: no element found; expected well-formed XML"),
     ("cibadmin -M -X <op/>", 105, NO_DEVICE),
     ("cibadmin -R -X <cib/>", 103, "Call failed: Update was older than existing configuration\n"),
+    ("cibadmin -M -X <cib\tepoch='5'/>", 103, "Call failed: Update was older than existing"),
     ("cibadmin -D -A /cib", 70, "Call failed: Invalid argument\n"),
     ("cibadmin -E", 107, "The supplied command is considered dangerous.  To prevent accidental"),
     ("cibadmin -d -A //op", 107, "The supplied command is considered dangerous.  To prevent"),
@@ -382,6 +401,17 @@ def test_a_patch_is_applied_once(cib: Path) -> None:
     text = "Could not apply patch: the patch is for version 0.12.34, the CIB has 0.14.0\n"
     assert (ran.code, ran.text) == (103, text)
     assert cib.read_text() == after
+
+
+def test_a_running_clusters_status_stays_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = Running(xml.parse(CIB, "cib"))
+    status = cluster.cib.child("status")
+    monkeypatch.setattr(cibadmin, "chosen", lambda: cluster)
+    given = CIB.replace(' epoch="12"', ' epoch="13"').replace('uname="alice"', 'uname="bob"')
+    assert run(["cibadmin", "-R", "-p"], given=given.encode()).code == 0
+    assert (cluster.cib.get("epoch"), cluster.cib.child("status")) == ("13", status)
+    assert run(["cibadmin", "-E", "-f"]).code == 0
+    assert cluster.cib.children == (*objects.empty().children[:1], status)
 
 
 def test_one_of_several_values_must_be_named(cib: Path) -> None:
