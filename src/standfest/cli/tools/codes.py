@@ -11,7 +11,14 @@ class Exit(IntEnum):
 
     OK = 0
     ERROR = 1
+    INVALID = 2
+    UNIMPLEMENTED = 3
     FORBIDDEN = 4
+    NOT_INSTALLED = 5
+    NOT_CONFIGURED = 6
+    NOT_RUNNING = 7
+    PROMOTED = 8
+    FAILED_PROMOTED = 9
     USAGE = 64
     BAD_DATA = 65
     NO_INPUT = 66
@@ -41,7 +48,14 @@ class Exit(IntEnum):
 MESSAGES = {
     Exit.OK: "OK",
     Exit.ERROR: "Error occurred",
+    Exit.INVALID: "Invalid parameter",
+    Exit.UNIMPLEMENTED: "Unimplemented",
     Exit.FORBIDDEN: "Insufficient privileges",
+    Exit.NOT_INSTALLED: "Not installed",
+    Exit.NOT_CONFIGURED: "Not configured",
+    Exit.NOT_RUNNING: "Not running",
+    Exit.PROMOTED: "Promoted",
+    Exit.FAILED_PROMOTED: "Failed in promoted role",
     Exit.USAGE: "Incorrect usage",
     Exit.BAD_DATA: "Invalid data given",
     Exit.NO_INPUT: "Input file not available",
