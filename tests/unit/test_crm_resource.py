@@ -214,8 +214,9 @@ def test_what_the_result_could_not_be_is_said_line_by_line(file: Path, run: Runn
     before = file.read_text()
     code, out, err = run("-D -r g -t group")
     assert (code, out) == (78, "")
-    assert "rsc_location l: rsc is g" in err
+    assert "<rsc_location id=l>: rsc is 'g', which nothing has as its id" in err
     assert err.endswith(f"\n{PERFORMING}Invalid configuration\n")
+    assert err.count("\n") == 2
     assert file.read_text() == before
 
 
@@ -228,6 +229,14 @@ def test_errors_in_xml_stand_in_the_status(file: Path, run: Runner) -> None:
         "'nosuch' not found\nError performing operation: No such object</error></errors></status>",
         "expected",
     )
+
+
+def test_a_clone_is_where_its_instances_are_the_last_first(file: Path, run: Runner) -> None:
+    assert file.is_file()
+    lines = "resource {0} is running on: n2\nresource {0} is running on: n1\n"
+    assert run("-W -r c")[1] == lines.format("c")
+    assert run("-W -r p")[1] == lines.format("p")
+    assert run("-W -r p:1")[1] == "resource p:1 is running on: n2\n"
 
 
 def test_heartbeats_words_do_what_todays_do(file: Path, run: Runner) -> None:
