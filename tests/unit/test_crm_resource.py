@@ -50,7 +50,11 @@ CIB = f"""<cib crm_feature_set="3.16.1" validate-with="pacemaker-3.9" epoch="5" 
 <clone id="pr"><meta_attributes id="prm"><nvpair id="prm1" name="promotable" value="true"/>
 </meta_attributes><primitive id="pp" class="ocf" provider="test" type="Good"/></clone>
 </resources>
-<constraints><rsc_location id="l" rsc="g" node="n1" score="5"/>
+<constraints><rsc_location id="some" rsc="u"><rule id="some-r" score="3" boolean-op="or">
+<expression id="some-e" attribute="#uname" operation="defined"/></rule></rsc_location>
+<rsc_location id="all" rsc="u"><rule id="all-r" score="4">
+<expression id="all-e" attribute="#uname" operation="defined"/></rule></rsc_location>
+<rsc_location id="l" rsc="g" node="n1" score="5"/>
 <rsc_location id="cli-ban-a-on-n2" rsc="a" role="Started"><rule id="r" score="-INFINITY">
 <expression id="e" attribute="#uname" operation="eq" value="n2"/>
 <date_expression id="d" operation="lt" end="2020-01-01 00:00:00Z"/></rule></rsc_location>
@@ -239,6 +243,17 @@ def test_a_clone_is_where_its_instances_are_the_last_first(file: Path, run: Runn
     assert run("-W -r p:1")[1] == "resource p:1 is running on: n2\n"
 
 
+def test_constraints_are_listed_as_2_1_5_lists_them(file: Path, run: Runner) -> None:
+    assert file.is_file()
+    assert run("-a -r u")[1].splitlines() == [
+        "Locations:",
+        "  * Node n2 (score=4, id=all-r, rsc=u)",
+        "  * Node n1 (score=4, id=all-r, rsc=u)",
+        "  * Node n1 (score=3, id=some-r, rsc=u)",
+        "  * Node n2 (score=3, id=some-r, rsc=u)",
+    ]
+
+
 def test_heartbeats_words_do_what_todays_do(file: Path, run: Runner) -> None:
     assert run("--migrate a --host-uname n2")[0] == 0
     assert 'id="cli-prefer-a" rsc="a" role="Started" node="n2"' in file.read_text()
@@ -247,7 +262,7 @@ def test_heartbeats_words_do_what_todays_do(file: Path, run: Runner) -> None:
     assert run("-S description -v words -r a -t primitive")[0] == 0
     assert 'description="words"' in file.read_text()
     assert run("--set-parameter y --property-value 3 -r a")[0] == 0
-    assert run("--delete --resource-type clone --resource u") == (0, "", "")
+    assert run("--delete --resource-type clone --resource pr") == (0, "", "")
     assert run("--get-parameter y --resource a")[1] == "3\n"
     assert run(f"-X {file} --list-raw")[1].split()[0] == "a"
 

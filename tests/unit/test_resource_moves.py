@@ -2,7 +2,6 @@
 
 import pytest
 
-from standfest.core.cib.lifetimes import end_of
 from standfest.core.cib.moves import (
     Where,
     ban_id,
@@ -15,6 +14,7 @@ from standfest.core.cib.moves import (
 )
 from standfest.model import xml
 from standfest.model.element import Element
+from standfest.monitor.resource.lifetimes import end_of
 
 EMPTY = xml.parse("<cib><configuration><constraints/></configuration></cib>", "test")
 NOW = 1_764_228_203  # 2025-11-27 07:23:23 UTC

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 from standfest.cli.tools.codes import MESSAGES, Exit, ToolError
 from standfest.cli.tools.resource_run import TOOL, Run, ended, moment_now, performing
 from standfest.core.cib import moves, options, resources
-from standfest.core.cib.lifetimes import end_of
 from standfest.core.scheduler import calendar
 from standfest.core.scheduler.colocate import dependents_of
 from standfest.core.scheduler.entities import Node, Resource, Role
@@ -13,6 +12,7 @@ from standfest.model.element import Element
 from standfest.monitor.crm.situation import is_promotable, role_of
 from standfest.monitor.crm.words import iso_moment
 from standfest.monitor.resource.found import is_instance
+from standfest.monitor.resource.lifetimes import end_of
 
 Change = Callable[[Element, options.Option], options.Changed]
 NO_DURATION = (

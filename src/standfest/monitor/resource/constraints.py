@@ -67,9 +67,14 @@ def _locations(situation: Situation, resource: Resource) -> list[_Line]:
         _location(situation.cluster.nodes[index].name, resource.id, location, score)
         for owner, location in reversed(situation.cluster.locations)
         if owner is resource
-        for index, score in sorted(location.scores.items(), reverse=True)
+        for index, score in sorted(location.scores.items(), reverse=not _any(location.element))
     ]
     return [_Line("Locations:", None, tuple(lines))] if lines else []
+
+
+def _any(rule: Element) -> bool:
+    """Return whether one condition of a rule is enough: then 2.1.5 names the nodes forwards."""
+    return (rule.get("boolean-op") or "").lower() == "or"
 
 
 def _location(node: str, resource: str, location: Location, score: int) -> _Line:
