@@ -11,8 +11,10 @@ from standfest import __version__
 
 VERBS = {
     "agent": ("standfest.agents.front", "Run a built-in resource agent, or list them."),
+    "apply": ("standfest.cli.apply", "Make a file the configuration, as a whole or not at all."),
     "balance": ("standfest.cli.balance", "Balance alone, show the balancer, drain servers."),
     "check": ("standfest.cli.check", "Say whether configuration files can be used."),
+    "cib": ("standfest.cli.cib", "Show, edit, compare and restore the configuration."),
     "director": (
         "standfest.cli.director",
         "Run the virtual routers and servers of a keepalived.conf.",
@@ -27,6 +29,7 @@ VERBS = {
     "install-tools": ("standfest.cli.installtools", "Make links named crm_mon, cibadmin, ..."),
     "membership": ("standfest.cli.membership", "Show how steadily the other nodes are heard."),
     "node": ("standfest.cli.node", "Put a node into standby, or bring it back."),
+    "plan": ("standfest.cli.plan", "Show what would come of a changed configuration."),
     "qdevice": ("standfest.cli.qdevice", "Run a quorum server that breaks ties for clusters."),
     "quorum": ("standfest.cli.quorum", "Show votes and what breaks a tie; prepare a shared disk."),
     "realserver": ("standfest.cli.realserver", "Make this machine a real server, or undo it."),

@@ -21,6 +21,7 @@ from standfest.adapters.linux.store import FileStore
 from standfest.agents.invoke import invoke
 from standfest.agents.registry import built_in
 from standfest.daemons import hosts, identity, places, reading, seed, thisboot
+from standfest.daemons.admission import document, limited
 from standfest.daemons.archives import Archives
 from standfest.daemons.process import die_with_parent, settle_memory
 from standfest.model.errors import OperationError, WireError
@@ -304,13 +305,16 @@ class ClusterDaemon:
                 found = quorum_report(self._member.partition, self._arbiter_status)
                 client.send(frames.Reply(True, json.dumps(found)))
             case frames.Query("cib-xml"):
-                client.send(frames.Reply(True, self._printer.print(self._member.cib)))
+                client.send(document(client, self._member.cib, self._printer))
             case frames.Query():
                 answer = json.dumps(report(self._member, value.what))
                 client.send(frames.Reply(True, answer))
             case frames.Command():
                 try:
-                    request = _request(value)
+                    request = limited(_request(value), client, self._member.cib)
+                except OperationError as error:
+                    client.send(frames.Reply(False, str(error)))
+                    return
                 except WireError as error:
                     client.send(frames.Reply(False, f"not understood: {error.reason}"))
                     return

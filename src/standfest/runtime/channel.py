@@ -59,6 +59,21 @@ class Channel:
             with contextlib.suppress(OSError):
                 os.kill(process, signal.SIGKILL)
 
+    def user(self) -> tuple[str, tuple[str, ...]]:
+        """Return who is at the other end: the user's name and groups; `root` for our own user."""
+        credentials = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        _, user, group = struct.unpack("iII", credentials)
+        if user in (0, os.geteuid()):
+            return "root", ()
+        import pwd  # noqa: PLC0415  only for the rare user who is not root
+
+        try:
+            entry = pwd.getpwuid(user)
+        except KeyError:
+            return str(user), ()
+        groups = (grp.getgrgid(number) for number in os.getgrouplist(entry.pw_name, group))
+        return entry.pw_name, tuple(sorted(one.gr_name for one in groups))
+
     def close(self) -> None:
         """Close the connection; calls `on_close`."""
         if self.closed:

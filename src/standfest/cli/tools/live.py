@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+
 from standfest.cli.tools.codes import Exit, ToolError
 from standfest.config.cib import version_of
 from standfest.core.cib.patch import difference
@@ -46,16 +48,30 @@ class LiveSource:
 
         What others changed meanwhile elsewhere stays; the cluster counts the version.
         """
-        if before.child("status") != after.child("status"):
-            text = "the status is the cluster's own; expected a change of the configuration"
-            raise ToolError(Exit.UNSATISFIED, text)
-        old, new = (cib.child("configuration") or EMPTY for cib in (before, after))
-        base, wanted = version_of(before), version_of(after)
-        epoch = wanted.admin_epoch if wanted.admin_epoch > base.admin_epoch else 0
-        patch = difference(old, new)
-        if patch is None and not epoch and wanted.epoch <= base.epoch:
-            return
-        do(self.run_dir, protocol.ChangeConfiguration(patch, base, epoch))
+        submit(self.run_dir, before, after, tool_name())
+
+
+def tool_name() -> str:
+    """Return which tool this is, for who reads who changed what."""
+    ctx = click.get_current_context(silent=True)
+    return (ctx.info_name if ctx is not None else None) or "standfest"
+
+
+def submit(run_dir: Path, before: Element, after: Element, client: str, trial: int = 0) -> str:
+    """Have the cluster change its configuration; returns its sentence, raises ToolError.
+
+    client: by which tool; trial: seconds after which it is taken back unless it is confirmed.
+    """
+    if before.child("status") != after.child("status"):
+        text = "the status is the cluster's own; expected a change of the configuration"
+        raise ToolError(Exit.UNSATISFIED, text)
+    old, new = (cib.child("configuration") or EMPTY for cib in (before, after))
+    base, wanted = version_of(before), version_of(after)
+    epoch = wanted.admin_epoch if wanted.admin_epoch > base.admin_epoch else 0
+    patch = difference(old, new)
+    if patch is None and not epoch and wanted.epoch <= base.epoch:
+        return "nothing to change"
+    return do(run_dir, protocol.ChangeConfiguration(patch, base, epoch, client, trial=trial))
 
 
 def do(run_dir: Path, request: protocol.CibRequest) -> str:

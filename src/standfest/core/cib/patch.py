@@ -85,7 +85,7 @@ def difference(before: Element, after: Element) -> Patch | None:
         return None
     settings, order = _settings(before.attributes, after.attributes)
     text = None if before.text == after.text else (before.text, after.text)
-    old, new = dict(_steps(before.children)), dict(_steps(after.children))
+    old, new = dict(steps(before.children)), dict(steps(after.children))
     drops = tuple(Drop(step, child) for step, child in old.items() if step not in new)
     places = tuple(_places(old, new))
     inside: list[tuple[Step, Patch]] = []
@@ -156,7 +156,8 @@ def _set(patch: Patch, attributes: Attributes, path: str) -> Attributes:
 # --- children -----------------------------------------------------------------------------------
 
 
-def _steps(children: Sequence[Element]) -> Iterator[tuple[Step, Element]]:
+def steps(children: Sequence[Element]) -> Iterator[tuple[Step, Element]]:
+    """Yield children with what names them among the others."""
     seen: dict[tuple[str, str], int] = {}
     for child in children:
         key = child.tag, child.id
@@ -195,7 +196,7 @@ def _rising(numbers: Sequence[int]) -> list[int]:
 
 
 def _children(patch: Patch, children: tuple[Element, ...], path: str) -> tuple[Element, ...]:
-    here = dict(_steps(children))
+    here = dict(steps(children))
     for drop in patch.drops:
         found = here.get(drop.step)
         if found is not None and found != drop.element:

@@ -8,6 +8,7 @@ from standfest.core.cib.patch import ConflictError, applied, difference, size
 from standfest.core.cib.provisional import Trial
 from standfest.model.element import Element
 from standfest.model.errors import ConfigError, OperationError
+from standfest.runtime.cluster import access
 from standfest.runtime.cluster.protocol import ChangeConfiguration
 from standfest.runtime.cluster.undoing import LONGEST_UNDO, text_of
 
@@ -23,6 +24,8 @@ def edited(request: ChangeConfiguration, cib: Cib, wall: int) -> tuple[tuple[Cha
     What others have changed since `base` stays, or the request is refused where it is the same.
     """
     if request.patch is None:
+        if access.limits(cib.configuration, request.user):
+            raise OperationError(f"{request.user} may not count the version up")
         return (CountUp(request.admin_epoch),), f"counted up from {cib.version}"
     try:
         after = applied(request.patch, cib.configuration)
@@ -31,6 +34,7 @@ def edited(request: ChangeConfiguration, cib: Cib, wall: int) -> tuple[tuple[Cha
             f"{error}; lost to version {cib.version}, the change was made for {request.base}"
         ) from error
     after = _checked(cib.configuration, after)
+    _permit(request, cib.configuration, after)
     if request.trial:
         after = _on_trial(request, cib.configuration, after, wall + request.trial)
     patch = difference(cib.configuration, after)
@@ -40,6 +44,21 @@ def edited(request: ChangeConfiguration, cib: Cib, wall: int) -> tuple[tuple[Cha
     count = size(patch)
     text = f"{count} change{'s' if count > 1 else ''} of {cib.version}"
     return (*counted, EditConfiguration(patch)), text
+
+
+def _permit(request: ChangeConfiguration, before: Element, after: Element) -> None:
+    """Refuse what the user may not write, by the access rules of before."""
+    if not access.limits(before, request.user):
+        return
+    old, new = (Element("cib", (), (configuration,)) for configuration in (before, after))
+    patch = difference(before, after)
+    one = access.access_of(old, request.user, request.groups)
+    two = access.access_of(new, request.user, request.groups, by=before)
+    if patch is None or one is None or two is None:
+        return
+    where = access.forbidden(patch, old, new, one, two)
+    if where or request.admin_epoch:
+        raise OperationError(f"{request.user} may not change {where or 'admin_epoch'}")
 
 
 def _on_trial(request: ChangeConfiguration, before: Element, after: Element, until: int) -> Element:

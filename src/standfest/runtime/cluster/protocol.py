@@ -189,8 +189,8 @@ class ChangeConfiguration:
     """Request: change the configuration, as a whole or not at all.
 
     patch: made for version `base`, None to count up only; admin_epoch: the new one, 0 to keep it;
-    client: by which tool; user: who asks, as the daemon knows it; trial: seconds after which it is
-    taken back unless it is confirmed, 0 for a change that stays.
+    client: by which tool; user, groups: who asks, as the daemon knows it, empty for root;
+    trial: seconds after which it is taken back unless it is confirmed, 0 for a change that stays.
     """
 
     patch: Patch | None
@@ -198,6 +198,7 @@ class ChangeConfiguration:
     admin_epoch: int = 0
     client: str = ""
     user: str = ""
+    groups: tuple[str, ...] = ()
     trial: int = 0
 
 

@@ -1,0 +1,117 @@
+"""Chapter 5.2 of the report as a script: its command lines against a live cluster in the lab.
+
+Run as `python -m tests.netns.tools_case CASE`. Prints one JSON value.
+"""
+
+import json
+import sys
+import time
+
+from tests.netns.cluster_case import new_lab, status, until
+
+from standfest.lab import sandbox
+from standfest.lab.lab import Lab
+
+IP = """<resources>
+  <primitive class="ocf" id="{id}" provider="myResources"
+    type="IPaddr" is_managed="true">
+    <instance_attributes id="{id}_attributes">
+      <attributes>
+        <nvpair id="{id}_ip" name="ip" value="123.123.123.{last}"/>
+        <nvpair id="{id}_mask" name="netmask" value="24"/>
+        <nvpair id="{id}_nic" name="nic" value="eth0"/>
+      </attributes>
+    </instance_attributes>
+  </primitive>
+</resources>
+"""
+"""As printed in section 5.2.5 (its gateway, which no example of ours has, left out)."""
+
+
+def tool(lab: Lab, node: str, *words: str, timeout_s: float = 60) -> tuple[int, str]:
+    """Run a tool on a node; return its exit status and what it printed."""
+    there = lab.nodes[node]
+    return there.run(*there.python("-m", "standfest.cli.main", *words), timeout_s=timeout_s)
+
+
+def where(lab: Lab, node: str, resource: str) -> list[str]:
+    """Return on which nodes a resource runs, as `crm_resource --locate` says on one."""
+    _, said = tool(lab, node, "crm_resource", "--locate", "--resource", resource, "--quiet")
+    return said.split()
+
+
+def begun(lab: Lab) -> tuple[str, str]:
+    """Start the mail server's two nodes; return who serves, and the other one."""
+    lab.start()
+    first = lab.wait_healthy(60)[0]
+    until(lambda: set(status(lab, "node-1").values()) == {"online"}, 15)
+    other = next(name for name in lab.plan.nodes if name != first)
+    return first, other
+
+
+def chapter(lab: Lab) -> object:
+    """Every command line of sections 5.2.4 and 5.2.5, in the order of the text."""
+    first, other = begun(lab)
+    found: dict[str, object] = {}
+    for name, last in (("ip", 77), ("ip_resource", 78)):
+        lab.nodes[other].path(f"/root/{name}.xml").write_text(IP.format(id=name, last=last))
+
+    code, whole = tool(lab, other, "cibadmin", "--cib_query")
+    found["query"] = [code, whole.splitlines()[0].split()[0], "<status>" in whole]
+    words = ("--verbose", "--xml-file", "/root/ip.xml")
+    found["verify file"] = tool(lab, other, "crm_verify", *words)[0]
+    words = ("-obj_type", "resources", "--cib_create", "--xml-file", "/root/ip.xml")
+    found["create"] = tool(lab, other, "cibadmin", *words)[0]
+    found["create twice"] = tool(lab, first, "cibadmin", *words)[0]
+    words = ("--obj_type", "resources", "--cib_create", "--xml-file", "/root/ip_resource.xml")
+    found["create as in 5.2.5"] = tool(lab, other, "cibadmin", *words)[0]
+    until(lambda: bool(where(lab, first, "ip")), 20)
+    code, listed = tool(lab, first, "crm_resource", "--list")
+    found["list"] = [code, "ip\t(ocf:myResources:IPaddr)" in listed, "postfix" in listed]
+    found["verify live"] = tool(lab, first, "crm_verify", "--verbose", "--live-check")[0]
+
+    found["before"] = where(lab, first, "postfix") == [first]
+    found["migrate"] = tool(lab, first, "crm_resource", "--migrate", "postfix")[0]
+    until(lambda: where(lab, first, "postfix") == [other], 60)
+    time.sleep(2)
+    found["stays away"] = where(lab, first, "postfix") == [other]
+    found["un-migrate"] = tool(lab, first, "crm_resource", "--un-migrate", "postfix")[0]
+    _, constraints = tool(lab, other, "cibadmin", "--cib_query", "--obj_type", "constraints")
+    found["constraints after"] = "postfix" in constraints or "cli-" in constraints
+
+    lab.nodes[first].run("/bin/mkdir", "-p", "/export/html")
+    page = "/export/html/cluster.html"
+    found["daemon"] = tool(lab, first, "crm_mon", "--daemonize", "--as-html", page)[0]
+    until(lambda: "postfix" in lab.nodes[first].read(page), 20)
+    found["page"] = [node in lab.nodes[first].read(page) for node in lab.plan.nodes]
+    code, shown = tool(lab, first, "crm_mon", "-1")
+    found["monitor"] = [code, "Online: [ node-1 node-2 ]" in shown, "postfix" in shown]
+
+    words = ("--delete", "--resource-type", "primitive", "--resource", "ip")
+    found["delete"] = tool(lab, other, "crm_resource", *words)[0]
+    until(lambda: 'primitive id="ip"' not in tool(lab, first, "cibadmin", "-Q")[1], 20)
+    found["erase"] = tool(lab, other, "cibadmin", "--cib_erase")[0]
+    found["erase by force"] = tool(lab, other, "cibadmin", "--cib_erase", "--force")[0]
+    _, empty = tool(lab, first, "cibadmin", "--cib_query", "--obj_type", "resources")
+    found["erased"] = empty.strip()
+    until(lambda: set(status(lab, "node-1").values()) == {"online"}, 15)
+    return found
+
+
+CASES = {"chapter": chapter}
+
+
+def main() -> int:
+    """Run one case in a sandbox."""
+    case = CASES[sys.argv[1]]
+
+    def inside() -> int:
+        with new_lab("node-1", "node-2") as lab:
+            print(json.dumps(case(lab)), flush=True)
+        return 0
+
+    return sandbox.run(inside)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
