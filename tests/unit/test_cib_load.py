@@ -200,7 +200,6 @@ def test_what_must_be_there_is_missed_by_name() -> None:
             "1.xml:1: warning: <rsc_ticket id=t>: nothing grants tickets yet, so what needs "
             "one does not run",
         ),
-        ("<acls/>", "1.xml:1: warning: <acls>: access control lists are not implemented yet"),
         ("<alerts/>", "1.xml:1: warning: <alerts>: alerts are not implemented yet"),
     ],
 )

@@ -154,7 +154,6 @@ NO_REMOTE = "Pacemaker Remote is decided, but not driven yet"
 
 NOT_YET: dict[str, str] = {
     "bundle": "bundles are decided, but not driven yet",
-    "acls": "access control lists are not implemented yet",
     "alerts": "alerts are not implemented yet",
     "rsc_ticket": "nothing grants tickets yet, so what needs one does not run",
 }
