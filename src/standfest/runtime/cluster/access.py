@@ -16,7 +16,8 @@ from standfest.core.cib.patch import Patch, Step, steps
 from standfest.model.element import Element
 from standfest.model.errors import ConfigError
 
-EXEMPT = frozenset({"root", "hacluster"})
+EXEMPT = frozenset({"", "root", "hacluster"})
+"""The empty name is who asks on behalf of root."""
 Path = tuple[int, ...]
 
 
