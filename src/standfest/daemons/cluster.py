@@ -109,7 +109,7 @@ class ClusterDaemon:
         self._next_client = 1
         self._watching: tuple[str, ...] | None = None
         self._leaving = False
-        self._printer = Printer()
+        self._printer, self._saved = Printer(), Printer()
         self._arbiter: Channel | None = None
         self._arbiter_status: dict[str, object] = {}
         self._presence: frames.Present | None = None
@@ -378,7 +378,7 @@ class ClusterDaemon:
                 case effects.FenceKill(number):
                     self._fencer.kill(number)
                 case effects.Save(cib, promised):
-                    self._save(stored.to_bytes(cib, promised))
+                    self._save(stored.to_bytes(cib, promised, self._saved))
                     self._archives.keep_configuration(cib)
                 case effects.KeepInput():
                     self._archives.keep(effect)

@@ -7,11 +7,12 @@ import click
 
 from standfest.cli.tools.codes import Exit, ToolError
 from standfest.config.cib import version_of
+from standfest.config.cib.schema.validate import validate
 from standfest.core.cib.patch import difference
 from standfest.daemons.places import Places
 from standfest.model import xml
 from standfest.model.element import Element
-from standfest.model.errors import OperationError
+from standfest.model.errors import ConfigError, OperationError
 from standfest.runtime import channel, frames
 from standfest.runtime.cluster import protocol
 
@@ -66,12 +67,23 @@ def submit(run_dir: Path, before: Element, after: Element, client: str, trial: i
         text = "the status is the cluster's own; expected a change of the configuration"
         raise ToolError(Exit.UNSATISFIED, text)
     old, new = (cib.child("configuration") or EMPTY for cib in (before, after))
+    _validate(before, after)
     base, wanted = version_of(before), version_of(after)
     epoch = wanted.admin_epoch if wanted.admin_epoch > base.admin_epoch else 0
     patch = difference(old, new)
     if patch is None and not epoch and wanted.epoch <= base.epoch:
         return "nothing to change"
     return do(run_dir, protocol.ChangeConfiguration(patch, base, epoch, client, trial=trial))
+
+
+def _validate(before: Element, after: Element) -> None:
+    """Refuse what the schema does not allow, unless it did not allow what was, either.
+
+    Done here and not by the daemon: of a CIB of 5 MB it takes longer than a heartbeat may wait.
+    """
+    found = validate(after, "CIB")
+    if found and not validate(before, "CIB"):
+        raise ToolError(Exit.CONFIG, str(ConfigError(*found)))
 
 
 def do(run_dir: Path, request: protocol.CibRequest) -> str:

@@ -88,21 +88,52 @@ def load(fragments: Sequence[tuple[str, str]]) -> Loaded:
     return Loaded(merged, tuple(findings), old, status, version, tuple(files))
 
 
-def checked(configuration: Element, path: str) -> Element:
+def checked(configuration: Element, path: str, before: Element | None = None) -> Element:
     """Return a current-dialect configuration as it is kept; raises ConfigError with all errors.
 
-    What is as it was is the same object: only what changed is new.
+    What is as it was is the same object: only what changed is new. before: one that was checked;
+    elements of it are not looked at again, which a running cluster with a large CIB relies on.
     """
-    findings = [*_examine(configuration, path), *_duplicates(configuration, path, {})]
+    known = frozenset() if before is None else frozenset(map(id, before.walk()))
+    fresh = list(_fresh(configuration, known))
+    findings = [f for element in fresh for f in _examine_one(element, path)]
+    findings += _taken(configuration, fresh, known, path)
     errors = [finding for finding in findings if finding.severity is Severity.ERROR]
     if errors:
         raise ConfigError(*errors)
     for tag in REQUIRED_SECTIONS:
         if configuration.child(tag) is None:
             configuration = configuration.with_children((*configuration.children, Element(tag)))
-    whole = _without_references(configuration, [(configuration, path)])
-    compile_configuration(whole, path)
-    return whole
+    if any(element.get("id-ref") is not None for element in fresh):
+        configuration = _without_references(configuration, [(configuration, path)])
+    compile_configuration(configuration, path)
+    return configuration
+
+
+def _fresh(element: Element, known: Collection[int]) -> Iterable[Element]:
+    """Yield what is new in a configuration: immutable as it is, the rest is as it was."""
+    if id(element) in known:
+        return
+    yield element
+    if CHILDREN.get(element.tag) is None:
+        return  # nothing is known of what may be in it
+    for child in element.children:
+        yield from _fresh(child, known)
+
+
+def _taken(
+    configuration: Element, fresh: Sequence[Element], known: Collection[int], path: str
+) -> list[Finding]:
+    """Return an error for each id of what is new that is taken."""
+    new = Element("new", (), tuple(e.with_children(()) for e in fresh))
+    seen: dict[tuple[bool, str], str] = {}
+    findings = _duplicates(new, path, seen)
+    for element in configuration.walk() if known and seen else ():
+        key = (element.tag == "node", element.id)
+        if key in seen and id(element) in known and element.tag not in _REFERENCES:
+            problem = f"id {element.id} is taken by {path}:{element.line}"
+            findings.append(Finding(path, 0, problem, "an id of its own"))
+    return findings
 
 
 def _without_references(merged: Element, files: list[tuple[Element, str]]) -> Element:
@@ -153,6 +184,16 @@ def _merge(tag: str, sections: Sequence[Element]) -> Element:
 
 def _examine(element: Element, path: str) -> list[Finding]:
     """Return everything unknown below an element, and a warning for what has no effect yet."""
+    findings = _examine_one(element, path)
+    known = CHILDREN.get(element.tag, ())
+    for child in element.children:
+        if child.tag in known:
+            findings += _examine(child, path)
+    return findings
+
+
+def _examine_one(element: Element, path: str) -> list[Finding]:
+    """Return what is unknown in an element, and of which kind its children are not known."""
     findings = [*_attributes(element, path), *_not_yet(element, path)]
     children = CHILDREN.get(element.tag)
     if children is None:
@@ -162,8 +203,6 @@ def _examine(element: Element, path: str) -> list[Finding]:
             problem = f"unknown element <{child.tag}> in <{element.tag}>"
             expected = meant(child.tag, children) if children else "none"
             findings.append(Finding(path, child.line, problem, expected))
-        else:
-            findings += _examine(child, path)
     return findings
 
 

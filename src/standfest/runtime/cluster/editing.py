@@ -1,18 +1,13 @@
 """An administrator's own change of the configuration, as the change that all members apply."""
 
-from dataclasses import replace
-
 from standfest.config import cib as cib_config
-from standfest.config.cib.schema.validate import validate
 from standfest.core.cib import provisional, roster
 from standfest.core.cib.changes import Change, CountUp, EditConfiguration
 from standfest.core.cib.document import Cib
 from standfest.core.cib.patch import ConflictError, applied, difference, size
 from standfest.core.cib.provisional import Trial
-from standfest.core.cib.status_xml import cib_element
 from standfest.model.element import Element
 from standfest.model.errors import ConfigError, OperationError
-from standfest.model.status import Status
 from standfest.runtime.cluster import access
 from standfest.runtime.cluster.protocol import ChangeConfiguration
 from standfest.runtime.cluster.undoing import LONGEST_UNDO, text_of
@@ -39,7 +34,6 @@ def edited(request: ChangeConfiguration, cib: Cib, wall: int) -> tuple[tuple[Cha
             f"{error}; lost to version {cib.version}, the change was made for {request.base}"
         ) from error
     after = _checked(cib.configuration, after)
-    _validate(cib, after)
     _permit(request, cib.configuration, after)
     if request.trial:
         after = _on_trial(request, cib.configuration, after, wall + request.trial)
@@ -50,13 +44,6 @@ def edited(request: ChangeConfiguration, cib: Cib, wall: int) -> tuple[tuple[Cha
     count = size(patch)
     text = f"{count} change{'s' if count > 1 else ''} of {cib.version}"
     return (*counted, EditConfiguration(patch)), text
-
-
-def _validate(cib: Cib, after: Element) -> None:
-    """Refuse what the schema does not allow, unless it did not allow what was, either."""
-    found = validate(cib_element(replace(cib, configuration=after, status=Status())), "CIB")
-    if found and not validate(cib_element(replace(cib, status=Status())), "CIB"):
-        raise OperationError(str(ConfigError(*found)))
 
 
 def _permit(request: ChangeConfiguration, before: Element, after: Element) -> None:
@@ -95,6 +82,6 @@ def _checked(before: Element, after: Element) -> Element:
     if known is not None and roster.read(after) != known:
         after = roster.written(after, known)
     try:
-        return cib_config.checked(after, "CIB")
+        return cib_config.checked(after, "CIB", before)
     except ConfigError as error:
         raise OperationError(str(error)) from error

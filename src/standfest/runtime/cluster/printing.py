@@ -25,20 +25,29 @@ class Printer:
 
     def print(self, cib: Cib) -> str:
         """Return the whole document, as `xml.serialise(cib_element(cib))` does; with local time."""
-        old_histories, old_texts = self._histories, self._texts
+        old = self._histories
         histories: dict[int, tuple[Entries, Element]] = {}
-        texts: dict[int, tuple[Element, str]] = {}
 
         def history(name: str, entries: Entries) -> Element:
-            known = old_histories.get(id(entries))
+            known = old.get(id(entries))
             if known is None or known[1].id != name:
                 known = entries, lrm_resource(name, entries)
             histories[id(entries)] = known
             return known[1]
 
+        root = cib_element(cib, history=history, clock=time.ctime)
+        self._histories = histories
+        return self.text(root)
+
+    def text(self, root: Element) -> str:
+        """Return a whole <cib> as `xml.serialise` does."""
+        old = self._texts
+        texts: dict[int, tuple[Element, str]] = {}
+        lines: list[str] = []
+
         def write(element: Element, depth: int) -> None:
             if element.tag == "lrm_resource" or (depth == KEPT and element.tag != "lrm"):
-                known = old_texts.get(id(element)) or (element, xml.fragment(element, depth))
+                known = old.get(id(element)) or (element, xml.fragment(element, depth))
                 texts[id(element)] = known
                 lines.append(known[1])
                 return
@@ -48,7 +57,6 @@ class Printer:
                 write(child, depth + 1)
             lines.extend(last)
 
-        lines: list[str] = []
-        write(cib_element(cib, history=history, clock=time.ctime), 0)
-        self._histories, self._texts = histories, texts
+        write(root, 0)
+        self._texts = texts
         return "\n".join(lines) + "\n"

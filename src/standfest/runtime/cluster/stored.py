@@ -9,6 +9,7 @@ from standfest.model import xml
 from standfest.model.element import Element
 from standfest.model.errors import Finding
 from standfest.model.status import Status
+from standfest.runtime.cluster.printing import Printer
 
 WRITTEN, TERM, LEADER = "standfest-written", "standfest-term", "standfest-leader"
 CHANGED = "standfest-changed"
@@ -24,14 +25,17 @@ class Stored:
     findings: tuple[Finding, ...] = ()
 
 
-def to_bytes(cib: Cib, promised: tuple[int, str]) -> bytes:
-    """Return the document: version and configuration; status lives in memory only."""
+def to_bytes(cib: Cib, promised: tuple[int, str], printer: Printer | None = None) -> bytes:
+    """Return the document: version and configuration; status lives in memory only.
+
+    printer: has printed the last one, and writes again only what is new.
+    """
     element = cib_element(replace(cib, status=Status()))
     own = ((WRITTEN, str(cib.written)), (TERM, str(promised[0])), (LEADER, promised[1]))
     changed = ((CHANGED, str(cib.author.at)),) if cib.author is not None else ()
     for name, value in (*own, *changed):
         element = element.with_attribute(name, value)
-    return xml.serialise(element).encode()
+    return (printer or Printer()).text(element).encode()
 
 
 def from_bytes(content: bytes) -> Stored:
