@@ -58,7 +58,7 @@ def chapter(lab: Lab) -> object:
 
     code, whole = tool(lab, other, "cibadmin", "--cib_query")
     found["query"] = [code, whole.splitlines()[0].split()[0], "<status>" in whole]
-    words = ("--verbose", "--xml-file", "/root/ip.xml")
+    words: tuple[str, ...] = ("--verbose", "--xml-file", "/root/ip.xml")
     found["verify file"] = tool(lab, other, "crm_verify", *words)[0]
     words = ("-obj_type", "resources", "--cib_create", "--xml-file", "/root/ip.xml")
     found["create"] = tool(lab, other, "cibadmin", *words)[0]

@@ -56,12 +56,12 @@ def access_of(
     configuration = by or cib.child("configuration")
     if configuration is None or not limits(configuration, user):
         return None
-    from standfest.config.cib import xpath  # noqa: PLC0415 (lxml, for who uses ACLs)
+    from standfest.config.cib.xpath import matches  # noqa: PLC0415 (lxml, for who uses ACLs)
 
     marks: dict[Path, frozenset[Kind]] = {}
     for expression, kind in _permissions(configuration, user, groups):
         try:
-            places = xpath.matches(cib, expression)
+            places = matches(cib, expression)
         except ConfigError:
             continue  # it matches nothing, and so allows nothing
         for place in places:

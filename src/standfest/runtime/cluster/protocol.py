@@ -4,14 +4,15 @@ Carried by `pulse` as payloads: reliable, in the order sent, from members only.
 """
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from standfest.core.cib.patch import Patch
 from standfest.core.cib.replica import OutOfStep, Stored, Sync, Update
 from standfest.core.membership.election import Hello
 from standfest.core.membership.views import Statement
+from standfest.model import xml
 from standfest.model.element import Element
-from standfest.model.errors import WireError
+from standfest.model.errors import ConfigError, WireError
 from standfest.model.fencing import FenceCall, FencingRecord
 from standfest.model.operations import Operation, OperationResult, OperationStatus
 from standfest.model.status import Version
@@ -252,6 +253,9 @@ RosterRequest = AddNode | RemoveNode
 FencingRequest = FenceNode | FenceConfirm
 PACKED_FROM = 64 * 1024
 """Payloads of so many bytes are packed: a whole CIB may have megabytes, and says much twice."""
+DOCUMENT = b"\0"
+"""Begins the XML of a configuration behind a message; JSON has no such byte."""
+ELSEWHERE = Element("configuration")
 ZLIB = b"x"
 """The first byte of what zlib packs (RFC 1950: deflate, 32 KiB); our own values begin with [."""
 
@@ -324,8 +328,16 @@ _TYPES: dict[str, type] = {
 
 
 def encode(message: ClusterMessage) -> bytes:
-    """Return the payload for a message; a large one is packed."""
-    content = values.encode(message)
+    """Return the payload for a message; a large one is packed.
+
+    A configuration stands behind it as XML, which expat reads five times as fast as we read values:
+    who reads 5 MB for seconds is not heard for seconds.
+    """
+    document = b""
+    if isinstance(message, Sync | Join) and message.configuration is not None:
+        document = DOCUMENT + xml.serialise(message.configuration, indent=0).encode()
+        message = replace(message, configuration=ELSEWHERE)
+    content = values.encode(message) + document
     return content if len(content) < PACKED_FROM else zlib.compress(content, 1)
 
 
@@ -333,8 +345,18 @@ def decode(payload: bytes) -> ClusterMessage:
     """Return the message in a payload; raises WireError."""
     if payload[:1] == ZLIB:
         payload = _unpacked(payload)
-    message: ClusterMessage = values.decode(payload, _TYPES)
+    content, mark, document = payload.partition(DOCUMENT)
+    message: ClusterMessage = values.decode(content, _TYPES)
+    if isinstance(message, Sync | Join) and mark:
+        return replace(message, configuration=_configuration(document))
     return message
+
+
+def _configuration(document: bytes) -> Element:
+    try:
+        return xml.parse(document, "message")
+    except ConfigError as error:
+        raise WireError("document", str(error)) from error
 
 
 def _unpacked(payload: bytes) -> bytes:
