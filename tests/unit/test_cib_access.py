@@ -77,7 +77,7 @@ def ask(after: Element, user: str, *groups: str) -> str:
     cib = Cib(Version(0, 1, 0), configuration(), Status())
     patch = difference(cib.configuration, after)
     try:
-        edited(ChangeConfiguration(patch, cib.version, 0, "t", user, groups), cib, 0)
+        edited(ChangeConfiguration(patch, cib.version, 0, "t", user, groups), cib, 0, ())
     except OperationError as error:
         return str(error)
     return ""
@@ -122,4 +122,4 @@ def test_nobody_gives_himself_more_than_he_has_in_the_same_change() -> None:
 def test_the_version_is_not_counted_up_by_who_may_not_write() -> None:
     cib = Cib(Version(0, 1, 0), configuration(), Status())
     with pytest.raises(OperationError, match="eve may not count the version up"):
-        edited(ChangeConfiguration(None, cib.version, 3, "t", "eve"), cib, 0)
+        edited(ChangeConfiguration(None, cib.version, 3, "t", "eve"), cib, 0, ())

@@ -1,5 +1,7 @@
 """Operations on one node, in time that the test holds."""
 
+from dataclasses import replace
+
 from standfest.core.executor.effects import KillRun, Report, StartRun
 from standfest.core.executor.machine import Executor
 from standfest.model.operations import Agent, Operation, OperationStatus
@@ -132,3 +134,16 @@ def test_what_waits_is_forgotten_when_whoever_asked_for_it_may_no_longer_be_obey
     assert executor.execute(1, WALL, start) == []
     executor.drop_waiting()
     assert [type(effect) for effect in end(executor, 2, 1, code=7)] == [Report]
+
+
+def test_a_stop_gets_the_parameters_of_what_was_started() -> None:
+    """The address that is there goes, not the one that is to come; nor one without parameters."""
+    executor = Executor()
+    old, new = (("ip", "192.0.2.1"),), (("ip", "192.0.2.2"),)
+    executor.execute(0, WALL, replace(operation("start", key="1"), parameters=old))
+    end(executor, 1, 1)
+    begun = executor.execute(2, WALL, replace(operation("stop", key="2"), parameters=new))
+    assert begun == [StartRun(2, replace(operation("stop", key="2"), parameters=old))]
+    end(executor, 3, 2, 1)
+    again = executor.execute(4, WALL, operation("stop", key="3"))
+    assert again == [StartRun(3, replace(operation("stop", key="3"), parameters=old))]

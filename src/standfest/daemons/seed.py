@@ -4,8 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from standfest import __version__
 from standfest.config import cib as cib_config
-from standfest.core.cib.document import Cib
+from standfest.core.cib import roster
+from standfest.core.cib.document import Cib, with_section
+from standfest.daemons.places import COROSYNC
 from standfest.daemons.reading import text_of
 from standfest.model.configuration import Configuration
 from standfest.model.element import Element
@@ -13,6 +16,9 @@ from standfest.model.errors import ConfigError, Finding, Severity
 from standfest.model.status import Status
 from standfest.ports.store import Store
 from standfest.runtime.cluster.stored import from_bytes
+
+OWN_STACK = "standfest"
+"""The cluster-infrastructure without corosync: today's schemas have `heartbeat` no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +60,28 @@ def from_files(paths: Sequence[Path], nodes: Sequence[str], *, votes: bool = Fal
     errors = [finding for finding in findings if finding.severity is Severity.ERROR]
     if errors:
         raise ConfigError(*errors)
+    configuration = introduced(configuration, nodes, COROSYNC if votes else OWN_STACK)
     return Seed(Cib(loaded.version, configuration, Status()), tuple(findings))
+
+
+def introduced(configuration: Element, nodes: Sequence[str], stack: str) -> Element:
+    """Return the configuration with what a cluster states of itself there: its nodes, its stack.
+
+    Tools that administrators know look for it; Pacemaker's daemons write the same as nodes join.
+    """
+    configuration = roster.with_entries(configuration, nodes)
+    options = configuration.child("crm_config") or Element("crm_config")
+    stated = {e.get("name") for e in options.walk() if e.tag == "nvpair"}
+    facts = (("dc-version", f"{__version__}-standfest"), ("cluster-infrastructure", stack))
+    pairs = tuple(
+        Element("nvpair", (("id", f"{roster.STATED}-{name}"), ("name", name), ("value", value)))
+        for name, value in facts
+        if name not in stated
+    )
+    if not pairs or any(element.id == roster.STATED for element in configuration.walk()):
+        return configuration
+    stating = Element("cluster_property_set", (("id", roster.STATED),), pairs)
+    return with_section(configuration, options.with_children((*options.children, stating)))
 
 
 def with_heartbeat_2_policy(configuration: Element) -> Element:

@@ -5,12 +5,15 @@ From then on it is the electorate, kept and replicated as everything else in the
 (docs/adr/0035): a property set of our own, and the entries of <nodes>.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from standfest.core.cib.document import with_section
 from standfest.model.element import Element
 
 SET_ID = "standfest-roster"
+STATED = "standfest-stated"
+"""The property set in which a cluster says what it is."""
 NODES, REMOVED, MARK = "standfest-nodes", "standfest-nodes-removed", "standfest-nodes-mark"
 
 
@@ -66,6 +69,18 @@ def written(configuration: Element, roster: Roster) -> Element:
     others = tuple(child for child in section.children if child.id != SET_ID)
     configuration = with_section(configuration, section.with_children((*others, made)))
     return with_section(configuration, _entries(configuration, roster))
+
+
+def with_entries(configuration: Element, nodes: Collection[str]) -> Element:
+    """Return the configuration with an entry in <nodes> for each of these; tools look for them."""
+    section = configuration.child("nodes") or Element("nodes")
+    missing = set(nodes) - {entry.get("uname") for entry in section.children}
+    if missing:
+        missing -= {element.id for element in configuration.walk() if element.id}
+    if not missing:
+        return configuration
+    added = (Element("node", (("id", name), ("uname", name))) for name in sorted(missing))
+    return with_section(configuration, section.with_children((*section.children, *added)))
 
 
 def _entries(configuration: Element, roster: Roster) -> Element:

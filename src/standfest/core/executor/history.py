@@ -44,6 +44,11 @@ class History:
         if not result.succeeded and not probe:
             self._failed[name] = result
 
+    def begun_with(self, name: str) -> tuple[tuple[str, str], ...] | None:
+        """Return the parameters of a resource's last one-shot operation, None without one."""
+        last = self._last.get(name)
+        return None if last is None else last.operation.parameters
+
     def by_key(self, operation: Operation) -> OperationResult | None:
         """Return the result of the operation with this key, when it is still remembered."""
         if not operation.key:

@@ -5,7 +5,7 @@ its history, which a new coordinator asks for. Source: facts/formats/RA-API.md, 
 """
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from standfest.core.executor.effects import ExecutorEffect, KillRun, Report, StartRun
 from standfest.core.executor.history import History
@@ -190,6 +190,10 @@ class Executor:
     def _start(
         self, now: Instant, wall: int, name: str, operation: Operation, queued: Duration
     ) -> Effects:
+        if operation.task == "stop":
+            # What runs was begun with those: the address that was, not the one that is to come.
+            begun = self._history.begun_with(name)
+            operation = operation if begun is None else replace(operation, parameters=begun)
         run = self._next_run
         self._next_run += 1
         until = now + operation.timeout

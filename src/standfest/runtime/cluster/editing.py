@@ -3,7 +3,7 @@
 from standfest.config import cib as cib_config
 from standfest.core.cib import provisional, roster
 from standfest.core.cib.changes import Change, CountUp, EditConfiguration
-from standfest.core.cib.document import Cib
+from standfest.core.cib.document import Cib, with_section
 from standfest.core.cib.patch import ConflictError, applied, difference, size
 from standfest.core.cib.provisional import Trial
 from standfest.model.element import Element
@@ -16,10 +16,12 @@ LONGEST_TRIAL = 7 * 24 * 3600
 """Seconds."""
 
 
-def edited(request: ChangeConfiguration, cib: Cib, wall: int) -> tuple[tuple[Change, ...], str]:
+def edited(
+    request: ChangeConfiguration, cib: Cib, wall: int, nodes: tuple[str, ...]
+) -> tuple[tuple[Change, ...], str]:
     """Return the changes, and the sentence for the administrator; raises OperationError.
 
-    wall: seconds since 1970.
+    wall: seconds since 1970; nodes: all of the cluster.
 
     What others have changed since `base` stays, or the request is refused where it is the same.
     """
@@ -33,7 +35,7 @@ def edited(request: ChangeConfiguration, cib: Cib, wall: int) -> tuple[tuple[Cha
         raise OperationError(
             f"{error}; lost to version {cib.version}, the change was made for {request.base}"
         ) from error
-    after = _checked(cib.configuration, after)
+    after = _checked(cib.configuration, after, nodes)
     _permit(request, cib.configuration, after)
     if request.trial:
         after = _on_trial(request, cib.configuration, after, wall + request.trial)
@@ -76,11 +78,20 @@ def _on_trial(request: ChangeConfiguration, before: Element, after: Element, unt
     return provisional.with_trial(after, Trial(until, text))
 
 
-def _checked(before: Element, after: Element) -> Element:
-    """Return the configuration as it will be kept; who is a node is not changed in this way."""
+def _checked(before: Element, after: Element, nodes: tuple[str, ...]) -> Element:
+    """Return the configuration as it will be kept.
+
+    Who is a node, and what the cluster says of itself, is not changed in this way.
+    """
     known = roster.read(before)
     if known is not None and roster.read(after) != known:
         after = roster.written(after, known)
+    old, new = (e.child("crm_config") or Element("crm_config") for e in (before, after))
+    stated = tuple(s for s in old.children if s.id == roster.STATED)
+    if stated and not any(s.id == roster.STATED for s in new.children):
+        after = with_section(after, new.with_children((*new.children, *stated)))
+    if any(entry.get("uname") in nodes for entry in (before.child("nodes") or new).children):
+        after = roster.with_entries(after, nodes)
     try:
         return cib_config.checked(after, "CIB", before)
     except ConfigError as error:

@@ -120,7 +120,7 @@ def _changes_for(
                 return (), f"no failure of {resource} is on record"
             return cleaned, f"failures of {resource} are forgotten"
         case ChangeConfiguration():
-            return edited(request, cib, wall)
+            return edited(request, cib, wall, nodes)
         case SetAttribute(node, name, value):
             _known("node", node, nodes)
             what = f"{name} of {node}"
