@@ -37,3 +37,21 @@ def test_every_command_line_of_chapter_5_2_does_what_the_report_says() -> None:
         "erased": "<resources/>",
         "nodes after": True,
     }
+
+
+def test_attributes_standby_and_failures_of_a_live_cluster() -> None:
+    assert run("attributes") == {
+        "set": [0, ""],
+        "count": 0,
+        "query": [0, "8\n"],  # 7, and one more
+        "delete": 0,
+        "gone": 105,
+        "option": 0,
+        "read": [0, "5\n"],
+        "standby": 0,
+        "back": 0,
+        "failures": [0, "0\n"],
+        "forgotten": 0,
+        "nobody": 105,
+        "log": True,
+    }

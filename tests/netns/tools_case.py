@@ -100,7 +100,29 @@ def chapter(lab: Lab) -> object:
     return found
 
 
-CASES = {"chapter": chapter}
+def attributes(lab: Lab) -> object:
+    """Attributes until a restart and for good, standby, failures: today's tools, live."""
+    first, other = begun(lab)
+    found: dict[str, object] = {}
+    words = ("crm_attribute", "-N", other, "-n", "load", "-l", "reboot")
+    found["set"] = tool(lab, first, *words, "-v", "7")
+    found["count"] = tool(lab, first, *words, "-v", "value++")[0]
+    found["query"] = tool(lab, other, *words, "-G", "-q")
+    found["delete"] = tool(lab, first, *words, "-D")[0]
+    found["gone"] = tool(lab, other, *words, "-G")[0]
+    found["option"] = tool(lab, other, "crm_attribute", "-n", "batch-limit", "-v", "5")[0]
+    found["read"] = tool(lab, first, "crm_attribute", "-n", "batch-limit", "-G", "-q")
+    found["standby"] = tool(lab, other, "crm_standby", "-N", first, "-v", "on")[0]
+    until(lambda: where(lab, first, "postfix") == [other], 60)
+    found["back"] = tool(lab, other, "crm_standby", "-N", first, "-D")[0]
+    found["failures"] = tool(lab, other, "crm_failcount", "-G", "-r", "postfix", "-N", other, "-q")
+    found["forgotten"] = tool(lab, other, "crm_failcount", "-D", "-r", "postfix", "-N", other)[0]
+    found["nobody"] = tool(lab, other, "crm_standby", "-N", "nobody", "-v", "on")[0]
+    found["log"] = "crm_standby" in tool(lab, first, "cib", "log")[1]
+    return found
+
+
+CASES = {"attributes": attributes, "chapter": chapter}
 
 
 def main() -> int:

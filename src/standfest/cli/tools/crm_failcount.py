@@ -7,6 +7,7 @@ import click
 
 from standfest.cli.tools import nodes
 from standfest.cli.tools.codes import Exit, ToolError
+from standfest.cli.tools.live import LiveSource, ask
 from standfest.cli.tools.source import chosen
 from standfest.cli.tools.tool import tool
 from standfest.config.cib.values import duration
@@ -16,6 +17,7 @@ from standfest.core.cib.edit import RESOURCE_TAGS, expected
 from standfest.core.cib.places import element_at, section_path
 from standfest.model.element import Element
 from standfest.monitor import named
+from standfest.runtime import frames
 
 NANOSECONDS_PER_MS = 1_000_000
 
@@ -63,7 +65,14 @@ def command(
     if action == "query":
         click.echo(count if quiet else named.line("status", "", name, count))
         return
-    source.change(cib, failcounts.forgotten(cib, which, resource, counted))
+    if isinstance(source, LiveSource):
+        # The cluster forgets all failures of the resource there, and looks again what runs.
+        order = frames.Command("cleanup", resource=resource, node=of_node.name)
+        answer = ask(source.run_dir, order)
+        if not answer.accepted:
+            raise ToolError(Exit.NO_SUCH, answer.text)
+    else:
+        source.change(cib, failcounts.forgotten(cib, which, resource, counted))
     click.echo(f"Cleaned up {resource} on {of_node.name}")
 
 

@@ -4,9 +4,11 @@ import os
 from collections.abc import Mapping
 
 from standfest.cli.tools.codes import Exit, ToolError
+from standfest.cli.tools.live import LiveSource, do
 from standfest.cli.tools.source import Source
 from standfest.core.cib import attributes
 from standfest.model.element import Element
+from standfest.runtime.cluster.protocol import SetAttribute
 
 
 def meant(tool: str, cib: Element, name: str | None) -> attributes.Node:
@@ -35,4 +37,10 @@ def transient(
             after, _ = attributes.without(after, which, name)
         else:
             after = attributes.with_value(after, which, name, value)
-    source.change(before, after)
+    if not isinstance(source, LiveSource):
+        source.change(before, after)
+        return
+    assert which.node is not None, "attributes of the status are a node's"
+    for name in values:
+        found = attributes.found(after, which, name)
+        do(source.run_dir, SetAttribute(which.node.name, name, found[0].value if found else None))
