@@ -59,6 +59,9 @@ TOOLS = {
     "crm_ticket": ("standfest.cli.tools.crm_ticket", "Tickets of sites."),
     "crm_verify": ("standfest.cli.tools.crm_verify", "Check a configuration."),
     "stonith_admin": ("standfest.cli.tools.stonith_admin", "Fence nodes, show fence devices."),
+    "crm_simulate": ("standfest.cli.tools.crm_simulate", "Show what the cluster would do."),
+    "crm_verify": ("standfest.cli.tools.crm_verify", "Check a configuration."),
+    "ptest": ("standfest.cli.tools.ptest", "Show the same, by the name that it had once."),
 }
 """Tools that administrators already type -> (module with a `command`, one-line help)."""
 COMMANDS = VERBS | TOOLS
