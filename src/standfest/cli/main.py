@@ -55,13 +55,12 @@ TOOLS = {
     "crm_node": ("standfest.cli.tools.crm_node", "Show node names, ids and quorum."),
     "crm_resource": ("standfest.cli.tools.crm_resource", "Show, change and move resources."),
     "crm_shadow": ("standfest.cli.tools.crm_shadow", "Work on a copy of the CIB."),
+    "crm_simulate": ("standfest.cli.tools.crm_simulate", "Show what the cluster would do."),
     "crm_standby": ("standfest.cli.tools.crm_standby", "Put a node into standby, or back."),
     "crm_ticket": ("standfest.cli.tools.crm_ticket", "Tickets of sites."),
     "crm_verify": ("standfest.cli.tools.crm_verify", "Check a configuration."),
-    "stonith_admin": ("standfest.cli.tools.stonith_admin", "Fence nodes, show fence devices."),
-    "crm_simulate": ("standfest.cli.tools.crm_simulate", "Show what the cluster would do."),
-    "crm_verify": ("standfest.cli.tools.crm_verify", "Check a configuration."),
     "ptest": ("standfest.cli.tools.ptest", "Show the same, by the name that it had once."),
+    "stonith_admin": ("standfest.cli.tools.stonith_admin", "Fence nodes, show fence devices."),
 }
 """Tools that administrators already type -> (module with a `command`, one-line help)."""
 COMMANDS = VERBS | TOOLS
