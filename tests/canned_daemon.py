@@ -24,12 +24,13 @@ ACCEPTED = frames.Reply(True, "done")
 class CannedDaemon:
     """One CIB and the fencing history; commands and requests: what it was asked to do, in order.
 
-    answer: says what a command comes to, None for `done`; after_change: makes the next CIB of one
-    that was changed.
+    nodes: of the installation, whether the CIB names them or not; answer: says what a command comes
+    to, None for `done`; after_change: makes the next CIB of one that was changed.
     """
 
     def __init__(self, run_dir: Path, cib: str) -> None:
         self.cib = xml.parse(cib, "canned")
+        self.nodes = ("n1", "n2")
         self.history: list[dict[str, Any]] = []
         self.commands: list[frames.Command] = []
         self.requests: list[protocol.CibRequest] = []
@@ -65,6 +66,9 @@ class CannedDaemon:
         match value:
             case frames.Query("cib-xml"):
                 return frames.Reply(True, xml.serialise(self.cib))
+            case frames.Query("status"):
+                nodes = [{"name": name, "status": "online"} for name in self.nodes]
+                return frames.Reply(True, json.dumps({"nodes": nodes}))
             case frames.Query("fencing"):
                 return frames.Reply(True, json.dumps({"history": self.history}))
             case frames.Command():

@@ -92,6 +92,23 @@ def test_queries_ask_the_running_cluster(daemon: CannedDaemon, run: Runner) -> N
     assert daemon.commands == []
 
 
+def test_nodes_that_the_cib_does_not_name_are_the_clusters_all_the_same(
+    daemon: CannedDaemon, run: Runner
+) -> None:
+    """A cluster's CIB has an entry only for a node that was given an attribute."""
+    text = re.sub(r'<node id="." uname="n."/>', "", CIB)
+    for tag in ("node_state", "transient_attributes"):
+        text = text.replace(f'<{tag} id="1"', f'<{tag} id="n1"')
+    daemon.cib = xml.parse(text, "test")
+    assert run("-W -r a") == (0, "resource a is running on: n1\n", "")
+    assert run("--move -r a -N n2") == (0, "", "")
+    assert constraints(daemon) == ["cli-prefer-a"]
+    section = next(e for e in daemon.cib.walk() if e.tag == "nodes")
+    assert section.children == ()  # to look at, not to keep
+    assert run("-C -N n1")[1] == "Cleaned up a on n1\nCleaned up g2 on n1\n"
+    assert run("--wait -T 1ms")[0] == 124
+
+
 def test_moves_are_patches_of_the_configuration(daemon: CannedDaemon, run: Runner) -> None:
     assert run("--move -r a -N n2") == (0, "", "")
     assert constraints(daemon) == ["cli-prefer-a"]
@@ -321,6 +338,13 @@ def test_devices_are_those_of_the_configuration(daemon: CannedDaemon, run: Runne
     assert run.stonith("-l n1")[1] == "power\n1 fence device found\n"
     assert run.stonith("-l n2")[1] == "No fence devices found\n"
     assert run.stonith("-s power")[1] == "n1\n"
+    anybody = (
+        xml.serialise(daemon.cib)
+        .replace("pcmk_host_list", "other")
+        .replace('<node id="2" uname="n2"/>', "")
+    )
+    daemon.cib = xml.parse(anybody, "test")
+    assert run.stonith("-s power")[1] == "n1\nn2\n"
     assert run.stonith("-s nosuch") == (105, "", "stonith_admin: no fence device nosuch\n")
     code, _, err = run.stonith("-Q power")
     assert (code, err) == (

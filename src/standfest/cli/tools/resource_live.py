@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 
 from standfest.cli.tools.codes import Exit, ToolError
 from standfest.cli.tools.live import EMPTY, LiveSource, ask, do
+from standfest.cli.tools.members import with_members
 from standfest.cli.tools.resource_run import TOOL, Run, ended, moment_now, performing
 from standfest.core.cib import failcounts, options
 from standfest.core.cib.attributes import Attributes, found, node_named
@@ -116,15 +117,15 @@ def _failed(
 
 
 def _has_failed(run: Run, name: str, leaf: Resource, where: Node) -> bool:
-    counted = node_named(run.cib, where.name)
+    counted = node_named(run.whole, where.name)
     if counted is not None:
         attributes = Attributes("status", counted)
         if run.asked.operation:
             interval = milliseconds(run.asked.interval, 0) if run.asked.interval else 0
             task = f"{failcounts.COUNT}{name}#{run.asked.operation}_{interval}"
-            return bool(found(run.cib, attributes, task))
+            return bool(found(run.whole, attributes, task))
         prefix = f"{failcounts.COUNT}{name}#"
-        if any(one.name.startswith(prefix) for one in found(run.cib, attributes, None)):
+        if any(one.name.startswith(prefix) for one in found(run.whole, attributes, None)):
             return True
     failures = run.situation.cluster.failures
     return any(r.base == leaf.base and n is where for r, n, _ in failures)
@@ -201,7 +202,7 @@ def _runs(run: Run, cib: Element, name: str) -> bool:
 def _until(run: Run, left_s: float, reached: Callable[[Element], bool]) -> None:
     """Look again and again until something is reached; raises ToolError when time is up."""
     end = time.monotonic() + left_s
-    while not reached(run.source.read()):
+    while not reached(with_members(run.source, run.source.read())):
         if time.monotonic() >= end:
             raise ended(Exit.TIMEOUT)
         time.sleep(POLL_S)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from standfest.cli.tools.codes import MESSAGES, Exit, ToolError
+from standfest.cli.tools.members import with_members
 from standfest.cli.tools.saying import Saying
 from standfest.cli.tools.source import Source
 from standfest.core.scheduler.entities import Node, Resource
@@ -67,7 +68,12 @@ class Run:
     @cached_property
     def situation(self) -> Situation:
         """Return the view of it; raises ToolError."""
-        return self.view(self.cib)
+        return self.view(self.whole)
+
+    @cached_property
+    def whole(self) -> Element:
+        """Return the <cib> with all nodes of a running cluster, to look at."""
+        return with_members(self.source, self.cib)
 
     def view(self, cib: Element) -> Situation:
         """Return the view of a CIB; raises ToolError."""

@@ -16,6 +16,7 @@ import click
 from standfest.adapters.linux import agentlist
 from standfest.cli.tools.codes import Exit, ToolError
 from standfest.cli.tools.live import LiveSource, ask
+from standfest.cli.tools.members import with_members
 from standfest.cli.tools.resource_agents import run_here
 from standfest.cli.tools.saying import Saying
 from standfest.cli.tools.source import chosen
@@ -165,7 +166,9 @@ def _installed(saying: Saying, _argument: str, _options: Given) -> int:
 def _targets(saying: Saying, name: str, _options: Given) -> int:
     hosts = _device(name).hosts
     if not hosts:  # it fences anybody
-        section = next((e for e in chosen().read().walk() if e.tag == "nodes"), Element("nodes"))
+        source = chosen()
+        cib = with_members(source, source.read())
+        section = next((e for e in cib.walk() if e.tag == "nodes"), Element("nodes"))
         hosts = tuple(node.get("uname") or node.id for node in section.all("node"))
     saying.lines(hosts)
     saying.element(fencing.names_xml(TARGETS, hosts))
@@ -286,7 +289,8 @@ def _last(saying: Saying, node: str, options: Given) -> int:
 
 
 def _name_of(identifier: str) -> str:
-    cib = LiveSource(_run_dir()).read()
+    source = LiveSource(_run_dir())
+    cib = with_members(source, source.read())
     nodes = (element for element in cib.walk() if element.tag == "node")
     found = next((node.get("uname") for node in nodes if node.id == identifier), None)
     if found is None:
