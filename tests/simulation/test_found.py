@@ -45,6 +45,8 @@ FOUND = (
     Order(54, 4, 0.34, 120),
     # A node that was away while another one was added, and did not hear it, fenced all others.
     Order(112501, 5, 1, only=frozenset({0, 1, 2}), roster=True),
+    # A disk had lost its node's last term, and the other one had promised just that to this node.
+    Order(113218, 2, 1, only=frozenset({1, 2, 3, 6, 7})),
     # Its operator took a move back once, was not answered, and did not ask again.
     Order(109980, 2, 1, 100, only=frozenset({23, 24}), pings=True),
 )

@@ -130,3 +130,12 @@ def test_who_follows_a_coordinator_that_is_not_heard_yet_is_left_to_it() -> None
     election.appear(1, "b")
     hello = Hello(2, (0, 0, 0), 0, False, promised=(7, "c"), follows="c")
     assert not any(isinstance(e, Elected) for e in election.hear(1, "b", hello))
+
+
+def test_who_is_told_of_a_later_term_that_was_its_own_begins_one_after_it() -> None:
+    """Its disk had forgotten it."""
+    election = settled("a")
+    assert election.term == 1
+    election.appear(5, "b")
+    told = Hello(2, (0, 0, 0), 1, False, promised=(3, "a"), follows="a")
+    assert Elected("a", 4, True) in election.hear(5, "b", told)

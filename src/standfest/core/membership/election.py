@@ -215,13 +215,16 @@ class Election:
         return [*promised, Elected(winner, self.term, True)]
 
     def _outdated(self) -> bool:
-        """Return whether somebody has promised the term in which we lead to another.
+        """Return whether somebody has promised the term in which we lead to another, or a later one.
 
-        Who follows a coordinator that we may just not hear yet is left to it.
+        A later one may be ours, too: a disk that lost what it had synced has forgotten it. Who
+        follows a coordinator that we may just not hear yet is left to it.
         """
         hellos = [peer.hello for peer in self._peers.values() if peer.hello is not None]
         promises = [hello.promised for hello in hellos if hello.follows in {"", self.name}]
-        return self.leading and any(t >= self.term and who != self.name for t, who in promises)
+        return self.leading and any(
+            t > self.term or (t == self.term and who != self.name) for t, who in promises
+        )
 
     def _candidates(self) -> Iterator[tuple[str, Hello]]:
         yield self.name, self.hello()
