@@ -55,3 +55,17 @@ def test_attributes_standby_and_failures_of_a_live_cluster() -> None:
         "nobody": 105,
         "log": True,
     }
+
+
+def test_debians_tools_read_our_live_cib_and_show_the_same() -> None:
+    found = run("debian")
+    if found is None:
+        pytest.skip("Debian's crm_mon, crm_verify and crm_simulate are not here")
+    assert found == {
+        "exit": [0, 0, 0],
+        "complaints": "",
+        "nodes": True,
+        "resources": True,
+        "shown": [True, True, True],
+        "would do": [],  # everything is where it is to be
+    }

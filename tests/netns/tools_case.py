@@ -4,8 +4,13 @@ Run as `python -m tests.netns.tools_case CASE`. Prints one JSON value.
 """
 
 import json
+import os
+import shutil
+import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 from tests.netns.cluster_case import new_lab, status, until
 
@@ -122,7 +127,53 @@ def attributes(lab: Lab) -> object:
     return found
 
 
-CASES = {"attributes": attributes, "chapter": chapter}
+def debian(lab: Lab) -> object:
+    """What Debian's own tools say of our live CIB, beside ours."""
+    tools = [shutil.which(name) for name in ("crm_mon", "crm_verify", "crm_simulate")]
+    if None in tools:
+        return None
+    first, other = begun(lab)
+    tool(lab, other, "crm_standby", "-N", first, "-v", "on")
+    until(lambda: where(lab, first, "postfix") == [other], 60)
+    time.sleep(2)
+    _, text = tool(lab, first, "cibadmin", "--query")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "cib.xml"
+        path.write_text(text, encoding="utf-8")
+        theirs = [
+            subprocess.run(
+                [str(program), *words],
+                env={"CIB_file": str(path), "PATH": os.environ["PATH"]},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            for program, words in zip(
+                tools, (["-1", "-r"], ["-L", "-V"], ["-L", "-S"]), strict=True
+            )
+        ]
+        path.unlink()
+    _, ours = tool(lab, first, "crm_mon", "-1", "-r")
+    summary, _, rest = theirs[2].stdout.partition("Transition Summary:")
+    del summary
+    deeds = [line for line in rest.partition("Executing")[0].splitlines() if line.strip()]
+    return {
+        "exit": [done.returncode for done in theirs],
+        "complaints": "".join(done.stderr for done in theirs),
+        "nodes": _part(theirs[0].stdout, "Node List:") == _part(ours, "Node List:"),
+        "resources": _part(theirs[0].stdout, "Full List of") == _part(ours, "Full List of"),
+        "shown": [name in ours for name in ("standby", "postfix", other)],
+        "would do": deeds,
+    }
+
+
+def _part(text: str, title: str) -> list[str]:
+    """Return the lines of one section of crm_mon."""
+    lines = text.partition(title)[2].splitlines()[1:]
+    return lines[: lines.index("")] if "" in lines else lines
+
+
+CASES = {"attributes": attributes, "chapter": chapter, "debian": debian}
 
 
 def main() -> int:

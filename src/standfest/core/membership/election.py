@@ -215,7 +215,7 @@ class Election:
         return [*promised, Elected(winner, self.term, True)]
 
     def _outdated(self) -> bool:
-        """Return whether somebody has promised the term in which we lead to another, or a later one.
+        """Return whether somebody has promised our term to another one, or a later term.
 
         A later one may be ours, too: a disk that lost what it had synced has forgotten it. Who
         follows a coordinator that we may just not hear yet is left to it.
