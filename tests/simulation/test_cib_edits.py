@@ -1,7 +1,7 @@
 """Administrators change the configuration: at once, of the same, while nodes crash."""
 
 import random
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 from tests.simulation.test_cluster import ha_cf
@@ -156,19 +156,19 @@ def test_an_attribute_until_a_restart() -> None:
 
 @pytest.mark.parametrize("seed", [5, 6])
 def test_no_acknowledged_change_is_lost_while_nodes_crash(seed: int) -> None:
-    """500 changes a seed; the coordinator crashes in the instant in which it has said yes.
+    """500 mixed changes a seed; the coordinator crashes in the instant in which it has said yes.
 
     One node at a time: two of three always keep what was acknowledged. Half of all datagrams are
     lost then, and nobody sends again what a dead node has sent.
     """
     sim, source = started(seed), random.Random(seed)
-    promised: dict[str, int] = {}
+    promised = Promised()
     crashes = 0
     for number in range(1, UPDATES // 2 + 1):
         fatal = number % 10 == 0
         node = next(name for name in NODES if leads(sim, name)) if fatal else source.choice(NODES)
         sim.network.weather = Weather(loss=0.5 if fatal else 0)
-        acknowledged = asked(sim, node, source.randrange(KEPT), number, promised)
+        acknowledged = asked(sim, node, source, number, promised)
         sim.network.weather = Weather()
         if fatal and acknowledged:
             crashes += 1
@@ -176,39 +176,94 @@ def test_no_acknowledged_change_is_lost_while_nodes_crash(seed: int) -> None:
             other = next(name for name in NODES if name != node)
             sim.run_until(lambda other=other: leads_or_follows(sim, other), at_most=seconds(30))  # type: ignore[misc]
             sim.run_for(seconds(2))
-            asked(sim, other, number % KEPT, number, promised)
+            asked(sim, other, source, number, promised)
             sim.power_on(node)
             sim.run_until(lambda: all(synchronised(sim, n) for n in NODES), at_most=seconds(60))
             sim.run_for(seconds(5))
             compare(sim, promised)
     assert crashes > 20
-    assert len(promised) == KEPT
+    assert len(promised.values) == KEPT
+    assert len(promised.there) > 20
+    assert len(promised.gone) > 20
     sim.run_for(seconds(30))
     compare(sim, promised)
 
 
-def asked(sim: SimCluster, node: str, resource: int, number: int, promised: dict[str, int]) -> bool:
-    """Have a resource's value changed to this number; return whether that was acknowledged."""
-    sim.ask(node, change(sim, node, with_value(seen_by(sim, node), resource, str(number))), number)
+@dataclass
+class Promised:
+    """What was acknowledged last: values, resources that were added, and that were removed."""
+
+    values: dict[str, int] = field(default_factory=dict)
+    there: set[str] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
+
+
+def asked(
+    sim: SimCluster, node: str, source: random.Random, number: int, promised: Promised
+) -> bool:
+    """Have a value changed, a resource added or one removed; return whether that was acknowledged.
+
+    What was not may be done all the same: nothing is known of it then.
+    """
+    now = seen_by(sim, node)
+    kind = source.choice(("value", "add", "add", "remove"))
+    here = sorted(name for name in promised.there if name in ids(now))
+    if kind == "remove" and here:
+        name = source.choice(here)
+        after = with_resources(now, [e for e in resources(now) if e.id != name])
+    elif kind == "add":
+        name = f"new{number}-{node}"
+        made = Element("primitive", (("id", name), *AGENT))
+        after = with_resources(now, [*resources(now), made])
+    else:
+        kind, name = "value", f"r{source.randrange(KEPT)}"
+        after = with_value(now, int(name[1:]), str(number))
+    sim.ask(node, change(sim, node, after), number)
     for _ in range(400):
         if number in answers(sim, node):
             break
         sim.run_for(milliseconds(1))
     answer = answers(sim, node).get(number)
+    for known in (promised.there, promised.gone):
+        known.discard(name)
     if answer is None or not answer.accepted:
         return False
-    promised[f"r{resource}-v"] = number
+    if kind == "value":
+        promised.values[f"{name}-v"] = number
+    else:
+        (promised.there if kind == "add" else promised.gone).add(name)
     return True
 
 
-def compare(sim: SimCluster, promised: dict[str, int]) -> None:
-    """What was acknowledged last is on every disk; a later one that was not may be, too."""
+AGENT = (("class", "ocf"), ("provider", "x"), ("type", "Dummy"))
+
+
+def resources(configuration: Element) -> tuple[Element, ...]:
+    section = configuration.child("resources")
+    return section.children if section is not None else ()
+
+
+def ids(configuration: Element) -> set[str]:
+    return {element.id for element in resources(configuration)}
+
+
+def with_resources(configuration: Element, made: list[Element]) -> Element:
+    section = Element("resources", (), tuple(made))
+    return configuration.with_children(
+        tuple(section if e.tag == "resources" else e for e in configuration.children)
+    )
+
+
+def compare(sim: SimCluster, promised: Promised) -> None:
+    """What was acknowledged last is on every disk; a later value that was not may be, too."""
     for node in NODES:
         kept = sim.nodes[node].disk.load()
         assert kept is not None
-        values = values_of(from_bytes(kept).cib.configuration)
-        lost = {what: value for what, value in promised.items() if int(values[what]) < value}
-        assert not lost, f"{node} has {values}"
+        configuration = from_bytes(kept).cib.configuration
+        values = values_of(configuration)
+        assert not {w: v for w, v in promised.values.items() if int(values[w]) < v}, node
+        assert promised.there <= ids(configuration), node
+        assert not promised.gone & ids(configuration), node
 
 
 def leads_or_follows(sim: SimCluster, node: str) -> bool:
