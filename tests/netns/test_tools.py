@@ -69,3 +69,20 @@ def test_debians_tools_read_our_live_cib_and_show_the_same() -> None:
         "shown": [True, True, True],
         "would do": [],  # everything is where it is to be
     }
+
+
+def test_what_the_access_rules_let_another_user_see_and_change() -> None:
+    found = run("access")
+    if found is None:
+        pytest.skip("no group haclient, or no other users in the lab's namespaces")
+    assert found == {
+        "before": True,
+        "rules": 0,
+        "enabled": 0,
+        "sees": [True, False, False],
+        "may": 0,
+        "did": True,
+        "may not": 77,
+        "nor this": [1, True],
+        "root sees": True,
+    }

@@ -167,13 +167,55 @@ def debian(lab: Lab) -> object:
     }
 
 
+USER = 4242
+AS_USER = (
+    f"import os, grp, runpy, sys; g = grp.getgrnam('haclient').gr_gid; os.setgroups([g]); "
+    f"os.setgid(g); os.setuid({USER}); sys.argv[:1] = ['standfest']; "
+    "runpy.run_module('standfest.cli.main', run_name='__main__')"
+)
+"""A member of group haclient that has no name; `<acl_target>` calls it by its number."""
+RULES = f"""<acls><acl_role id="planner">
+<acl_permission id="see-nodes" kind="read" xpath="//nodes"/>
+<acl_permission id="plan" kind="write" xpath="//constraints"/></acl_role>
+<acl_target id="{USER}"><role id="planner"/></acl_target></acls>"""
+PLACE = '<rsc_location id="{id}" rsc="mail-server" node="node-1" score="1"/>'
+
+
+def access(lab: Lab) -> object:
+    """A user whom the CIB's rules let see the nodes and change the constraints, live."""
+    first, _ = begun(lab)
+    there = lab.nodes[first]
+
+    def user(*words: str) -> tuple[int, str]:
+        return there.run(*there.python("-c", AS_USER, *words), timeout_s=60)
+
+    if user("crm_node", "-q")[0] == 1:
+        return None  # no such group, or no other users in this namespace
+    found: dict[str, object] = {}
+    found["before"] = "<primitive" in user("cibadmin", "--query")[1]
+    found["rules"] = tool(lab, first, "cibadmin", "-C", "-o", "configuration", "-X", RULES)[0]
+    words: tuple[str, ...] = ("crm_attribute", "-n", "enable-acl", "-v", "true")
+    found["enabled"] = tool(lab, first, *words)[0]
+    _, text = user("cibadmin", "--query")
+    found["sees"] = ['uname="node-1"' in text, "<primitive" in text, "nvpair" in text]
+    words = ("cibadmin", "-C", "-o", "constraints", "-X", PLACE.format(id="mine"))
+    found["may"] = user(*words)[0]
+    found["did"] = 'id="mine"' in tool(lab, first, "cibadmin", "-Q", "-o", "constraints")[1]
+    found["may not"] = user("crm_attribute", "-n", "batch-limit", "-v", "3")[0]
+    code, said = user("node", "standby", "node-1")
+    found["nor this"] = [code, "may not ask for Standby" in said]
+    _, whole = tool(lab, first, "cibadmin", "-Q")
+    found["root sees"] = "<primitive" in whole and "batch-limit" not in whole
+    return found
+
+
 def _part(text: str, title: str) -> list[str]:
     """Return the lines of one section of crm_mon."""
     lines = text.partition(title)[2].splitlines()[1:]
     return lines[: lines.index("")] if "" in lines else lines
 
 
-CASES = {"attributes": attributes, "chapter": chapter, "debian": debian}
+CASES = {"access": access, "attributes": attributes, "chapter": chapter, "debian": debian}
 
 
 def main() -> int:

@@ -32,6 +32,9 @@ def edited(
     try:
         after = applied(request.patch, cib.configuration)
     except ConflictError as error:
+        if access.limits(cib.configuration, request.user):  # it did not see all that is there
+            text = f"{request.user} may not change {error.path}, or others have meanwhile"
+            raise OperationError(text) from error
         raise OperationError(
             f"{error}; lost to version {cib.version}, the change was made for {request.base}"
         ) from error
