@@ -3,6 +3,10 @@
 Source: facts/formats/TOOLS.md sections 2 and 3; docs/guide/tools.md says what differs.
 """
 
+import grp
+import os
+import pwd
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,6 +22,8 @@ from standfest.core.cib.counting import same
 from standfest.core.cib.printed import digest_on_disk, digest_versioned, formatted
 from standfest.model.element import Element
 from standfest.model.errors import ConfigError
+from standfest.monitor import access
+from standfest.runtime.cluster.access import EXEMPT, evaluated
 
 DANGEROUS = (
     "The supplied command is considered dangerous.  To prevent accidental destruction of the "
@@ -97,7 +103,15 @@ class Asked:
 @click.option("-b", "--no-bcast", is_flag=True, help="Taken, without effect.")
 @click.option("-t", "--timeout", "--call-timeout", metavar="SECONDS", help="Taken.")
 @click.option("-N", "--node", "-h", "--host", metavar="HOST", help="Taken: any member answers.")
-@click.option("-U", "--user", metavar="USER", help="Whose permissions to use.")
+@click.option("-U", "--user", metavar="USER", help="With --show-access: whose.")
+@click.option(
+    "-S",
+    "--show-access",
+    type=click.Choice(("auto", *access.FORMS)),
+    is_flag=False,
+    flag_value="auto",
+    help="With --query: what USER may do, in the document.",
+)
 def command(
     *,
     action: str | None,
@@ -113,10 +127,11 @@ def command(
     force: bool,
     verbose: int,
     user: str | None,
+    show_access: str | None,
     **_without_effect: object,
 ) -> None:
     """Query and change the cluster's configuration."""
-    del verbose, user
+    del verbose
     if empty is not None:
         click.echo(formatted(objects.empty(empty)), nl=False)
         return
@@ -135,6 +150,8 @@ def command(
     asked = Asked(data, scope, xpath, allow_create, no_children, node_path)
     if action in ("digest", "versioned"):
         _show_digest(action, data)
+    elif action == "query" and show_access is not None:
+        _show_access(chosen(), show_access, user)
     elif action == "query":
         _query(chosen(), asked)
     else:
@@ -151,6 +168,30 @@ def _show_digest(action: str, data: Element | None) -> None:
     feature_set = data.get("crm_feature_set") or "(null)"
     click.echo(f"Versioned ({feature_set}) digest: ", nl=False, err=True)
     click.echo(digest_versioned(data))
+
+
+def _show_access(source: Source, form: str, user: str | None) -> None:
+    """Print the whole CIB with what a user may do, whether its rules are enabled or not."""
+    if not user:
+        raise ToolError(Exit.USAGE, "The supplied command requires -U user specified.")
+    cib = source.read()
+    if user in EXEMPT:
+        text = f"Could not evaluate access per request ({user}, error: it may do everything)"
+        raise ToolError(Exit.CONFIG, text)
+    if form == "auto":
+        form = "color" if sys.stdout.isatty() else "text"
+    allowed = evaluated(cib, user, _groups(user))
+    click.echo(access.shown(cib, allowed, user, form), nl=False, color=True)
+
+
+def _groups(user: str) -> tuple[str, ...]:
+    """Return the groups of a user of this machine, none of one that it does not know."""
+    try:
+        entry = pwd.getpwnam(user)
+    except KeyError:
+        return ()
+    numbers = os.getgrouplist(user, entry.pw_gid)
+    return tuple(grp.getgrgid(number).gr_name for number in numbers)
 
 
 def _query(source: Source, asked: Asked) -> None:

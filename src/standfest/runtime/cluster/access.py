@@ -56,6 +56,14 @@ def access_of(
     configuration = by or cib.child("configuration")
     if configuration is None or not limits(configuration, user):
         return None
+    return evaluated(cib, user, groups, configuration)
+
+
+def evaluated(
+    cib: Element, user: str, groups: Collection[str], by: Element | None = None
+) -> Access:
+    """Return what the rules say of a user, whether they are enabled or not; by: as in access_of."""
+    configuration = by or cib.child("configuration") or Element("configuration")
     from standfest.config.cib.xpath import matches  # noqa: PLC0415 (lxml, for who uses ACLs)
 
     marks: dict[Path, frozenset[Kind]] = {}
