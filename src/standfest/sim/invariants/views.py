@@ -33,6 +33,10 @@ class HearEachOther(Invariant):
         for other in self.sim.nodes.keys() - {node.name}:
             self._arrived[other, node.name] = self._arrived[node.name, other] = now
 
+    def pulse_started(self, now: Instant, node: SimNode) -> None:
+        """A new process has heard nobody, and waits for all of them anew."""
+        self.powered(now, node)
+
     def arrived(self, now: Instant, node: SimNode, arrival: Arrival) -> None:
         """Remember when anything came from whom."""
         self._arrived[arrival.message.head.source or "", node.name] = now
