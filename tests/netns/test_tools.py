@@ -84,5 +84,6 @@ def test_what_the_access_rules_let_another_user_see_and_change() -> None:
         "did": True,
         "may not": 77,
         "nor this": [1, True],
+        "report": 1,
         "root sees": True,
     }

@@ -205,6 +205,7 @@ def access(lab: Lab) -> object:
     code, said = user("node", "standby", "node-1")
     found["nor this"] = [code, "may not ask for Standby" in said]
     _, whole = tool(lab, first, "cibadmin", "-Q")
+    found["report"] = user("status")[0]
     found["root sees"] = "<primitive" in whole and "batch-limit" not in whole
     return found
 

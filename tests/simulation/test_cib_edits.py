@@ -152,6 +152,7 @@ def test_an_attribute_until_a_restart() -> None:
     state = member.cib.status.node("c")
     assert state is not None
     assert dict(state.attributes)["rack"] == "7"
+    assert member.cib.author is None  # nobody has changed the configuration
 
 
 @pytest.mark.parametrize("seed", [5, 6])
@@ -303,6 +304,10 @@ def test_a_change_on_trial_is_taken_back_also_by_another_coordinator() -> None:
     assert values_of(seen_by(sim, other))["r1-v"] == "9"
     sim.run_for(seconds(12))
     assert seen_by(sim, other) == before
+    member = sim.nodes[other].member
+    assert member is not None
+    assert member.cib.author is not None
+    assert member.cib.author.client == "standfest-rollback"
     sim.power_on(leader)
     sim.run_for(seconds(20))
     assert seen_by(sim, leader) == before

@@ -8,6 +8,7 @@ from standfest.model import xml
 from standfest.model.element import Element
 from standfest.model.errors import OperationError
 from standfest.model.status import Status, Version
+from standfest.runtime.channel import group_names
 from standfest.runtime.cluster.access import access_of, limits, readable
 from standfest.runtime.cluster.editing import edited
 from standfest.runtime.cluster.protocol import ChangeConfiguration
@@ -123,3 +124,7 @@ def test_the_version_is_not_counted_up_by_who_may_not_write() -> None:
     cib = Cib(Version(0, 1, 0), configuration(), Status())
     with pytest.raises(OperationError, match="eve may not count the version up"):
         edited(ChangeConfiguration(None, cib.version, 3, "t", "eve"), cib, 0, ())
+
+
+def test_groups_without_a_name_are_left_out() -> None:
+    assert group_names([0, 4_000_000_000, 0]) == ("root",)

@@ -3,6 +3,7 @@
 import pytest
 
 from standfest.analysis import cibchange
+from standfest.config.cib import checked
 from standfest.core.cib import provisional
 from standfest.core.cib.patch import difference
 from standfest.core.cib.provisional import Trial
@@ -65,6 +66,18 @@ def test_values_are_shown_and_secrets_are_not() -> None:
         f"~ {where} i1 (password): (not shown)",
         f"~ {where} i2 (port): value 80 -> 81",
     ]
+
+
+def test_an_id_is_taken_also_where_nothing_else_is_looked_at() -> None:
+    """The document could not be read again."""
+    rules = Element("acls", (), (Element("acl_role", (("id", "web"),)),))
+    before = configuration()
+    after = before.with_children((*before.children, rules))
+    for known in (None, before):
+        with pytest.raises(ConfigError, match="id web is taken by"):
+            checked(after, "CIB", known)
+    fresh = Element("acls", (), (Element("acl_role", (("id", "mine"),)),))
+    assert checked(before.with_children((*before.children, fresh)), "CIB", before).child("acls")
 
 
 def test_an_old_dialect_is_upgraded() -> None:

@@ -1,6 +1,5 @@
 """What a change of the configuration comes to: its differences, and the transition it leads to."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -13,10 +12,10 @@ from standfest.core.cib.document import with_section
 from standfest.core.cib.patch import Patch, Setting, Step, difference, steps
 from standfest.model import xml
 from standfest.model.element import Element
+from standfest.model.secrets import is_secret
 
 EMPTY = Element("configuration")
 INTERRUPTING = frozenset({"stop", "move", "restart", "recover", "demote"})
-SECRET = re.compile(r"pass|pwd|secret|token|credential", re.IGNORECASE)
 HIDDEN = "(not shown)"
 _OURS = (roster.SET_ID, provisional.SET_ID)
 
@@ -76,7 +75,7 @@ def plan(cib: Element, configuration: Element, now: int) -> Plan:
 
 def differences(patch: Patch, before: Element, path: str = "") -> Iterator[str]:
     """Yield what a patch makes of `before`: `+` what comes, `-` what goes, `~` another value."""
-    secret = before.tag == "nvpair" and SECRET.search(before.get("name") or before.id)
+    secret = before.tag == "nvpair" and is_secret(before.get("name") or before.id)
     for setting in patch.settings:
         hidden = HIDDEN if secret and setting.name == "value" else ""
         yield f"~ {path or 'configuration'}: {hidden or _setting(setting)}"
@@ -125,7 +124,7 @@ def _described(element: Element) -> str:
 
 def _pair(pair: Element) -> str:
     name = pair.get("name") or pair.id
-    return f"{name}={HIDDEN if SECRET.search(name) else pair.get('value') or ''}"
+    return f"{name}={HIDDEN if is_secret(name) else pair.get('value') or ''}"
 
 
 def _setting(setting: Setting) -> str:

@@ -3,19 +3,13 @@
 import click
 
 from standfest.cli import changing
-from standfest.cli.changing import Seconds
+from standfest.cli.changing import rollback_option
 
 
 @click.command(name="apply")
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-@click.option(
-    "--rollback-after",
-    type=Seconds(),
-    default=None,
-    metavar="5m",
-    help="Take it back then, unless `standfest cib confirm` comes first.",
-)
+@rollback_option
 def command(file: str, yes: bool, rollback_after: int | None) -> None:
     """Show what comes of FILE, ask, and make it the configuration.
 

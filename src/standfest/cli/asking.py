@@ -14,13 +14,19 @@ EXIT_NO_DAEMON = 102  # as Pacemaker's tools: not connected
 
 
 def ask(run_dir: Path, value: frames.Command | frames.Query) -> frames.Reply:
-    """Return the cluster daemon's answer; ends the program with one line when there is none."""
+    """Return the cluster daemon's answer; ends the program with one line when there is none.
+
+    A query that is refused ends it, too; what becomes of a command is the caller's to say.
+    """
     try:
         answer = channel.request(Places(run_dir=run_dir).cluster_socket, value)
     except OperationError as error:
         click.echo(f"standfest: {error}", err=True)
         sys.exit(EXIT_NO_DAEMON)
     assert isinstance(answer, frames.Reply), "the daemon answers a command with a Reply"
+    if isinstance(value, frames.Query) and not answer.accepted:
+        click.echo(f"standfest: {answer.text}", err=True)
+        sys.exit(EXIT_REFUSED)
     return answer
 
 

@@ -6,12 +6,11 @@ import time
 import click
 
 from standfest.analysis import cibchange
-from standfest.analysis.cibchange import EMPTY, Plan
+from standfest.analysis.cibchange import Plan
 from standfest.cli.tools.codes import ToolError
 from standfest.cli.tools.live import LiveSource, submit
-from standfest.cli.tools.source import Source, chosen
+from standfest.cli.tools.source import chosen
 from standfest.config.compressed import read_file
-from standfest.core.cib.provisional import read
 from standfest.model.element import Element
 from standfest.model.errors import ConfigError, OperationError
 
@@ -34,15 +33,19 @@ class Seconds(click.ParamType[int]):
         return int(number) * unit
 
 
-def source() -> Source:
-    """Return the CIB that counts: CIB_file, CIB_shadow, or the cluster's own."""
-    return chosen()
+rollback_option = click.option(
+    "--rollback-after",
+    type=Seconds(),
+    default=None,
+    metavar="5m",
+    help="Take it back then, unless `standfest cib confirm` comes first.",
+)
 
 
 def read_cib() -> Element:
     """Return the CIB as it is now; ends with one line when there is none."""
     try:
-        return source().read()
+        return chosen().read()
     except ToolError as error:
         raise click.ClickException(error.text) from error
 
@@ -90,7 +93,7 @@ def make(cib: Element, configuration: Element, client: str, trial: int = 0) -> N
     """Make the change; ends with one line when it is refused."""
     children = tuple(configuration if e.tag == "configuration" else e for e in cib.children)
     after = cib.with_children(children)
-    where = source()
+    where = chosen()
     try:
         if isinstance(where, LiveSource):
             click.echo(submit(where.run_dir, cib, after, client, trial))
@@ -102,8 +105,3 @@ def make(cib: Element, configuration: Element, client: str, trial: int = 0) -> N
         raise click.ClickException(error.text) from error
     if trial:
         click.echo(f"It is taken back in {trial} s unless you say `standfest cib confirm`.")
-
-
-def on_trial(cib: Element) -> bool:
-    """Return whether a change waits to be confirmed."""
-    return read(cib.child("configuration") or EMPTY) is not None

@@ -15,7 +15,7 @@ from standfest.adapters.linux.archive import CONFIGURATION, numbers
 from standfest.analysis import cibchange
 from standfest.analysis.cibchange import EMPTY
 from standfest.cli import changing
-from standfest.cli.changing import Seconds
+from standfest.cli.changing import rollback_option
 from standfest.config.cib import version_of
 from standfest.config.compressed import read_file
 from standfest.core.cib import provisional
@@ -25,13 +25,6 @@ from standfest.model import xml
 from standfest.model.element import Element
 from standfest.model.errors import ConfigError, OperationError
 
-rollback_option = click.option(
-    "--rollback-after",
-    type=Seconds(),
-    default=None,
-    metavar="5m",
-    help="Take it back then, unless `standfest cib confirm` comes first.",
-)
 state_dir_option = click.option(
     "--state-dir",
     type=click.Path(path_type=Path),

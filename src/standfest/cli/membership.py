@@ -40,11 +40,11 @@ def command(as_json: bool, run_dir: Path) -> None:
 
 
 def _view(socket: Path) -> dict[str, Any] | None:
-    """Return what the cluster daemon says, or None while there is none."""
+    """Return what the cluster daemon says, or None while there is none, or it may not say it."""
     try:
         answer = channel.request(socket, Query("view"))
     except OperationError:
         return None
     assert isinstance(answer, Reply), "the daemon answers a query with a Reply"
-    found: dict[str, Any] = json.loads(answer.text)
+    found: dict[str, Any] | None = json.loads(answer.text) if answer.accepted else None
     return found

@@ -1,14 +1,33 @@
-"""What a user on a daemon's socket may ask for: everything, or what the CIB's <acls> say."""
+"""What a user on the cluster daemon's socket may ask for: everything, or what <acls> say."""
 
+import time
 from dataclasses import replace
 
+from standfest.core.cib import provisional
 from standfest.core.cib.document import Cib
+from standfest.core.cib.status_xml import cib_element
 from standfest.model import xml
-from standfest.model.errors import OperationError
+from standfest.model.element import Element
+from standfest.model.errors import OperationError, WireError
 from standfest.runtime.channel import Channel
 from standfest.runtime.cluster import access, protocol
 from standfest.runtime.cluster.printing import Printer
-from standfest.runtime.frames import Reply
+from standfest.runtime.frames import Command, Reply
+
+
+def refused(client: Channel, cib: Cib, *, report: bool = False) -> str:
+    """Return why a user may ask for nothing but the CIB and changes of it; nothing if he may.
+
+    report: what is asked for is a report only; who may read the whole CIB gets it.
+    """
+    user, groups = client.user()
+    if not access.limits(cib.configuration, user):
+        return ""
+    whole = Element("cib", (), (cib.configuration,))
+    allowed = access.access_of(whole, user, groups) if report else None
+    if allowed is not None and allowed.may((), access.Kind.READ):
+        return ""
+    return f"{user} may ask for the CIB and for changes of it only: enable-acl is true"
 
 
 def document(client: Channel, cib: Cib, printer: Printer) -> Reply:
@@ -16,7 +35,9 @@ def document(client: Channel, cib: Cib, printer: Printer) -> Reply:
     user, groups = client.user()
     if not access.limits(cib.configuration, user):
         return Reply(True, printer.print(cib))
-    whole = xml.parse(printer.print(cib), "the CIB")
+    # What takes a change back may say what the user must not see.
+    seen = replace(cib, configuration=provisional.without(cib.configuration))
+    whole = cib_element(seen, clock=time.ctime)
     allowed = access.access_of(whole, user, groups)
     shown = access.readable(whole, allowed) if allowed is not None else whole
     if shown is None:
@@ -24,14 +45,47 @@ def document(client: Channel, cib: Cib, printer: Printer) -> Reply:
     return Reply(True, xml.serialise(shown))
 
 
-def limited(request: protocol.Request | None, client: Channel, cib: Cib) -> protocol.Request | None:
-    """Return a request with who asks; raises OperationError for what only root may ask for."""
-    user, groups = client.user()
+def requested(command: Command, client: Channel, cib: Cib) -> protocol.Request:
+    """Return what a command asks for, with who asks; raises OperationError, in one line."""
+    try:
+        request = _request(command)
+    except WireError as error:
+        raise OperationError(f"not understood: {error.reason}") from error
+    if request is None:
+        raise OperationError(f"no command {command.verb}")
     if isinstance(request, protocol.ChangeConfiguration):
+        user, groups = client.user()
         return replace(request, user="" if user == "root" else user, groups=groups)
-    if request is not None and access.limits(cib.configuration, user):
-        what = type(request).__name__
+    if refused(client, cib):
+        user, what = client.user()[0], type(request).__name__
         raise OperationError(
             f"{user} may not ask for {what}: enable-acl is true, and it is not root"
         )
     return request
+
+
+def _request(command: Command) -> protocol.Request | None:
+    """Return what a command asks for; None for one that there is not; raises WireError."""
+    match command.verb:
+        case "cib":
+            return protocol.decode_request(command.how.encode())
+        case "standby":
+            return protocol.Standby(command.node, True)
+        case "online":
+            return protocol.Standby(command.node, False)
+        case "move":
+            return protocol.Move(command.resource, command.node)
+        case "clear":
+            return protocol.Clear(command.resource)
+        case "cleanup":
+            return protocol.Cleanup(command.resource, command.node)
+        case "node-add":
+            return protocol.AddNode(command.node.lower())
+        case "node-remove":
+            return protocol.RemoveNode(command.node.lower())
+        case "fence" if command.how in ("reboot", "off", "on"):
+            return protocol.FenceNode(command.node, command.how)
+        case "fence-confirm":
+            return protocol.FenceConfirm(command.node)
+        case _:
+            return None

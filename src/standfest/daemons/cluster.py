@@ -21,7 +21,7 @@ from standfest.adapters.linux.store import FileStore
 from standfest.agents.invoke import invoke
 from standfest.agents.registry import built_in
 from standfest.daemons import hosts, identity, places, reading, seed, thisboot
-from standfest.daemons.admission import document, limited
+from standfest.daemons.admission import document, refused, requested
 from standfest.daemons.archives import Archives
 from standfest.daemons.process import die_with_parent, settle_memory
 from standfest.model.errors import OperationError, WireError
@@ -299,27 +299,26 @@ class ClusterDaemon:
 
     def _on_command(self, client: Channel, value: frames.Value | frames.Payload) -> None:
         match value:
+            case frames.Query("cib-xml"):
+                client.send(document(client, self._member.cib, self._printer))
             case frames.Promise():
-                self._on_promise(client, value)
+                if refused(client, self._member.cib):
+                    client.close()
+                else:
+                    self._on_promise(client, value)
+            case frames.Query() if why := refused(client, self._member.cib, report=True):
+                client.send(frames.Reply(False, why))
             case frames.Query("quorum"):
                 found = quorum_report(self._member.partition, self._arbiter_status)
                 client.send(frames.Reply(True, json.dumps(found)))
-            case frames.Query("cib-xml"):
-                client.send(document(client, self._member.cib, self._printer))
             case frames.Query():
                 answer = json.dumps(report(self._member, value.what))
                 client.send(frames.Reply(True, answer))
             case frames.Command():
                 try:
-                    request = limited(_request(value), client, self._member.cib)
+                    request = requested(value, client, self._member.cib)
                 except OperationError as error:
                     client.send(frames.Reply(False, str(error)))
-                    return
-                except WireError as error:
-                    client.send(frames.Reply(False, f"not understood: {error.reason}"))
-                    return
-                if request is None:
-                    client.send(frames.Reply(False, f"no command {value.verb}"))
                     return
                 number = self._next_client
                 self._next_client += 1
@@ -431,33 +430,6 @@ def _built_in(name: str) -> BuiltIn | None:
 def _rules(where: places.Places) -> QuorumRules:
     heartbeat, _ = reading.heartbeat_settings(where.ha_dir)
     return reading.quorum_settings(where.ha_dir, heartbeat).rules
-
-
-def _request(command: frames.Command) -> protocol.Request | None:
-    """Return what a command asks for; None for one that there is not; raises WireError."""
-    match command.verb:
-        case "cib":
-            return protocol.decode_request(command.how.encode())
-        case "standby":
-            return protocol.Standby(command.node, True)
-        case "online":
-            return protocol.Standby(command.node, False)
-        case "move":
-            return protocol.Move(command.resource, command.node)
-        case "clear":
-            return protocol.Clear(command.resource)
-        case "cleanup":
-            return protocol.Cleanup(command.resource, command.node)
-        case "node-add":
-            return protocol.AddNode(command.node.lower())
-        case "node-remove":
-            return protocol.RemoveNode(command.node.lower())
-        case "fence" if command.how in ("reboot", "off", "on"):
-            return protocol.FenceNode(command.node, command.how)
-        case "fence-confirm":
-            return protocol.FenceConfirm(command.node)
-        case _:
-            return None
 
 
 def main() -> None:

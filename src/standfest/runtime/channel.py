@@ -7,7 +7,7 @@ import selectors
 import signal
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from standfest.model.errors import OperationError, WireError
@@ -68,11 +68,10 @@ class Channel:
         import pwd  # noqa: PLC0415  only for the rare user who is not root
 
         try:
-            entry = pwd.getpwuid(user)
+            name = pwd.getpwuid(user).pw_name
         except KeyError:
-            return str(user), ()
-        groups = (grp.getgrgid(number) for number in os.getgrouplist(entry.pw_name, group))
-        return entry.pw_name, tuple(sorted(one.gr_name for one in groups))
+            return str(user), group_names([group])
+        return name, group_names(os.getgrouplist(name, group))
 
     def close(self) -> None:
         """Close the connection; calls `on_close`."""
@@ -173,6 +172,15 @@ def admitted(endpoint: socket.socket) -> bool:
         member = pwd.getpwuid(user).pw_name in haclient.gr_mem
         return bool(group == haclient.gr_gid or member)
     return bool(group == haclient.gr_gid)
+
+
+def group_names(numbers: Iterable[int]) -> tuple[str, ...]:
+    """Return the names of groups, sorted; one that this machine has no name for is left out."""
+    names = set()
+    for number in numbers:
+        with contextlib.suppress(KeyError):
+            names.add(grp.getgrgid(number).gr_name)
+    return tuple(sorted(names))
 
 
 def connect(path: Path, timeout_s: float | None = None) -> socket.socket:

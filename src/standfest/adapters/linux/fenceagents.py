@@ -11,12 +11,12 @@ from pathlib import Path
 from standfest.model.errors import OperationError
 from standfest.model.fencing import FenceCall, is_for_agents
 from standfest.model.operations import Agent, ExitCode, Operation
+from standfest.model.secrets import is_secret
 
 AGENTS = Path("/usr/sbin")
 PLUGINS = Path("/usr/lib/stonith/plugins/external")
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 HIDDEN = "***"
-_SECRET = re.compile(r"pass|pwd|secret|token|key|community|credential|auth", re.IGNORECASE)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _PLUGIN_WORDS = {"reboot": "reset", "monitor": "status", "start": "status"}
 
@@ -94,7 +94,7 @@ def prepare(operation: Operation) -> Prepared:
 
 def without_secrets(operation: Operation, text: str) -> str:
     """Return what an agent wrote, with the values of secret parameters taken out."""
-    secret = {value for name, value in operation.parameters if value and _SECRET.search(name)}
+    secret = {value for name, value in operation.parameters if value and is_secret(name)}
     for value in sorted(secret, key=len, reverse=True):
         text = text.replace(value, HIDDEN)
     return text

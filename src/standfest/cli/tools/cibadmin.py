@@ -3,7 +3,6 @@
 Source: facts/formats/TOOLS.md sections 2 and 3; docs/guide/tools.md says what differs.
 """
 
-import grp
 import os
 import pwd
 import sys
@@ -23,6 +22,7 @@ from standfest.core.cib.printed import digest_on_disk, digest_versioned, formatt
 from standfest.model.element import Element
 from standfest.model.errors import ConfigError
 from standfest.monitor import access
+from standfest.runtime.channel import group_names
 from standfest.runtime.cluster.access import EXEMPT, evaluated
 
 DANGEROUS = (
@@ -190,8 +190,7 @@ def _groups(user: str) -> tuple[str, ...]:
         entry = pwd.getpwnam(user)
     except KeyError:
         return ()
-    numbers = os.getgrouplist(user, entry.pw_gid)
-    return tuple(grp.getgrgid(number).gr_name for number in numbers)
+    return group_names(os.getgrouplist(user, entry.pw_gid))
 
 
 def _query(source: Source, asked: Asked) -> None:

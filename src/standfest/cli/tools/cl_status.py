@@ -80,13 +80,13 @@ class Asked:
         return report
 
     def cluster(self) -> heartbeat.Report | None:
-        """Return the cluster daemon's status; None when it does not run."""
+        """Return the cluster daemon's status; None when it does not run or tell us."""
         try:
             answer = channel.request(self.places.cluster_socket, Query("status"))
         except OperationError:
             return None
         assert isinstance(answer, Reply), "the daemon answers a query with a Reply"
-        report: dict[str, Any] = json.loads(answer.text)
+        report: dict[str, Any] | None = json.loads(answer.text) if answer.accepted else None
         return report
 
     def node(self, count: int = 1) -> tuple[heartbeat.Report, str]:

@@ -97,10 +97,15 @@ def do(run_dir: Path, request: protocol.CibRequest) -> str:
 
 
 def ask(run_dir: Path, value: frames.Query | frames.Command) -> frames.Reply:
-    """Return the cluster daemon's answer; raises ToolError when there is no daemon."""
+    """Return the cluster daemon's answer; raises ToolError without a daemon.
+
+    So it does when a query is refused; what becomes of a command is the caller's to say.
+    """
     try:
         answer = channel.request(Places(run_dir=run_dir).cluster_socket, value)
     except OperationError as error:
         raise ToolError(Exit.DISCONNECTED, f"Could not connect to the cluster: {error}") from error
     assert isinstance(answer, frames.Reply), "the daemon answers with a Reply"
+    if isinstance(value, frames.Query) and not answer.accepted:
+        raise ToolError(Exit.NO_PERMISSION, answer.text)
     return answer

@@ -1,11 +1,12 @@
 """Who is a node of the running cluster, whether its CIB names it or not.
 
-Nodes come from ha.cf and from the roster; the CIB has an entry only for those that somebody gave an
-attribute. The coordinator schedules with all of them, so what is shown must have all of them, too.
+A cluster writes an entry for each node when it begins and when nodes come; a CIB that was kept
+before it did so has none. The coordinator schedules with all, so what is shown must have all.
 """
 
 import json
 
+from standfest.cli.tools.codes import Exit, ToolError
 from standfest.cli.tools.live import LiveSource, ask
 from standfest.cli.tools.source import Source
 from standfest.core.cib.document import with_section
@@ -21,7 +22,12 @@ def with_members(source: Source, cib: Element) -> Element:
     configuration = cib.child("configuration")
     if not isinstance(source, LiveSource) or configuration is None:
         return cib
-    report = json.loads(ask(source.run_dir, frames.Query("status")).text)
+    try:
+        report = json.loads(ask(source.run_dir, frames.Query("status")).text)
+    except ToolError as error:
+        if error.code is Exit.NO_PERMISSION:  # of a user who may see a part of the CIB only
+            return cib
+        raise
     section = configuration.child("nodes") or Element("nodes")
     known = {node.get("uname") for node in section.all("node")}
     names = [str(node["name"]) for node in report["nodes"]]

@@ -96,7 +96,7 @@ def checked(configuration: Element, path: str, before: Element | None = None) ->
     """
     known = frozenset() if before is None else frozenset(map(id, before.walk()))
     fresh = list(_fresh(configuration, known))
-    findings = [f for element in fresh for f in _examine_one(element, path)]
+    findings = _examine(configuration, path, known)
     findings += _taken(configuration, fresh, known, path)
     errors = [finding for finding in findings if finding.severity is Severity.ERROR]
     if errors:
@@ -115,8 +115,6 @@ def _fresh(element: Element, known: Collection[int]) -> Iterable[Element]:
     if id(element) in known:
         return
     yield element
-    if CHILDREN.get(element.tag) is None:
-        return  # nothing is known of what may be in it
     for child in element.children:
         yield from _fresh(child, known)
 
@@ -182,18 +180,13 @@ def _merge(tag: str, sections: Sequence[Element]) -> Element:
     return Element(tag, (), children, line=sections[0].line if sections else 0)
 
 
-def _examine(element: Element, path: str) -> list[Finding]:
-    """Return everything unknown below an element, and a warning for what has no effect yet."""
-    findings = _examine_one(element, path)
-    known = CHILDREN.get(element.tag, ())
-    for child in element.children:
-        if child.tag in known:
-            findings += _examine(child, path)
-    return findings
+def _examine(element: Element, path: str, known: Collection[int] = frozenset()) -> list[Finding]:
+    """Return everything unknown below an element, and a warning for what has no effect yet.
 
-
-def _examine_one(element: Element, path: str) -> list[Finding]:
-    """Return what is unknown in an element, and of which kind its children are not known."""
+    known: identities of elements that were looked at before.
+    """
+    if id(element) in known:
+        return []
     findings = [*_attributes(element, path), *_not_yet(element, path)]
     children = CHILDREN.get(element.tag)
     if children is None:
@@ -203,6 +196,8 @@ def _examine_one(element: Element, path: str) -> list[Finding]:
             problem = f"unknown element <{child.tag}> in <{element.tag}>"
             expected = meant(child.tag, children) if children else "none"
             findings.append(Finding(path, child.line, problem, expected))
+        else:
+            findings += _examine(child, path, known)
     return findings
 
 

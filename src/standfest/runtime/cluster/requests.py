@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from standfest.core.cib.changes import (
     AddConstraint,
     Change,
+    ConfigurationChange,
+    CountUp,
     ForgetHistory,
     RemoveConstraint,
     SetNodeAttribute,
@@ -139,11 +141,13 @@ def _changes_for(
 def _signed(
     changes: tuple[Change, ...], request: Request, wall: int, origin: str
 ) -> tuple[Change, ...]:
-    """Return the changes with who wanted them."""
+    """Return the changes with who wanted them, where they are of the configuration."""
+    if not any(isinstance(change, ConfigurationChange | CountUp) for change in changes):
+        return changes
     user, client = "root", "standfest"
     if isinstance(request, ChangeConfiguration):
         user, client = request.user or user, request.client or client
-    return (*changes, Sign(Author(wall, user, client, origin))) if changes else changes
+    return (*changes, Sign(Author(wall, user, client, origin)))
 
 
 def histories(configuration: Configuration, status: Status, resource: str) -> tuple[str, ...]:

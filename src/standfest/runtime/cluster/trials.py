@@ -1,7 +1,8 @@
 """Takes back a change that was on trial and that nobody has confirmed in time."""
 
 from standfest.core.cib import provisional
-from standfest.core.cib.changes import EditConfiguration
+from standfest.core.cib.changes import EditConfiguration, Sign
+from standfest.core.cib.document import Author
 from standfest.core.cib.patch import ConflictError, applied, difference
 from standfest.model.errors import WireError
 from standfest.model.time import Instant, seconds
@@ -51,4 +52,5 @@ class Trials:
             after = kept
         patch = difference(configuration, after)
         assert patch is not None, "the mark at least goes"
-        return effects + ledger.apply((EditConfiguration(patch),))
+        author = Author(wall, "hacluster", "standfest-rollback", ledger.settings.name)
+        return effects + ledger.apply((EditConfiguration(patch), Sign(author)))
