@@ -49,6 +49,8 @@ FOUND = (
     Order(113218, 2, 1, only=frozenset({1, 2, 3, 6, 7})),
     # The checker's own: a `pulse` that was restarted twice could not know how long one was dead.
     Order(116030, 2, 1, 100, only=frozenset({21, 47, 49, 50, 52})),
+    # Likewise: a cluster daemon stood still, and towards the end its whole node, not for long.
+    Order(117045, 2, 1, 100, only=frozenset({96, 98})),
     # Its operator took a move back once, was not answered, and did not ask again.
     Order(109980, 2, 1, 100, only=frozenset({23, 24}), pings=True),
 )

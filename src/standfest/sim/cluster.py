@@ -27,7 +27,7 @@ from standfest.sim.clock import EPOCH_S
 from standfest.sim.disk import PowerCutError, SimDisk
 from standfest.sim.kept import replay
 from standfest.sim.network import Arrival, Network, Weather
-from standfest.sim.node import MAX_WAITING, NEVER, SimNode
+from standfest.sim.node import MAX_WAITING, NEVER, Pause, SimNode
 from standfest.sim.observer import Observer
 from standfest.sim.pings import PingTargets
 from standfest.sim.power import FenceAgents, PowerSwitch
@@ -156,7 +156,7 @@ class SimCluster:
         if not node.up:
             return
         until = self.now + duration
-        node.pauses = [*node.pauses[-MAX_PAUSES:], (self.now, until)]
+        node.pauses = [*node.pauses[-MAX_PAUSES:], Pause(self.now, until, not member_only)]
         if not member_only:
             node.paused_until = max(node.paused_until, until)
             if node.stands_since is None:
@@ -187,7 +187,8 @@ class SimCluster:
         """Return how long a node, or its cluster daemon, stood still in the last `within` ns."""
         pauses = self.nodes[name].pauses
         return sum(
-            max(0, min(end, self.now) - max(begin, self.now - within)) for begin, end in pauses
+            max(0, min(pause.end, self.now) - max(pause.begin, self.now - within))
+            for pause in pauses
         )
 
     def drift(self, name: str, ppm: int) -> None:

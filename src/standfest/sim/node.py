@@ -23,13 +23,22 @@ MAX_WAITING = 2_000
 NEVER: Instant = 2**62
 
 
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """When a node, or its cluster daemon alone, stood still; whole: all its processes did."""
+
+    begin: Instant
+    end: Instant
+    whole: bool
+
+
 @dataclass(slots=True)
 class SimNode:
     """`member` is None while its cluster daemon is down, `pulse` while it has no power.
 
     paused_until: all its processes stand still; member_paused_until: the cluster daemon alone;
-    stands_since: since when all of them do, until they have noticed; pauses: the latest, from when
-    until when; inbox, waiting: what came meanwhile for `pulse`, and for the cluster daemon.
+    stands_since: since when all of them do, until they have noticed; pauses: the latest; inbox,
+    waiting: what came meanwhile for `pulse`, and for the cluster daemon.
     settings: its ha.cf, with the nodes that came or went since; starts: of its cluster daemon;
     begun: whether one was started since power came, and has not left in order;
     heard: what `pulse` tells it.
@@ -53,7 +62,7 @@ class SimNode:
     paused_until: Instant = 0
     member_paused_until: Instant = 0
     stands_since: Instant | None = None
-    pauses: list[tuple[Instant, Instant]] = field(default_factory=list)
+    pauses: list[Pause] = field(default_factory=list)
     inbox: list[Arrival] = field(default_factory=list)
     waiting: list[Callable[[], None]] = field(default_factory=list)
     pulse_due: Instant | None = None

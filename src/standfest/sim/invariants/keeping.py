@@ -146,7 +146,7 @@ class GivesUpAfterPause(Invariant):
         until = node.paused_until
         if not 0 < until < now:
             return
-        begin = min(begin for begin, end in node.pauses if end == until)
+        begin = min(p.begin for p in node.pauses if p.whole and p.end == until)
         if until - begin > self.scene.deadtime + CLOCKS and self._noticed[node.name] <= begin:
             raise self.broken(f"{node.name} stood still for {in_seconds(until - begin):.1f} s")
 
