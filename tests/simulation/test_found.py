@@ -51,6 +51,8 @@ FOUND = (
     Order(116030, 2, 1, 100, only=frozenset({21, 47, 49, 50, 52})),
     # Likewise: a cluster daemon stood still, and towards the end its whole node, not for long.
     Order(117045, 2, 1, 100, only=frozenset({96, 98})),
+    # What was missing for too long was given up at once: a hundred breaks, and as many answers.
+    Order(117124, 2, 1, only=frozenset({3, 5})),
     # Its operator took a move back once, was not answered, and did not ask again.
     Order(109980, 2, 1, 100, only=frozenset({23, 24}), pings=True),
 )

@@ -337,6 +337,19 @@ def test_the_stream_breaks_where_the_message_is_missing_not_when_that_becomes_kn
     assert hear(a, 3, sent[1]) == [two, reset, four]
 
 
+def test_messages_that_are_lost_beside_each_other_break_the_stream_once() -> None:
+    a, _, sent = exchange([b"one", b"two", b"three", b"four"])
+    hear(a, 1, sent[0])
+    hear(a, 1, sent[3])
+    stamp = (("src", "b"), ("hg", "5"), ("ts", "1"))
+    five, four = (
+        Message((("t", "NS_nak_rexmit"), ("firstseq", lost), ("dest", "a"), *stamp))
+        for lost in ("5", "4")
+    )
+    assert hear(a, 2, five) == []  # number 4 may still come
+    assert hear(a, 2, four) == [StreamReset("b"), Deliver("b", 5, b"four")]
+
+
 def test_a_payload_before_a_lost_message_is_put_together_all_the_same() -> None:
     payload = bytes(range(256)) * 60  # 15,360 bytes: fragments of 8,000 and 7,360
     a, _, sent = exchange([payload, b"lost", b"last"])

@@ -425,7 +425,8 @@ class Membership:
             if kind == "status":
                 continue  # counted when it came
             if message is LOST:
-                effects.append(StreamReset(peer.name))
+                if effects[-1:] != [StreamReset(peer.name)]:  # many are given up at once
+                    effects.append(StreamReset(peer.name))
                 continue
             if kind == "shutdone":
                 peer.status = NodeStatus.LEFT
