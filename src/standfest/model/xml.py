@@ -15,6 +15,8 @@ MAX_DEPTH = 64
 MAX_ELEMENTS = 500_000
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_PLAIN = re.compile("[ !#-%'-;=?-~]*")
+"""What stands in XML as it is, wherever: nearly all of a CIB."""
 _ATTRIBUTE_ENTITIES = {'"': "&quot;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"}
 _TEXT_ENTITIES = {"\r": "&#13;"}
 
@@ -135,11 +137,14 @@ def _write(element: Element, lines: list[str], margin: str, step: str) -> None:
     elif not element.children:
         lines.append(f"{head}>{_escaped(element.text, _TEXT_ENTITIES)}</{element.tag}>")
     else:
-        lines.append(f"{head}>{_escaped(element.text.strip(), _TEXT_ENTITIES)}")
+        text = element.text.strip()
+        lines.append(f"{head}>{_escaped(text, _TEXT_ENTITIES)}" if text else f"{head}>")
         for child in element.children:
             _write(child, lines, margin + step, step)
         lines.append(f"{margin}</{element.tag}>")
 
 
 def _escaped(text: str, entities: dict[str, str]) -> str:
+    if _PLAIN.fullmatch(text):
+        return text
     return escape(_NOT_XML.sub("\ufffd", text), entities)
