@@ -206,6 +206,20 @@ def test_the_set_with_the_best_score_wins() -> None:
     assert first(compiled(primitive(low + end + high + end))).parameters == (("ip", "high"),)
 
 
+def test_of_sets_with_the_same_score_the_last_wins_and_its_own_after_those_of_a_template() -> None:
+    def set_(name: str) -> str:
+        pair = f'<nvpair id="{name}-ip" name="ip" value="{name}"/>'
+        return f'<instance_attributes id="{name}">{pair}</instance_attributes>'
+
+    own = set_("own-1") + set_("own-2")
+    assert first(compiled(primitive(own))).parameters == (("ip", "own-2"),)
+    given = f'<template id="t" class="ocf" type="T">{set_("t-1")}{set_("t-2")}</template>'
+    bare = f'<resources>{given}<primitive id="web" template="t"/></resources>'
+    assert first(compiled(bare)).parameters == (("ip", "t-2"),)
+    both = f'<resources>{given}<primitive id="web" template="t">{own}</primitive></resources>'
+    assert first(compiled(both)).parameters == (("ip", "own-2"),)
+
+
 def test_a_set_with_a_rule_does_not_count() -> None:
     text = (
         '<crm_config><cluster_property_set id="p"><rule id="r"><expression id="e" attribute="x" '

@@ -170,12 +170,13 @@ def next_change(rule: Element, now: int) -> int | None:
 def values_of(element: Element, tag: str, facts: Facts, first: str = "") -> dict[str, str]:
     """Return name -> value of an element's attribute sets that apply.
 
-    Sets with a higher score come first, the set with id `first` before all; the first value found
-    for a name counts.
+    Sets with a higher score come first, of the same score the last one, as in Pacemaker 2.1.5 (by
+    experiment); the set with id `first` before all. The first value found for a name counts.
     """
     found: dict[str, str] = {}
     sets = [child for child in element.children if child.tag == tag]
     if len(sets) > 1:
+        sets.reverse()
         sets.sort(key=lambda one: (one.id != first, -values.score(one.get("score"), 0)))
     for one in sets:
         if not _applies(one, facts):
