@@ -53,6 +53,8 @@ FOUND = (
     Order(117045, 2, 1, 100, only=frozenset({96, 98})),
     # What was missing for too long was given up at once: a hundred breaks, and as many answers.
     Order(117124, 2, 1, only=frozenset({3, 5})),
+    # A node that had led by itself obeyed a coordinator before it had joined it again.
+    Order(118305, 2, 1, 100, pings=True),
     # Its operator took a move back once, was not answered, and did not ask again.
     Order(109980, 2, 1, 100, only=frozenset({23, 24}), pings=True),
 )

@@ -308,7 +308,8 @@ class Participant:
         self, now: Instant, wall: int, sender: str, message: protocol.ClusterMessage
     ) -> Effects:
         if isinstance(message, Sync | Update | protocol.Order):
-            if sender != self.leader or message.term != self.election.term:
+            joined = sender == self.leader and message.term == self._joined[0]
+            if not joined or self.election.promised != (message.term, sender):
                 return []
             return self._obey(now, wall, sender, message)
         match message:
