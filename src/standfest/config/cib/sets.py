@@ -19,7 +19,8 @@ def options_of(element: Element, tag: str) -> dict[str, str]:
 def applicable(element: Element, tag: str) -> list[Element]:
     """Return the sets with this tag, best score first; `load` has warned of those with a rule."""
     sets = [attributes for attributes in element.all(tag) if attributes.child("rule") is None]
-    return sorted(reversed(sets), key=_score, reverse=True)
+    sets.reverse()
+    return sorted(sets, key=_score, reverse=True)
 
 
 def _score(attributes: Element) -> int:
