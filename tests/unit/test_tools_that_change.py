@@ -384,7 +384,7 @@ def test_an_old_cib_is_upgraded_and_counted(cib: Path) -> None:
     )
     text = cib.read_text()
     assert '<node id="1" uname="alice" type="member"/>' in text
-    assert ' admin_epoch="1" epoch="1" num_updates="0"' in text
+    assert ' admin_epoch="1" epoch="2" num_updates="0"' in text
     assert on(cib, "cibadmin", "--upgrade", "--force") == Ran(0, "", "")
     assert cib.read_text() == text
 

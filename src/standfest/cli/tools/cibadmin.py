@@ -17,7 +17,6 @@ from standfest.cli.tools.source import Source, chosen
 from standfest.cli.tools.tool import Callback, tool
 from standfest.config.cib import upgrade
 from standfest.core.cib import diffxml, objects, places
-from standfest.core.cib.counting import same
 from standfest.core.cib.printed import digest_on_disk, digest_versioned, formatted
 from standfest.model.element import Element
 from standfest.model.errors import ConfigError
@@ -307,8 +306,7 @@ def _upgrade(cib: Element, _asked: Asked) -> Element:
     for one in (*done.changes, *(one for one in done.findings if not one.refuses)):
         click.echo(str(one), err=True)
     new = objects.next_admin_epoch(done.root).with_attribute("validate-with", upgrade.TARGET)
-    changed = not same(cib.child("configuration"), new.child("configuration"))
-    return new.with_attribute("epoch", "0" if changed else "1").with_attribute("num_updates", "1")
+    return new.with_attribute("epoch", "1").with_attribute("num_updates", "1")
 
 
 CHANGES: dict[str, Callable[[Element, Asked], Element]] = {

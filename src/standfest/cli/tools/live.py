@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from standfest.cli.tools.codes import Exit, ToolError
-from standfest.config.cib import version_of
+from standfest.config.cib import older, upgrade, version_of
 from standfest.config.cib.schema.validate import validate
 from standfest.core.cib.patch import difference
 from standfest.daemons.places import Places
@@ -66,6 +66,7 @@ def submit(run_dir: Path, before: Element, after: Element, client: str, trial: i
     if before.child("status") != after.child("status"):
         text = "the status is the cluster's own; expected a change of the configuration"
         raise ToolError(Exit.UNSATISFIED, text)
+    after = _newer(after)
     old, new = (cib.child("configuration") or EMPTY for cib in (before, after))
     _validate(before, after)
     base, wanted = version_of(before), version_of(after)
@@ -74,6 +75,15 @@ def submit(run_dir: Path, before: Element, after: Element, client: str, trial: i
     if patch is None and not epoch and wanted.epoch <= base.epoch:
         return "nothing to change"
     return do(run_dir, protocol.ChangeConfiguration(patch, base, epoch, client, trial=trial))
+
+
+def _newer(cib: Element) -> Element:
+    """Return a <cib> of an older schema as the cluster keeps it; says on stderr what is lost."""
+    if not older.is_older(cib):
+        return cib
+    for loss in older.losses(cib.child("configuration") or EMPTY, "CIB"):
+        click.echo(str(loss), err=True)
+    return older.upgraded(cib).with_attribute("validate-with", upgrade.TARGET)
 
 
 def _validate(before: Element, after: Element) -> None:

@@ -8,6 +8,7 @@ import re
 from dataclasses import replace
 
 from standfest.config.cib import legacy_constraints
+from standfest.config.cib.schema.versions import NAMES
 from standfest.config.cib.values import boolean
 from standfest.model.element import Element
 from standfest.model.errors import Finding, Severity
@@ -51,7 +52,12 @@ _NOT_AN_ID = re.compile(r"[^\w.-]")
 
 
 def is_legacy(root: Element) -> bool:
-    """Return whether anything in the document is only possible in the old dialect."""
+    """Return whether anything in the document is only possible in the old dialect.
+
+    One that names a schema of today's is none, whatever words of 2007 that schema still allowed.
+    """
+    if root.get("validate-with") in NAMES:
+        return False
     if any(name in LEGACY_ROOT for name, _ in root.attributes):
         return True
     for element in root.walk():

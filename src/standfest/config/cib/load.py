@@ -6,7 +6,7 @@ Everything that is wrong in any of the files is reported together.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from standfest.config.cib import legacy, legacy_defaults, references
+from standfest.config.cib import legacy, legacy_defaults, older, references
 from standfest.config.cib.compile import compile_configuration
 from standfest.config.cib.names import meant
 from standfest.config.cib.vocabulary import (
@@ -75,6 +75,9 @@ def load(fragments: Sequence[tuple[str, str]]) -> Loaded:
         if old and root.get("validate-with") is None:
             findings += legacy.losses(written, path)
             configuration = legacy.upgrade(written)
+        elif older.is_older(root):
+            findings += older.losses(written, path)
+            configuration = older.upgrade(written)
         files += [(element, path) for element in configuration.walk()]
         for section in configuration.children:
             sections.setdefault(section.tag, []).append(section)

@@ -1,4 +1,4 @@
-"""A whole Heartbeat 2 document -> one of today's dialect, and a list of everything that changed.
+"""A whole Heartbeat 2 document, or one of an older schema -> today's, and all that changed.
 
 The list is not told by the steps of the upgrade but found by comparing both documents, so nothing
 that a step does can be missing from it. Versions (admin_epoch, epoch, num_updates) stay: whoever
@@ -8,7 +8,7 @@ stores the result counts. The status is left behind: a cluster states it anew.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from standfest.config.cib import legacy, legacy_defaults
+from standfest.config.cib import legacy, legacy_defaults, older
 from standfest.config.cib.schema.validate import validate
 from standfest.model import xml
 from standfest.model.element import Element
@@ -16,6 +16,9 @@ from standfest.model.errors import Finding
 
 TARGET = "pacemaker-3.9"
 """The schema of the result: the newest that Debian 12's tools know."""
+
+FIRST = "pacemaker-3.0"
+"""The first schema in which everything is called as it is today."""
 
 _ROOT = {
     "admin_epoch": "admin_epoch",
@@ -65,7 +68,12 @@ class Upgraded:
 
 
 def upgrade(root: Element, path: str) -> Upgraded:
-    """Return a legacy <cib> in today's dialect; one that is of today's already is unchanged."""
+    """Return a <cib> as TARGET allows it, from Heartbeat 2's dialect or an older schema.
+
+    One whose schema is 3.0 or later is unchanged: nothing is called otherwise since.
+    """
+    if older.is_older(root):
+        return _newer(root, path)
     if not legacy.is_legacy(root) or root.get("validate-with") is not None:
         return Upgraded(root, (), tuple(validate(root, path)))
     old = root.child("configuration") or Element("configuration", line=root.line)
@@ -81,6 +89,16 @@ def upgrade(root: Element, path: str) -> Upgraded:
         changes.append(Change(gone.line, "<status>", "what was seen", "empty: it is seen anew"))
     findings = (*legacy.losses(old, path), *validate(result, path))
     return Upgraded(result, tuple(changes), findings)
+
+
+def _newer(root: Element, path: str) -> Upgraded:
+    """Return a document of schemas 1.0 to 2.10 by TARGET; its status is as it was."""
+    # What 3.0 allows as it stands is left as it stands, empty sets included, as in Pacemaker.
+    written = older.upgraded(root) if validate(root, path, FIRST) else root
+    result = written.with_attribute("validate-with", TARGET)
+    old = root.child("configuration") or Element("configuration")
+    changes = tuple(differences(old, result.child("configuration") or Element("configuration")))
+    return Upgraded(result, changes, (*older.losses(old, path), *validate(result, path)))
 
 
 @dataclass(frozen=True, slots=True)

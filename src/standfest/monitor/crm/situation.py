@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from standfest.config import recorded as documents
-from standfest.config.cib import legacy, legacy_defaults
+from standfest.config.cib import legacy, legacy_defaults, older
 from standfest.core.scheduler import engine
 from standfest.core.scheduler.cluster import Cluster
 from standfest.core.scheduler.entities import Kind, Node, Resource, Role
@@ -79,6 +79,8 @@ def read(
     """
     if legacy.is_legacy(cib):
         cib = _upgraded(cib)
+    elif older.is_older(cib):
+        cib = older.upgraded(cib)
     moment = int(time.time()) if now is None else now
     read_configuration, recorded = documents.read(xml.serialise(cib), "the CIB")
     return situation_of(cib, engine.unpack(read_configuration, recorded, moment), fencing)
