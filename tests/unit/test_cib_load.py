@@ -195,11 +195,6 @@ def test_what_must_be_there_is_missed_by_name() -> None:
             '<resources><bundle id="b"/></resources>',
             "1.xml:1: warning: <bundle id=b>: bundles are decided, but not driven yet",
         ),
-        (
-            '<constraints><rsc_ticket id="t" ticket="T" rsc="a"/></constraints>',
-            "1.xml:1: warning: <rsc_ticket id=t>: nothing grants tickets yet, so what needs "
-            "one does not run",
-        ),
         ("<alerts/>", "1.xml:1: warning: <alerts>: alerts are not implemented yet"),
     ],
 )

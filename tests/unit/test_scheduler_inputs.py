@@ -5,15 +5,19 @@ from hypothesis import strategies as st
 
 from standfest.analysis.replay import compare, recorded_steps
 from standfest.config.cib import compile_configuration, load
+from standfest.config.cib.status import read_status
 from standfest.config.recorded import read
 from standfest.core.cib.document import Cib
+from standfest.core.cib.status_xml import status_element
 from standfest.core.scheduler.engine import decide
 from standfest.core.scheduler.schedule import schedule
 from standfest.model.configuration import NoQuorumPolicy
-from standfest.model.history import Entry, NodeRecord, Recorded
+from standfest.model.history import Entry, NodeRecord, Recorded, Ticket
 from standfest.model.operations import Agent, Operation, OperationResult, OperationStatus
 from standfest.model.status import Join, NodeState, Status, Version
+from standfest.model.tickets import Tickets, TicketState
 from standfest.model.time import seconds
+from standfest.model.xml import parse, serialise
 from standfest.runtime.cluster import inputs
 from standfest.runtime.cluster.effects import KeepInput
 
@@ -67,7 +71,17 @@ def statuses(draw: st.DrawFn) -> Status:
         up = draw(st.booleans())
         join = draw(st.sampled_from(list(Join)))
         nodes.append(NodeState(name, up, up, join, draw(st.booleans()), history, attributes))
-    return Status(tuple(nodes), draw(st.booleans()), draw(st.sampled_from(["", "a", "b"])))
+    quorum, coordinator = draw(st.booleans()), draw(st.sampled_from(["", "a", "b"]))
+    return Status(tuple(nodes), quorum, coordinator, draw(tickets()))
+
+
+@st.composite
+def tickets(draw: st.DrawFn) -> Tickets:
+    values = st.sampled_from(["true", "FALSE", "Yes", "y", "1", "0", "", "1700000000", "-5", "²"])
+    names = st.sampled_from(["granted", "standby", "last-granted", "geo"])
+    found = draw(st.dictionaries(WORDS, st.dictionaries(names, values), max_size=3))
+    states = tuple(TicketState(name, tuple(pairs.items())) for name, pairs in found.items())
+    return Tickets(states, (draw(st.integers(0, 9)), draw(st.integers(0, 9))))
 
 
 def facts(entry: Entry) -> tuple[object, ...]:
@@ -97,7 +111,20 @@ def node_facts(node: NodeRecord) -> tuple[object, ...]:
 
 def all_facts(recorded: Recorded) -> tuple[object, ...]:
     dc, quorum = recorded.attributes.get("dc-uuid"), recorded.attributes.get("have-quorum")
-    return dc, quorum, [node_facts(node) for node in recorded.nodes]
+    return dc, quorum, [node_facts(node) for node in recorded.nodes], recorded.tickets
+
+
+@given(known=tickets())
+def test_tickets_as_written_are_read_as_they_were(known: Tickets) -> None:
+    written = status_element(Status(tickets=known), ELEMENT)
+    read_back = read_status(parse(serialise(written), "status"), compile_configuration(ELEMENT)[0])
+    assert read_back.tickets.states == known.states
+
+
+def test_what_a_ticket_says_counts_in_any_case_and_a_time_that_is_none_is_0() -> None:
+    said = (("granted", "YES"), ("standby", "off"), ("last-granted", "soon"))
+    assert Ticket.stated("T", dict(said)) == Ticket("T", True, False, 0)
+    assert Ticket.stated("T", {"last-granted": "1700000000"}).last_granted == 1_700_000_000
 
 
 @given(status=statuses())

@@ -90,14 +90,7 @@ class _Reader:
             self._node = NodeRecord(get("id", ""), name, attributes)
             self.recorded.nodes.append(self._node)
         elif tag in ("ticket_state", "ticket"):
-            self.recorded.tickets.append(
-                Ticket(
-                    get("id", ""),
-                    get("granted") in ("true", "1", "yes", "on"),
-                    get("standby") in ("true", "1", "yes", "on"),
-                    _integer(get("last-granted"), 0),
-                )
-            )
+            self.recorded.tickets.append(Ticket.stated(get("id", ""), attributes))
 
     def end(self, tag: str) -> None:
         self._depth -= 1

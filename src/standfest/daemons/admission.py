@@ -3,8 +3,9 @@
 import time
 from dataclasses import replace
 
-from standfest.core.cib import provisional
+from standfest.core.cib import provisional, tickets
 from standfest.core.cib.document import Cib
+from standfest.core.cib.objects import ChangeError
 from standfest.core.cib.status_xml import cib_element
 from standfest.model import xml
 from standfest.model.element import Element
@@ -56,12 +57,32 @@ def requested(command: Command, client: Channel, cib: Cib) -> protocol.Request:
     if isinstance(request, protocol.ChangeConfiguration):
         user, groups = client.user()
         return replace(request, user="" if user == "root" else user, groups=groups)
-    if refused(client, cib):
+    if isinstance(request, protocol.TicketRequest):
+        _permit(request, client, cib)
+    elif refused(client, cib):
         user, what = client.user()[0], type(request).__name__
         raise OperationError(
             f"{user} may not ask for {what}: enable-acl is true, and it is not root"
         )
     return request
+
+
+def _permit(request: protocol.TicketRequest, client: Channel, cib: Cib) -> None:
+    """Refuse what <acls> do not let a user write; tickets are in the status as in a document."""
+    user, groups = client.user()
+    if not access.limits(cib.configuration, user):
+        return
+    before = cib_element(cib)
+    try:
+        if isinstance(request, protocol.ForgetTicket):
+            after = tickets.without(before, request.ticket)
+        else:
+            after = tickets.with_attributes(before, request.ticket, dict(request.changes), 0)
+    except ChangeError:
+        return  # no such ticket: the coordinator's to say
+    where = access.forbidden_in_status(before, after, user, groups)
+    if where:
+        raise OperationError(f"{user} may not change {where}")
 
 
 def _request(command: Command) -> protocol.Request | None:

@@ -7,6 +7,8 @@ Source: facts/formats/CIB-STATUS.md sections 1 to 3.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from standfest.model.tickets import LAST_GRANTED, is_true
+
 
 class Entry:
     """One `<lrm_rsc_op>`: the last result of one operation on one node.
@@ -99,6 +101,17 @@ class Ticket:
     granted: bool = False
     standby: bool = False
     last_granted: int = 0
+
+    @classmethod
+    def stated(cls, name: str, attributes: Mapping[str, str]) -> "Ticket":
+        """Return what a `<ticket_state>` says; a time that is none counts as 0."""
+        last = attributes.get(LAST_GRANTED, "")
+        return cls(
+            name,
+            is_true(attributes.get("granted")),
+            is_true(attributes.get("standby")),
+            int(last) if last.isascii() and last.isdecimal() and len(last) < 16 else 0,
+        )
 
 
 @dataclass(slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from standfest.model.operations import ExitCode, OperationResult, OperationStatus
+from standfest.model.tickets import Tickets
 
 _RUNNING = frozenset(
     {ExitCode.OK, ExitCode.RUNNING_PROMOTED, ExitCode.DEGRADED, ExitCode.DEGRADED_PROMOTED}
@@ -78,6 +79,8 @@ class NodeState:
                 active = code != ExitCode.NOT_RUNNING  # only what runs can be asked for these
             elif task == "stop":
                 active = code not in _STOPPED  # whatever was known before: it had to be stopped
+            elif task == "asyncmon":
+                active = True  # only what runs is said to have failed
             elif task == "monitor":
                 active = code in _RUNNING or (active and code != ExitCode.NOT_RUNNING)
         return active
@@ -117,11 +120,12 @@ class NodeState:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """The state of all nodes, sorted by name."""
+    """The state of all nodes, sorted by name, and the tickets."""
 
     nodes: tuple[NodeState, ...] = ()
     have_quorum: bool = False
     coordinator: str = ""
+    tickets: Tickets = Tickets()
 
     def node(self, name: str) -> NodeState | None:
         """Return one node's state, or None when it was never seen."""

@@ -151,7 +151,7 @@ _CHANGES = _all(
     _command("delete", "-D", "--delete", text="Delete a resource; -t says what it is."),
     _command("cleanup", "-C", "--cleanup", text="Forget failures and look again."),
     _command("refresh", "-R", "--refresh", "-P", "--reprobe", text="Forget all and look again."),
-    _command("fail", "-F", "--fail", text="Invent a failure (not here: refused)."),
+    _command("fail", "-F", "--fail", text="Let it count as failed on --node."),
     _command("restart", "--restart", text="Stop and start a resource."),
     _command("wait", "--wait", text="Wait until nothing is left to do."),
     _command(

@@ -8,12 +8,14 @@ import time
 import click
 
 from standfest.cli.tools.codes import Exit, ToolError
+from standfest.cli.tools.live import LiveSource, do
 from standfest.cli.tools.source import Source, chosen
 from standfest.cli.tools.tool import tool
 from standfest.core.cib import tickets
 from standfest.core.cib.objects import ChangeError
 from standfest.model.element import Element
 from standfest.monitor import tickets as shown
+from standfest.runtime.cluster import protocol
 
 NOT_ALLOWED = "crm_ticket: Ticket modification not allowed"
 NO_DEVICE = "No such device or address"
@@ -131,8 +133,12 @@ def _change(
         click.echo(NOT_ALLOWED, err=True)
         click.echo(shown.grant_refused(ticket) if granted else shown.revoke_refused(ticket))
         raise ToolError(Exit.FORBIDDEN)
-    if "id" in changes:
-        raise ToolError(Exit.USAGE, "crm_ticket: a ticket's id stays; expected another attribute")
+    for name in changes:
+        if wrong := tickets.wrong_name(name):
+            raise ToolError(Exit.USAGE, f"crm_ticket: {wrong}")
+    if isinstance(source, LiveSource):
+        _ask(source, protocol.ChangeTicket(ticket, tuple(changes.items())))
+        return
     source.change(cib, tickets.with_attributes(cib, ticket, changes, int(time.time())))
 
 
@@ -144,8 +150,19 @@ def _clean_up(source: Source, cib: Element, ticket: str, *, force: bool) -> None
         after = tickets.without(cib, ticket)
     except ChangeError as error:
         raise _no_such(ticket) from error
-    source.change(cib, after)
+    if isinstance(source, LiveSource):
+        _ask(source, protocol.ForgetTicket(ticket))
+    else:
+        source.change(cib, after)
     click.echo(f"Cleaned up {ticket}")
+
+
+def _ask(source: LiveSource, request: protocol.TicketRequest) -> None:
+    """Have the cluster do it; raises ToolError with why it does not."""
+    try:
+        do(source.run_dir, request)
+    except ToolError as error:
+        raise ToolError(error.code, f"crm_ticket: {error.text}") from error
 
 
 def _no_such(ticket: str) -> ToolError:

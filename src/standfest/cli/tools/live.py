@@ -24,6 +24,9 @@ CODES = {
     "no answer": Exit.TIMEOUT,
     "no node": Exit.NO_SUCH,
     "no resource": Exit.NO_SUCH,
+    "no ticket": Exit.NO_SUCH,
+    "is not online": Exit.DISCONNECTED,
+    "is not active": Exit.NO_SUCH,
 }
 """Words of a refusal by the cluster -> exit code; of another one: CONFIG."""
 

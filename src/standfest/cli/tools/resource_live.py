@@ -13,7 +13,7 @@ from standfest.cli.tools.resource_run import TOOL, Run, ended, moment_now, perfo
 from standfest.core.cib import failcounts, options
 from standfest.core.cib.attributes import Attributes, found, node_named
 from standfest.core.cib.patch import ConflictError, applied, difference
-from standfest.core.scheduler.entities import Node, Resource
+from standfest.core.scheduler.entities import Kind, Node, Resource
 from standfest.core.scheduler.values import milliseconds
 from standfest.model.element import Element
 from standfest.monitor.crm.situation import Situation
@@ -59,11 +59,28 @@ def refresh(run: Run) -> int:
 
 
 def fail(run: Run) -> int:
-    """Refuse to invent a failure: there is no request for that."""
-    run.needed_node()
-    run.resource(parts=True)
-    text = f"{TOOL}: a failure cannot be invented here; let the resource fail, or use --restart"
-    raise ToolError(Exit.UNAVAILABLE, text)
+    """Have the cluster believe that a resource has failed on a node, and recover it."""
+    node = run.needed_node()
+    leaf = resource_named(run.situation.cluster, run.name)
+    if leaf is None:
+        run.saying.error(f"Resource {run.name} not found")
+        raise ended(Exit.NO_SUCH)
+    if leaf.kind is not Kind.PRIMITIVE:
+        run.saying.error(f"We can only process primitive resources, not {leaf.id}")
+        raise ended(Exit.SOFTWARE)
+    if not isinstance(run.source, LiveSource):
+        raise ToolError(Exit.UNAVAILABLE, f"{TOOL}: --fail: nothing fails in a file")
+    if not node.online:
+        run.saying.error(f"Node {node.name} is not online")
+        raise ended(Exit.DISCONNECTED)
+    name = leaf.id if leaf.globally_unique else leaf.base
+    try:
+        do(run.source.run_dir, protocol.FailResource(name, node.name))
+    except ToolError as error:
+        run.saying.error(f"{TOOL}: {error.text}")
+        raise ended(error.code) from error
+    run.saying.remark("Waiting for 1 reply from the controller\n... got reply (done)")
+    return Exit.OK
 
 
 def _dry(run: Run) -> int:

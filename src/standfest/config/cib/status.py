@@ -11,6 +11,7 @@ from standfest.model.configuration import Configuration
 from standfest.model.element import Element
 from standfest.model.operations import Agent, ExitCode, Operation, OperationResult, OperationStatus
 from standfest.model.status import Join, NodeState, Status
+from standfest.model.tickets import Tickets, TicketState
 from standfest.model.time import milliseconds
 
 _NUMBER = re.compile(r"-?\d{1,15}", re.ASCII)
@@ -25,7 +26,9 @@ def read_status(
     have_quorum: bool = False,
     coordinator: str = "",
 ) -> Status:
-    """Return the status section's nodes; what cannot be read is taken as absent, never raised.
+    """Return the status section's nodes and tickets.
+
+    What cannot be read is taken as absent, never raised.
 
     have_quorum, coordinator: from the attributes of the <cib> around it.
     Parameters of past operations are not recorded (only their digest is), so they stay empty.
@@ -36,7 +39,14 @@ def read_status(
         name = element.get("uname") or names.get(element.id, element.id)
         states[name] = _node(element, name)
     nodes = tuple(states[name] for name in sorted(states))
-    return Status(nodes, have_quorum, coordinator)
+    return Status(nodes, have_quorum, coordinator, _tickets(status.child("tickets")))
+
+
+def _tickets(element: Element | None) -> Tickets:
+    found = {}
+    for one in element.all("ticket_state") if element is not None else ():
+        found[one.id] = TicketState(one.id, tuple(p for p in one.attributes if p[0] != "id"))
+    return Tickets(tuple(found.values()))
 
 
 def _node(element: Element, name: str) -> NodeState:

@@ -155,7 +155,6 @@ NO_REMOTE = "Pacemaker Remote is decided, but not driven yet"
 NOT_YET: dict[str, str] = {
     "bundle": "bundles are decided, but not driven yet",
     "alerts": "alerts are not implemented yet",
-    "rsc_ticket": "nothing grants tickets yet, so what needs one does not run",
 }
 """Element -> what the operator is told: it is known, and has no effect in the running cluster."""
 

@@ -16,6 +16,7 @@ from standfest.core.cib.roster import Roster, written
 from standfest.model.element import Element
 from standfest.model.operations import OperationResult
 from standfest.model.status import Join, NodeState, Status, Version
+from standfest.model.tickets import TicketState
 from standfest.model.time import Duration
 
 
@@ -63,6 +64,14 @@ class SetTransientAttribute:
     node: str
     name: str
     value: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SetTicket:
+    """Make this a ticket's state; None: forget the ticket."""
+
+    ticket: str
+    attributes: tuple[tuple[str, str], ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +163,7 @@ StatusChange = (
     | ForgetRecurring
     | SetNodeState
     | SetTransientAttribute
+    | SetTicket
     | SetQuorum
 )
 ConfigurationChange = (
@@ -173,6 +183,7 @@ Change = (
     | ForgetRecurring
     | SetNodeState
     | SetTransientAttribute
+    | SetTicket
     | SetQuorum
     | SetNodeAttribute
     | SetResourceMeta
@@ -250,6 +261,8 @@ def _status(status: Status, change: StatusChange) -> Status:
     if isinstance(change, ForgetNode):
         rest = tuple(known for known in status.nodes if known.name != change.node)
         return status if rest == status.nodes else replace(status, nodes=rest)
+    if isinstance(change, SetTicket):
+        return _with_ticket(status, change)
     before = status.node(change.node)
     state = before or NodeState(change.node)
     after = state
@@ -272,3 +285,16 @@ def _status(status: Status, change: StatusChange) -> Status:
         case SetTransientAttribute(name=name, value=value):
             after = state.with_attribute(name, value)
     return status if after == before else status.with_node(after)
+
+
+def _with_ticket(status: Status, change: SetTicket) -> Status:
+    """Return the status with one ticket set, at its place or at the end, or without it."""
+    kept = {state.id: state for state in status.tickets.states}
+    if change.attributes is None:
+        kept.pop(change.ticket, None)
+    else:
+        kept[change.ticket] = TicketState(change.ticket, change.attributes)
+    states = tuple(kept.values())
+    if states == status.tickets.states:
+        return status
+    return replace(status, tickets=replace(status.tickets, states=states))

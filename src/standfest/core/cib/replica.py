@@ -98,6 +98,7 @@ class Replica:
         after = apply_all(before, changes)
         if after.version == before.version:
             return []
+        after = _dated(before, after, term)
         configured = self._configured(before) != self._configured(after)
         self.cib = after = replace(after, written=term) if configured else after
         update = Publish(Update(term, before.version, after.version, changes))
@@ -143,6 +144,7 @@ class Replica:
             return [Publish(OutOfStep(update.term), sender)]
         if after.version != update.after:
             return [Publish(OutOfStep(update.term), sender)]
+        after = _dated(before, after, update.term)
         if self._configured(before) == self._configured(after):
             self.cib = after
             return []
@@ -190,3 +192,16 @@ class Replica:
     @staticmethod
     def _configured(cib: Cib) -> tuple[Rank, Element]:
         return cib.rank, cib.configuration
+
+
+def _dated(before: Cib, after: Cib, term: int) -> Cib:
+    """Return the CIB with the date of its tickets, if they were changed: the same on all members.
+
+    It only ever grows, whichever coordinator's tickets were taken over.
+    """
+    old, new = before.status.tickets, after.status.tickets
+    if old.states == new.states:
+        return after
+    last, number = old.dated
+    tickets = replace(new, dated=(max(term, last), number + 1))
+    return replace(after, status=replace(after.status, tickets=tickets))

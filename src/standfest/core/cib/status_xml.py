@@ -10,6 +10,7 @@ from standfest.model.digests import digest_2_1
 from standfest.model.element import Element
 from standfest.model.operations import OperationResult, OperationStatus
 from standfest.model.status import NodeState, Status
+from standfest.model.tickets import Tickets
 from standfest.model.time import in_milliseconds
 
 FEATURE_SET = "3.16.1"
@@ -69,7 +70,15 @@ def status_element(
     states = tuple(
         _node_state(state, ids.get(state.name, state.name), made) for state in status.nodes
     )
-    return Element("status", (), states)
+    return Element("status", (), (*states, *tickets_elements(status.tickets)))
+
+
+def tickets_elements(tickets: Tickets) -> tuple[Element, ...]:
+    """Return <tickets>; nothing where there are none."""
+    states = tuple(
+        Element("ticket_state", (("id", state.id), *state.attributes)) for state in tickets.states
+    )
+    return (Element("tickets", (), states),) if states else ()
 
 
 def _node_state(state: NodeState, identifier: str, history: History) -> Element:

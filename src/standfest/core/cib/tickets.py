@@ -3,11 +3,14 @@
 Source: facts/formats/CIB-STATUS.md section 2; crm_ticket 2.1.5 by experiment.
 """
 
+import re
+
 from standfest.core.cib.objects import ChangeError, Refusal
 from standfest.core.cib.places import element_at, put_at, section_path, with_section
 from standfest.model.element import Element
+from standfest.model.tickets import LAST_GRANTED, is_true
 
-_TRUE = frozenset({"true", "yes", "on", "y", "1"})
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*")
 
 
 def states(cib: Element) -> tuple[Element, ...]:
@@ -41,7 +44,19 @@ def known(cib: Element) -> tuple[str, ...]:
 
 def is_set(one: Element | None, name: str) -> bool:
     """Return whether a state says yes to something."""
-    return one is not None and (one.get(name) or "").lower() in _TRUE
+    return one is not None and is_true(one.get(name))
+
+
+def wrong_name(name: str) -> str:
+    """Return why no attribute of a ticket can be called so; nothing where one can.
+
+    Less than what XML allows: ASCII, and nothing that means something in XML itself.
+    """
+    if name == "id":
+        return "a ticket's id stays; expected another attribute"
+    if _NAME.fullmatch(name) and not name.lower().startswith("xml"):
+        return ""
+    return f"attribute {name[:80]!r}; expected a letter, then letters, digits and . _ -"
 
 
 def with_attributes(
@@ -56,7 +71,7 @@ def with_attributes(
     for name, value in changes.items():
         new = new.with_attribute(name, value)
     if is_set(new, "granted") and not is_set(old, "granted"):
-        new = new.with_attribute("last-granted", str(now_s))
+        new = new.with_attribute(LAST_GRANTED, str(now_s))
     if old is None and all(value is None for value in changes.values()):
         return cib
     return _put(cib, ticket, new)

@@ -44,10 +44,15 @@ class History:
         if not result.succeeded and not probe:
             self._failed[name] = result
 
+    def last(self, name: str) -> Operation | None:
+        """Return a resource's last one-shot operation, None without one."""
+        last = self._last.get(name)
+        return None if last is None else last.operation
+
     def begun_with(self, name: str) -> tuple[tuple[str, str], ...] | None:
         """Return the parameters of a resource's last one-shot operation, None without one."""
-        last = self._last.get(name)
-        return None if last is None else last.operation.parameters
+        last = self.last(name)
+        return None if last is None else last.parameters
 
     def by_key(self, operation: Operation) -> OperationResult | None:
         """Return the result of the operation with this key, when it is still remembered."""

@@ -18,6 +18,9 @@ MAX_QUEUED = 100
 FIRST_RECURRING_DELAY: Duration = milliseconds(200)
 """How long the first run of a monitor keeps out of the way of the starts that follow its own."""
 
+INVENTED_KEY = "{call}:-1:0:xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"
+"""The transition-key of news that no transition has asked for, as Pacemaker writes it."""
+
 Effects = list[ExecutorEffect]
 
 
@@ -135,6 +138,36 @@ class Executor:
                 )
             effects += self._advance(now, wall, name)
         return effects
+
+    def fail(self, wall: int, name: str, reason: str) -> Effects:
+        """Record that a resource has failed, as if a monitor had said so; not of an unknown one.
+
+        The operation is `asyncmon`, as with Pacemaker: news that nobody has asked an agent for.
+        """
+        last = self._history.last(name)
+        if last is None:
+            return []
+        call = self._history.next_call()
+        operation = replace(
+            last,
+            task="asyncmon",
+            interval=0,
+            meta=(),
+            key=INVENTED_KEY.format(call=call),
+            expected=int(ExitCode.OK),
+            start_delay=0,
+        )
+        result = OperationResult(
+            operation,
+            OperationStatus.DONE,
+            int(ExitCode.GENERIC),
+            call,
+            exit_reason=reason,
+            last_run=wall,
+            last_change=wall,
+        )
+        self._history.record(result)
+        return [Report(result)]
 
     def forget(self, name: str) -> None:
         """Drop all that is known of a resource; its recurring operations end."""

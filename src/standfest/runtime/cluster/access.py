@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from standfest.config.cib.values import boolean
-from standfest.core.cib.patch import Patch, Step, steps
+from standfest.core.cib.patch import Patch, Step, difference, steps
 from standfest.model.element import Element
 from standfest.model.errors import ConfigError
 
@@ -82,15 +82,36 @@ def readable(cib: Element, access: Access) -> Element | None:
     return _readable(cib, (), access)
 
 
-def forbidden(patch: Patch, before: Element, after: Element, one: Access, two: Access) -> str:
+def forbidden(  # noqa: PLR0917 (what is changed, twice, and what may be done with it)
+    patch: Patch,
+    before: Element,
+    after: Element,
+    one: Access,
+    two: Access,
+    section: str = "configuration",
+) -> str:
     """Return the first place that a patch changes and that may not be written, or nothing.
 
-    one, two: what may be done before and after, both of whole <cib> elements around the change.
+    patch: of this section; one, two: what may be done before and after, both of whole <cib>
+    elements around the change.
     """
-    at = next(i for i, child in enumerate(before.children) if child.tag == "configuration")
-    to = next(i for i, child in enumerate(after.children) if child.tag == "configuration")
+    at = next(i for i, child in enumerate(before.children) if child.tag == section)
+    to = next(i for i, child in enumerate(after.children) if child.tag == section)
     old, new = before.children[at], after.children[to]
-    return next(_refused(patch, (old, (at,)), (new, (to,)), (one, two), "/cib/configuration"), "")
+    return next(_refused(patch, (old, (at,)), (new, (to,)), (one, two), f"/cib/{section}"), "")
+
+
+def forbidden_in_status(before: Element, after: Element, user: str, groups: Collection[str]) -> str:
+    """Return the first place that a change of the status may not change, or nothing.
+
+    before, after: whole <cib> elements with the same configuration, whose rules count.
+    """
+    one, two = (access_of(cib, user, groups) for cib in (before, after))
+    old, new = (cib.child("status") or Element("status") for cib in (before, after))
+    patch = difference(old, new)
+    if patch is None or one is None or two is None:
+        return ""
+    return forbidden(patch, before, after, one, two, "status")
 
 
 def limits(configuration: Element, user: str) -> bool:

@@ -36,8 +36,9 @@ from standfest.runtime.cluster.fencing import Result as FencingResult
 from standfest.runtime.cluster.ledger import Ledger
 from standfest.runtime.cluster.partition import Partition
 from standfest.runtime.cluster.reach import Reach
-from standfest.runtime.cluster.requests import changes_for, noted, to_forget
+from standfest.runtime.cluster.requests import changes_for, noted, orders_for
 from standfest.runtime.cluster.settings import ABSENCE_PATIENCE, JOIN_TIMEOUT, ClusterSettings
+from standfest.runtime.cluster.ticketing import latest
 from standfest.runtime.cluster.trials import Trials
 
 Effects = list[MemberEffect]
@@ -177,7 +178,7 @@ class Coordinator:
     def _integrate(self, now: Instant, wall: int, why: str) -> Effects:
         """Begin, or go on, with what the members that joined say of themselves."""
         first, self.ledger.serving = not self.ledger.serving, True
-        status = self.ledger.replica.cib.status
+        status = latest(self.ledger.replica.cib.status, self._joins.values())
         for node, message in sorted(self._joins.items()):
             known = status.node(node) or NodeState(node)
             kept = tuple(
@@ -333,9 +334,7 @@ class Coordinator:
             self.ledger.promise(node, message.id, text, version)
         effects += self.ledger.replicated(proposed)
         self._trials.look(now, wall)
-        if isinstance(request, protocol.Cleanup | protocol.Refresh):
-            for where, resource in to_forget(configuration, known.status, request):
-                effects.append(Send(where, protocol.Forget(self.ledger.term, resource)))
+        effects += orders_for(request, self.ledger.term, configuration, known.status)
         effects += self._followed(now, wall, self._fencing.news(now, wall))
         return effects + self._deciding.consider(now, wall, type(request).__name__.lower())
 

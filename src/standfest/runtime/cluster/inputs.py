@@ -12,9 +12,10 @@ from standfest.core.cib.status_xml import cib_element, digest, node_ids, resourc
 from standfest.model import xml
 from standfest.model.configuration import Configuration, NoQuorumPolicy
 from standfest.model.element import Element
-from standfest.model.history import Entry, NodeRecord, Recorded, ResourceRecord
+from standfest.model.history import Entry, NodeRecord, Recorded, ResourceRecord, Ticket
 from standfest.model.operations import OperationResult, OperationStatus
 from standfest.model.status import NodeState
+from standfest.model.tickets import TicketState
 from standfest.model.time import Duration, in_milliseconds, seconds
 from standfest.runtime.cluster import links
 from standfest.runtime.cluster.effects import KeepInput
@@ -124,7 +125,11 @@ def recorded(cib: Cib) -> Recorded:
     if status.coordinator:
         attributes["dc-uuid"] = ids.get(status.coordinator, status.coordinator)
     nodes = [_node(state, ids.get(state.name, state.name)) for state in status.nodes]
-    return Recorded(attributes, nodes)
+    return Recorded(attributes, nodes, [_ticket(state) for state in status.tickets.states])
+
+
+def _ticket(state: TicketState) -> Ticket:
+    return Ticket.stated(state.id, dict(state.attributes))
 
 
 def _node(state: NodeState, identifier: str) -> NodeRecord:

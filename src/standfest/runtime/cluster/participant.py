@@ -332,7 +332,7 @@ class Participant:
         self, now: Instant, wall: int, sender: str, message: Sync | Update | protocol.Order
     ) -> Effects:
         match message:
-            case protocol.Execute() | protocol.Cancel() | protocol.Forget():
+            case protocol.Execute() | protocol.Cancel() | protocol.Forget() | protocol.Fail():
                 return obeyed(self.executor, self.leader, now, wall, message)
             case protocol.Fence(term, run, call):
                 return handed(self.leader, self.hand.begin(now, term, run, call))
@@ -438,8 +438,8 @@ class Participant:
         newer = self.replica.rank > rank(lead.version, lead.written)
         configuration = self.cib.configuration if newer else None
         history, written = self.executor.history(), self.cib.written
-        down = self.conditions.down
-        known = version, history, down, configuration, written, lead.invitation
+        down, tickets = self.conditions.down, self.cib.status.tickets
+        known = version, history, down, configuration, written, lead.invitation, tickets
         # Its number first: the Join may be what is waited for before anything is decided.
         effects += self.conditions.reach(self.leader)
         effects.append(Send(self.leader, protocol.Join(lead.term, *known)))

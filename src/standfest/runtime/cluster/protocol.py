@@ -16,6 +16,7 @@ from standfest.model.errors import ConfigError, WireError
 from standfest.model.fencing import FenceCall, FencingRecord
 from standfest.model.operations import Operation, OperationResult, OperationStatus
 from standfest.model.status import Version
+from standfest.model.tickets import Tickets
 from standfest.wire import values
 
 
@@ -39,7 +40,7 @@ class Join:
 
     history: every result of its executor, and what runs or waits as pending; down: devices without
     carrier; configuration: only where it is newer than the coordinator's; written: see
-    core.cib.document.Cib; invitation: of the Lead that this answers.
+    core.cib.document.Cib; invitation: of the Lead that this answers; tickets: as it has kept them.
     """
 
     term: int
@@ -49,6 +50,7 @@ class Join:
     configuration: Element | None = None
     written: int = 0
     invitation: int = 0
+    tickets: Tickets = Tickets()
 
     @property
     def pending(self) -> tuple[Operation, ...]:
@@ -88,6 +90,14 @@ class Forget:
 
 
 @dataclass(frozen=True, slots=True)
+class Fail:
+    """Coordinator to member: record that a resource has failed, and report it."""
+
+    term: int
+    resource: str
+
+
+@dataclass(frozen=True, slots=True)
 class Fence:
     """Coordinator to member: call this fence agent; `run` is never used twice in a term."""
 
@@ -114,7 +124,7 @@ class FencingHistory:
     records: tuple[FencingRecord, ...]
 
 
-Order = Execute | Cancel | Forget | Fence | FencingHistory
+Order = Execute | Cancel | Forget | Fail | Fence | FencingHistory
 """What members do because the coordinator of their term says so."""
 
 
@@ -221,6 +231,29 @@ class Refresh:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeTicket:
+    """Request: set attributes of a ticket, or remove those whose value is None."""
+
+    ticket: str
+    changes: tuple[tuple[str, str | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetTicket:
+    """Request: forget a ticket, as if it had never been granted."""
+
+    ticket: str
+
+
+@dataclass(frozen=True, slots=True)
+class FailResource:
+    """Request: let a resource count as failed on a node, as its monitor would say it."""
+
+    resource: str
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
 class FenceNode:
     """Request: fence a node; action: `reboot`, `off` or `on`."""
 
@@ -259,7 +292,8 @@ ELSEWHERE = Element("configuration")
 ZLIB = b"x"
 """The first byte of what zlib packs (RFC 1950: deflate, 32 KiB); our own values begin with [."""
 
-CibRequest = ChangeConfiguration | SetAttribute | Refresh
+TicketRequest = ChangeTicket | ForgetTicket
+CibRequest = ChangeConfiguration | SetAttribute | Refresh | TicketRequest | FailResource
 Request = Standby | Move | Clear | Cleanup | FencingRequest | RosterRequest | CibRequest
 
 
@@ -291,6 +325,7 @@ ClusterMessage = (
     | Execute
     | Cancel
     | Forget
+    | Fail
     | Fence
     | Fenced
     | FencingHistory
@@ -310,6 +345,7 @@ _TYPES: dict[str, type] = {
     for kind in (
         *(Hello, Lead, Join, Sync, Update, Stored, OutOfStep, Execute, Cancel, Forget),
         *(
+            Fail,
             Fence,
             Fenced,
             FencingHistory,
@@ -371,7 +407,11 @@ def _unpacked(payload: bytes) -> bytes:
 
 
 _REQUESTS: dict[str, type] = {
-    kind.__name__: kind for kind in (ChangeConfiguration, SetAttribute, Refresh)
+    kind.__name__: kind
+    for kind in (
+        *(ChangeConfiguration, SetAttribute, Refresh),
+        *(ChangeTicket, ForgetTicket, FailResource),
+    )
 }
 
 

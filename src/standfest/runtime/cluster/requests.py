@@ -20,16 +20,22 @@ from standfest.model.element import Element
 from standfest.model.errors import OperationError
 from standfest.model.status import NodeState, Status
 from standfest.runtime.cluster.editing import edited
-from standfest.runtime.cluster.effects import MemberEffect, note
+from standfest.runtime.cluster.effects import MemberEffect, Send, note
 from standfest.runtime.cluster.failures import forget_failures, has_failed
+from standfest.runtime.cluster.inventing import check_invented
 from standfest.runtime.cluster.partition import Partition
 from standfest.runtime.cluster.protocol import (
     AddNode,
     ChangeConfiguration,
+    ChangeTicket,
     Cleanup,
     Clear,
+    Fail,
+    FailResource,
     FenceConfirm,
     FenceNode,
+    Forget,
+    ForgetTicket,
     Move,
     Refresh,
     RemoveNode,
@@ -38,6 +44,7 @@ from standfest.runtime.cluster.protocol import (
     Standby,
     Told,
 )
+from standfest.runtime.cluster.ticketing import ticket_changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +102,20 @@ def noted(request: Request, text: str) -> list[MemberEffect]:
     return effects
 
 
+def orders_for(
+    request: Request, term: int, configuration: Configuration, status: Status
+) -> list[MemberEffect]:
+    """Return what members are to do for a request that is granted; status: as it was before."""
+    match request:
+        case Cleanup() | Refresh():
+            forgotten = to_forget(configuration, status, request)
+            return [Send(node, Forget(term, resource)) for node, resource in forgotten]
+        case FailResource(resource, node):
+            return [Send(node, Fail(term, resource))]
+        case _:
+            return []
+
+
 def _changes_for(
     request: Request, cib: Cib, configuration: Configuration, nodes: tuple[str, ...], wall: int
 ) -> tuple[tuple[Change, ...], str]:
@@ -128,6 +149,12 @@ def _changes_for(
             what = f"{name} of {node}"
             text = f"{what} is forgotten" if value is None else f"{what} is {value} until a restart"
             return (SetTransientAttribute(node, name, value),), text
+        case ChangeTicket() | ForgetTicket():
+            return ticket_changes(request, cib.status, wall)
+        case FailResource(resource, node):
+            _known("node", node, nodes)
+            names = histories(configuration, cib.status, resource)
+            return (), check_invented(request, names, cib.status)
         case Refresh(resource, node):
             if node:
                 _known("node", node, nodes)

@@ -21,6 +21,7 @@ from standfest.runtime.cluster.effects import (
     StartRun,
     note,
 )
+from standfest.runtime.cluster.inventing import REASON
 
 
 def executed(leader: str, wanted: list[ExecutorEffect]) -> list[MemberEffect]:
@@ -68,7 +69,7 @@ def obeyed(
     leader: str,
     now: Instant,
     wall: int,
-    order: protocol.Execute | protocol.Cancel | protocol.Forget,
+    order: protocol.Execute | protocol.Cancel | protocol.Forget | protocol.Fail,
 ) -> list[MemberEffect]:
     """Do what the coordinator orders of this node's executor."""
     match order:
@@ -81,6 +82,8 @@ def obeyed(
         case protocol.Forget(resource=name):
             executor.forget(name)
             return []
+        case protocol.Fail(resource=name):
+            return executed(leader, executor.fail(wall, name, REASON))
 
 
 def replicated(wanted: list[ReplicaEffect], promised: tuple[int, str]) -> list[MemberEffect]:
