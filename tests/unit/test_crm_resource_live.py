@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 from tests.canned_daemon import CannedDaemon, serving
 
-from standfest.cli.tools import crm_resource, resource_live, stonith_admin
+from standfest.cli.tools import crm_resource, crm_ticket, resource_live, stonith_admin
 from standfest.cli.tools.tool import ToolCommand
 from standfest.model import xml
 from standfest.model.element import Element
 from standfest.runtime import frames
 from standfest.runtime.cluster import protocol
+from standfest.runtime.frames import Reply
 
 CIB = """<cib crm_feature_set="3.16.1" validate-with="pacemaker-3.9" admin_epoch="0" epoch="5"
  num_updates="0" have-quorum="1" dc-uuid="1"><configuration>
@@ -155,10 +156,89 @@ def test_a_refresh_is_of_the_whole_and_of_a_node(daemon: CannedDaemon, run: Runn
     assert daemon.requests == [protocol.Refresh("g", "n1"), protocol.Refresh("", "n2")]
 
 
-def test_a_failure_cannot_be_invented(daemon: CannedDaemon, run: Runner) -> None:
-    code, out, err = run("-F -r a -N n1")
-    assert (code, out, err.count("\n")) == (69, "", 1)
-    assert daemon.commands == []
+REPLIED = "Waiting for 1 reply from the controller\n... got reply (done)\n"
+
+
+def test_a_resource_is_said_to_have_failed_in_the_words_of_pacemakers_tool(
+    daemon: CannedDaemon, run: Runner
+) -> None:
+    """All of these were asked of a cluster of Pacemaker 2.1.5, too."""
+    assert run("-F -r a -N n1") == (0, REPLIED, "")
+    assert run("-Q -F -r g1 -N N1") == (0, "", "")
+    assert daemon.requests == [protocol.FailResource("a", "n1"), protocol.FailResource("g1", "n1")]
+    last = "crm_resource: Error performing operation: "
+    for words, code, said in (
+        ("-F -r a", 64, "crm_resource: Must supply a node name with -N\n"),
+        ("-F -N n1", 64, "crm_resource: Must supply a resource id with -r\n"),
+        ("-F -r nosuch -N n1", 105, f"Resource nosuch not found\n{last}No such object\n"),
+        (
+            "-F -r a -N nobody",
+            105,
+            "crm_resource: Node 'nobody' not found\nError performing operation: No such object\n",
+        ),
+        (
+            "-F -r g -N n1",
+            70,
+            f"We can only process primitive resources, not g\n{last}Internal software bug\n",
+        ),
+        ("-F -r a -N n2", 102, f"Node n2 is not online\n{last}Not connected\n"),
+    ):
+        assert run(words) == (code, "", said)
+    assert len(daemon.requests) == 2
+
+
+def test_what_the_cluster_does_not_let_fail_is_said_once(daemon: CannedDaemon, run: Runner) -> None:
+    refusals = {"g2 is not active on n1": 105, "node n1 is not online": 102, "no quorum: ...": 106}
+    for text, code in refusals.items():
+        daemon.answer = lambda _command, text=text: Reply(False, text)  # type: ignore[misc]
+        ended, out, err = run("-F -r g2 -N n1")
+        assert (ended, out, err.splitlines()[0]) == (code, "", f"crm_resource: {text}")
+
+
+def test_nothing_fails_in_a_file(tmp_path: Path, run: Runner) -> None:
+    file = tmp_path / "cib.xml"
+    file.write_text(CIB)
+    refused = (69, "", "crm_resource: --fail: nothing fails in a file\n")
+    assert run(f"-F -r a -N n1 -x {file}") == refused
+    assert file.read_text() == CIB
+
+
+def test_tickets_of_the_running_cluster_are_its_to_change(
+    daemon: CannedDaemon, run: Runner
+) -> None:
+    def ticket(words: str) -> tuple[int, str, str]:
+        return run(words, crm_ticket.command)
+
+    code, out, err = ticket("-t T -g")
+    assert (code, err) == (4, "crm_ticket: Ticket modification not allowed\n")
+    assert "--force" in out
+    assert daemon.requests == []
+    assert ticket("-t T -g --force") == (0, "", "")
+    assert ticket("-t T -s") == (0, "", "")
+    assert ticket("-t T -S geo -v 5") == (0, "", "")
+    assert ticket("-t T -D geo") == (0, "", "")
+    assert ticket("-t T -C") == (105, "", "crm_ticket: No such ticket 'T'\n")
+    daemon.cib = xml.parse(
+        xml.serialise(daemon.cib).replace(
+            "</status>", '<tickets><ticket_state id="T" granted="true"/></tickets></status>'
+        ),
+        "test",
+    )
+    assert ticket("-t T -C")[0] == 4  # it is granted
+    assert ticket("-t T -C -f") == (0, "Cleaned up T\n", "")
+    assert ticket("-w") == (0, "T\n", "")
+    assert daemon.requests == [
+        protocol.ChangeTicket("T", (("granted", "true"),)),
+        protocol.ChangeTicket("T", (("standby", "true"),)),
+        protocol.ChangeTicket("T", (("geo", "5"),)),
+        protocol.ChangeTicket("T", (("geo", None),)),
+        protocol.ForgetTicket("T"),
+    ]
+    for words in ("-t T -S id -v x", "-t T -S a=b -v x"):
+        assert ticket(words)[0] == 64
+    daemon.answer = lambda _command: Reply(False, "eve may not change /cib/status/tickets")
+    said = "crm_ticket: eve may not change /cib/status/tickets\n"
+    assert ticket("-t T -r --force") == (77, "", said)
 
 
 def test_waiting_ends_when_nothing_is_left_to_do(

@@ -78,6 +78,37 @@ def test_a_stop_ends_the_monitors() -> None:
     assert executor.deadline() is None
 
 
+def test_what_runs_can_be_said_to_have_failed_and_nothing_else() -> None:
+    executor = Executor()
+    assert executor.fail(WALL, "r", "why") == []
+    started = replace(
+        operation("start", key="7:1:0:x"), parameters=(("ip", "1"),), meta=(("on_node", "a"),)
+    )
+    executor.execute(0, WALL, started)
+    assert executor.fail(WALL, "r", "why") == []  # it has not been started yet
+    end(executor, 1, 1)
+    executor.execute(2, WALL, operation("monitor", 5))
+    executor.on_timer(milliseconds(300), WALL)
+    end(executor, milliseconds(310), 2)
+    (report,) = executor.fail(WALL + 9, "r", "why")
+    assert isinstance(report, Report)
+    failed = report.result
+    assert (failed.status, failed.exit_code, failed.call_id) == (OperationStatus.DONE, 1, 3)
+    assert (failed.exit_reason, failed.last_change) == ("why", WALL + 9)
+    asked = failed.operation
+    assert (asked.task, asked.interval, asked.expected) == ("asyncmon", 0, 0)
+    assert asked.key == "3:-1:0:xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx"
+    assert (asked.agent, asked.parameters, asked.meta) == (AGENT, (("ip", "1"),), ())
+    (again,) = executor.fail(WALL, "r", "why")
+    assert isinstance(again, Report)
+    assert again.result.call_id == 4
+    [(_, entries)] = executor.history()
+    assert [(e.operation.task, e.call_id) for e in entries] == [("monitor", 2), ("asyncmon", 4)]
+    executor.execute(4, WALL, operation("stop"))
+    end(executor, 5, 3)
+    assert executor.fail(WALL, "r", "why") == []  # it was stopped
+
+
 def test_the_same_request_again_is_reported_again_and_not_run_again() -> None:
     executor = Executor()
     start = operation("start", key="7:1:0:x")

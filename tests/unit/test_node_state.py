@@ -46,6 +46,9 @@ def state(*entries: str) -> NodeState:
         (("monitor:0", "migrate_to:0"), True, False),  # until it is stopped
         (("migrate_from:0",), True, False),
         (("monitor:191",), True, True),  # degraded
+        (("asyncmon:1",), True, False),  # it has replaced the start as the last operation
+        (("monitor:8", "asyncmon:1"), True, True),
+        (("asyncmon:1", "stop:0"), False, False),
     ],
 )
 def test_what_runs_and_its_role_are_read_from_the_history(

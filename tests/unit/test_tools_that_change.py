@@ -160,6 +160,7 @@ MISTAKES = [
     ("crm_ticket -q", 105, "crm_ticket: Could not query ticket XML: No such device or address\n"),
     ("crm_ticket -t t -G granted", 105, "crm_ticket: ticket 't' has no attribute granted\n"),
     ("crm_ticket -t t -S id -v x", 64, "crm_ticket: a ticket's id stays; expected another"),
+    ("crm_ticket -t t -S a=b -v x", 64, "crm_ticket: attribute 'a=b'; expected a letter, then"),
     ("crm_shadow", 64, "crm_shadow: nothing to do; expected --which, --create NAME, --commit NAME"),
     ("crm_shadow -p", 105, "No active shadow configuration defined\n"),
     ("crm_shadow -b -s nosuch", 105, "Could not access shadow instance 'nosuch': No such file or"),

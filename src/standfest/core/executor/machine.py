@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from standfest.core.executor.effects import ExecutorEffect, KillRun, Report, StartRun
 from standfest.core.executor.history import History
 from standfest.model.operations import ExitCode, Operation, OperationResult, OperationStatus
+from standfest.model.status import NodeState
 from standfest.model.time import Duration, Instant, earliest, milliseconds
 
 MAX_QUEUED = 100
@@ -140,12 +141,12 @@ class Executor:
         return effects
 
     def fail(self, wall: int, name: str, reason: str) -> Effects:
-        """Record that a resource has failed, as if a monitor had said so; not of an unknown one.
+        """Record that a resource has failed, as if a monitor had said so; only of what runs here.
 
         The operation is `asyncmon`, as with Pacemaker: news that nobody has asked an agent for.
         """
         last = self._history.last(name)
-        if last is None:
+        if last is None or not NodeState("", history=self.history()).runs(name):
             return []
         call = self._history.next_call()
         operation = replace(
