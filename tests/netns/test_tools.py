@@ -71,6 +71,47 @@ def test_debians_tools_read_our_live_cib_and_show_the_same() -> None:
     }
 
 
+def test_a_ticket_is_granted_put_into_standby_and_revoked_in_a_live_cluster() -> None:
+    found = run("tickets")
+    assert found.pop("debian", [True, [], True]) == [True, [], True]
+    assert found.pop("complaints", "") == ""
+    assert found == {
+        "constraint": 0,
+        "unknown": 105,
+        "not without force": 4,
+        "grant": [0, ""],
+        "query": [
+            0,
+            'State XML:\n\n<ticket_state id="T" granted="true" last-granted="TIME"/>\n',
+        ],
+        "dated": True,
+        "standby": [0, ""],
+        "listed": True,
+        "activate": [0, ""],
+        "not revoked without force": 4,
+        "revoke": [0, ""],
+        "attribute": [[0, ""], [0, "5\n"]],
+        "no name": 64,
+        "clean up": [0, "Cleaned up T\n"],
+        "gone": [105, "crm_ticket: No such ticket 'T'\n"],
+    }
+
+
+def test_a_resource_that_is_said_to_have_failed_is_restarted_and_that_is_counted() -> None:
+    found = run("failure")
+    assert found.pop("debian", [True, []]) == [True, []]
+    assert found == {
+        "fail": [0, "Waiting for 1 reply from the controller\n... got reply (done)\n"],
+        "counted": ["1", "0"],
+        "page": ["* postfix asyncmon on NODE returned 'error' (Simulated failure)"],
+        "elsewhere": 105,
+        "unknown": [105, 105],
+        "group": 70,
+        "cleaned up": 0,
+        "stays": True,
+    }
+
+
 def test_what_the_access_rules_let_another_user_see_and_change() -> None:
     found = run("access")
     if found is None:
@@ -84,6 +125,8 @@ def test_what_the_access_rules_let_another_user_see_and_change() -> None:
         "did": True,
         "may not": 77,
         "nor this": [1, True],
+        "no ticket": [77, True],
+        "no failure": True,
         "report": 1,
         "root sees": True,
     }

@@ -5,6 +5,7 @@ Run as `python -m tests.netns.tools_case CASE`. Prints one JSON value.
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -129,42 +130,142 @@ def attributes(lab: Lab) -> object:
 
 def debian(lab: Lab) -> object:
     """What Debian's own tools say of our live CIB, beside ours."""
-    tools = [shutil.which(name) for name in ("crm_mon", "crm_verify", "crm_simulate")]
-    if None in tools:
+    if missing("crm_mon", "crm_verify", "crm_simulate"):
         return None
     first, other = begun(lab)
     tool(lab, other, "crm_standby", "-N", first, "-v", "on")
     until(lambda: where(lab, first, "postfix") == [other], 60)
     time.sleep(2)
-    _, text = tool(lab, first, "cibadmin", "--query")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "cib.xml"
-        path.write_text(text, encoding="utf-8")
-        theirs = [
-            subprocess.run(
-                [str(program), *words],
-                env={"CIB_file": str(path), "PATH": os.environ["PATH"]},
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            for program, words in zip(
-                tools, (["-1", "-r"], ["-L", "-V"], ["-L", "-S"]), strict=True
-            )
-        ]
-        path.unlink()
+    lines = (("crm_mon", "-1", "-r"), ("crm_verify", "-L", "-V"), ("crm_simulate", "-L", "-S"))
+    theirs = debians(lab, first, *lines)
     _, ours = tool(lab, first, "crm_mon", "-1", "-r")
-    summary, _, rest = theirs[2].stdout.partition("Transition Summary:")
-    del summary
-    deeds = [line for line in rest.partition("Executing")[0].splitlines() if line.strip()]
     return {
         "exit": [done.returncode for done in theirs],
         "complaints": "".join(done.stderr for done in theirs),
         "nodes": _part(theirs[0].stdout, "Node List:") == _part(ours, "Node List:"),
         "resources": _part(theirs[0].stdout, "Full List of") == _part(ours, "Full List of"),
         "shown": [name in ours for name in ("standby", "postfix", other)],
-        "would do": deeds,
+        "would do": would_do(theirs[2].stdout),
     }
+
+
+def missing(*programs: str) -> bool:
+    """Return whether one of Debian's tools is not here."""
+    return any(shutil.which(name) is None for name in programs)
+
+
+def debians(
+    lab: Lab, node: str, *command_lines: tuple[str, ...]
+) -> list[subprocess.CompletedProcess[str]]:
+    """Run Debian's own tools on the CIB that ours reads live on a node."""
+    _, text = tool(lab, node, "cibadmin", "--query")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "cib.xml"
+        path.write_text(text, encoding="utf-8")
+        return [
+            subprocess.run(
+                [str(shutil.which(program)), *words],
+                env={"CIB_file": str(path), "PATH": os.environ["PATH"]},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            for program, *words in command_lines
+        ]
+
+
+def would_do(simulated: str) -> list[str]:
+    """Return the lines of crm_simulate's Transition Summary."""
+    summary = simulated.partition("Transition Summary:")[2].partition("Executing")[0]
+    return [line for line in summary.splitlines() if line.strip()]
+
+
+NEEDS_TICKET = '<rsc_ticket id="t" rsc="mail-server" ticket="T" loss-policy="stop"/>'
+
+
+def tickets(lab: Lab) -> object:
+    """A ticket is granted, put into standby and revoked, live; Debian's tools read it there."""
+    first, other = begun(lab)
+    found: dict[str, object] = {}
+
+    def ticket(node: str, *words: str) -> tuple[int, str]:
+        return tool(lab, node, "crm_ticket", "-t", "T", *words)
+
+    words = ("cibadmin", "-C", "-o", "constraints", "-X", NEEDS_TICKET)
+    found["constraint"] = tool(lab, first, *words)[0]
+    until(lambda: not where(lab, other, "postfix"), 60)
+    found["unknown"] = ticket(first, "-q")[0]
+    found["not without force"] = ticket(first, "-g")[0]
+    found["grant"] = ticket(first, "-g", "--force")
+    until(lambda: bool(where(lab, other, "postfix")), 60)
+    code, text = ticket(other, "-q")
+    found["query"] = [code, re.sub(r"\d{10}", "TIME", text)]
+    dated = int(ticket(other, "-G", "last-granted")[1])
+    found["dated"] = abs(dated - time.time()) < 120
+    found["standby"] = ticket(other, "-s")
+    until(lambda: not where(lab, first, "postfix"), 60)
+    found["listed"] = ticket(first, "-l")[1].startswith("T\tgranted [standby] last-granted=")
+    if not missing("crm_mon", "crm_simulate"):
+        time.sleep(2)
+        asked = ("crm_simulate", "-L", "-S")
+        lines = (("crm_mon", "-1", "-c"), asked, (*asked, "-e", "T"))
+        page, nothing, activated = debians(lab, other, *lines)
+        there = _part(page.stdout, "Tickets:")
+        ours = _part(tool(lab, first, "crm_mon", "-1", "-c")[1], "Tickets:")
+        alike = ours == there and there[0].startswith("  * T: granted [standby] last-granted=")
+        starts = [line.split()[1:3] for line in would_do(activated.stdout)]
+        found["debian"] = [alike, would_do(nothing.stdout), ["Start", "postfix"] in starts]
+        found["complaints"] = page.stderr + nothing.stderr + activated.stderr
+    found["activate"] = ticket(first, "-a")
+    until(lambda: bool(where(lab, first, "postfix")), 60)
+    found["not revoked without force"] = ticket(other, "-r")[0]
+    found["revoke"] = ticket(other, "-r", "--force")
+    until(lambda: not where(lab, first, "postfix"), 60)
+    found["attribute"] = [ticket(other, "-S", "geo", "-v", "5"), ticket(first, "-G", "geo")]
+    found["no name"] = ticket(other, "-S", "a=b", "-v", "5")[0]
+    found["clean up"] = ticket(other, "-C")
+    found["gone"] = ticket(first, "-C")
+    return found
+
+
+def failure(lab: Lab) -> object:
+    """A resource is said to have failed: it is restarted where it is, and that is counted."""
+    first, other = begun(lab)
+    found: dict[str, object] = {}
+
+    def fail(*words: str) -> tuple[int, str]:
+        return tool(lab, other, "crm_resource", "-F", *words)
+
+    def count(what: str) -> str:
+        words = ("-r", "postfix", "-N", first, "-n", what, "-I", "0", "-q")
+        return tool(lab, other, "crm_failcount", "-G", *words)[1].strip()
+
+    started = _start_calls(lab, first)
+    found["fail"] = fail("-r", "postfix", "-N", first)
+    until(lambda: _start_calls(lab, first) > started, 60)
+    until(lambda: where(lab, other, "postfix") == [first], 60)
+    found["counted"] = [count("asyncmon"), count("monitor")]
+    _, page = tool(lab, first, "crm_mon", "-1")
+    said = [line for line in page.splitlines() if "asyncmon" in line]
+    found["page"] = [line.partition(" at ")[0].strip().replace(first, "NODE") for line in said]
+    if not missing("crm_mon", "crm_simulate"):
+        theirs, simulated = debians(lab, first, ("crm_mon", "-1"), ("crm_simulate", "-L", "-S"))
+        shown = [line for line in theirs.stdout.splitlines() if "asyncmon" in line]
+        found["debian"] = [shown == said, would_do(simulated.stdout)]
+    found["elsewhere"] = fail("-r", "postfix", "-N", other)[0]
+    found["unknown"] = [fail("-r", "nosuch", "-N", first)[0], fail("-r", "postfix", "-N", "x")[0]]
+    found["group"] = fail("-r", "mail-server", "-N", first)[0]
+    found["cleaned up"] = tool(lab, other, "crm_resource", "-C", "-r", "postfix")[0]
+    until(lambda: count("asyncmon") == "0", 30)
+    found["stays"] = where(lab, other, "postfix") == [first]
+    return found
+
+
+def _start_calls(lab: Lab, node: str) -> int:
+    """Return the number of the last start of the mail server on a node."""
+    _, text = tool(lab, node, "cibadmin", "--query")
+    calls = re.findall(r'operation_key="postfix_start_0"[^>]* call-id="(\d+)"', text)
+    return max(map(int, calls), default=0)
 
 
 USER = 4242
@@ -204,6 +305,10 @@ def access(lab: Lab) -> object:
     found["may not"] = user("crm_attribute", "-n", "batch-limit", "-v", "3")[0]
     code, said = user("node", "standby", "node-1")
     found["nor this"] = [code, "may not ask for Standby" in said]
+    code, said = user("crm_ticket", "-t", "T", "-g", "--force")
+    found["no ticket"] = [code, f"{USER} may not change /cib/status/tickets" in said]
+    code, said = user("crm_resource", "-F", "-r", "postfix", "-N", first)
+    found["no failure"] = code != 0 and "Waiting" not in said
     _, whole = tool(lab, first, "cibadmin", "-Q")
     found["report"] = user("status")[0]
     found["root sees"] = "<primitive" in whole and "batch-limit" not in whole
@@ -216,7 +321,14 @@ def _part(text: str, title: str) -> list[str]:
     return lines[: lines.index("")] if "" in lines else lines
 
 
-CASES = {"access": access, "attributes": attributes, "chapter": chapter, "debian": debian}
+CASES = {
+    "access": access,
+    "attributes": attributes,
+    "chapter": chapter,
+    "debian": debian,
+    "failure": failure,
+    "tickets": tickets,
+}
 
 
 def main() -> int:
