@@ -18,7 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from standfest.cli.tools import crm_simulate
 from standfest.cli.tools.rehearsal import Asked, Rehearsal
 from standfest.config.recorded import read
 from standfest.core.scheduler import calendar
@@ -171,3 +173,35 @@ def test_summaries_and_what_is_done_are_those_of_2_1_5(tmp_path: Path) -> None:
     causes = Counter(cause(pair) for pair in found if pair.differ(DONE))
     assert all(count <= MOST[why] for why, count in causes.items()), causes
     assert sum(not pair.differ(DONE) for pair in found) >= 308
+
+
+@pytest.mark.skipif(shutil.which("crm_simulate") is None, reason="crm_simulate is not here")
+@pytest.mark.parametrize("more", [(), ("-N", "3"), ("--output-as=xml",), ("-t", "2030-01-01")])
+def test_a_directory_is_timed_in_the_same_words(
+    more: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "d" / "dir.xml").mkdir(parents=True)
+    (tmp_path / "none").mkdir()
+    cib = '<cib validate-with="pacemaker-3.9" admin_epoch="0" epoch="1" num_updates="0">'
+    inside = "<configuration><crm_config/><nodes/><resources/><constraints/></configuration>"
+    for name in ("a.xml", "b.xml", "B.xml", "_.xml", "c10.xml", "c9.xml", ".h.xml", "x.XML"):
+        (tmp_path / "d" / name).write_text(f"{cib}{inside}<status/></cib>")
+    for folder in ("d", "d/", "none"):
+        words = ["-P", folder, *more]
+        done = subprocess.run(
+            ["crm_simulate", *words],
+            env={**os.environ, "CIB_shadow_dir": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            timeout=LIMIT_S,
+            check=False,
+        )
+        found = CliRunner().invoke(crm_simulate.command, words)
+        assert found.exit_code == done.returncode == 0
+        assert masked(found.stdout) == masked(done.stdout)
+
+
+def masked(text: str) -> str:
+    """Leave out how long it took."""
+    return re.sub(r"\d+\.\d+( secs)|(duration=)\S+", r"T\1\2", text)

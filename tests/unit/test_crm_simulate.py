@@ -4,12 +4,15 @@ What it prints here is what Debian's crm_simulate 2.1.5 printed for the same fil
 for the moments of failures, which are those of --set-datetime.
 """
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from standfest.cli.tools import crm_simulate, ptest
+from standfest.cli.tools import crm_simulate, profiling, ptest
+from standfest.core.scheduler import engine
 
 CIB = """<cib crm_feature_set="3.16.1" validate-with="pacemaker-3.9" epoch="1" num_updates="0"
  admin_epoch="0" have-quorum="1" dc-uuid="1"><configuration><crm_config>
@@ -246,3 +249,61 @@ def test_live_check_reads_the_file_that_the_environment_names(
 ) -> None:
     monkeypatch.setenv("CIB_file", str(file))
     assert said("-L") == (0, BOTH)
+
+
+def test_a_directory_is_timed_file_by_file(file: Path, tmp_path: Path) -> None:
+    # The last name comes first; hidden files, directories and other names are passed over.
+    folder = tmp_path / "many"
+    (folder / "dir.xml").mkdir(parents=True)
+    for name in ("b.xml", "B.xml", "a.xml", ".hidden.xml", "a.txt"):
+        (folder / name).write_text(CIB, encoding="utf-8")
+    code, text = said("-P", str(folder), "-N", "2")
+    assert (code, re.sub(r"\d+\.\d\d", "T", text.replace(str(folder), "D"))) == (
+        0,
+        "Timings:\n  * Testing D/b.xml ... T secs\n  * Testing D/a.xml ... T secs\n"
+        "  * Testing D/B.xml ... T secs\n",
+    )
+
+
+def test_each_repetition_is_decided(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs: list[int] = []
+
+    def decide(*given: Any) -> object:
+        runs.append(given[2])
+        return engine.decide(*given)
+
+    monkeypatch.setattr(profiling, "decide", decide)
+    words = ("-P", str(tmp_path), "-t", "1970-01-02T00:00:00Z")
+    for repeats, count in (("3", 3), ("0", 1)):
+        runs.clear()
+        assert said(*words, "-N", repeats)[0] == 0
+        assert runs == [86400] * count
+
+
+def test_a_file_that_cannot_be_timed_is_named_and_the_others_follow(
+    file: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "no.xml").write_text("<a/>")
+    code, text = said("-P", str(tmp_path))
+    assert code == 65
+    assert f"crm_simulate: {tmp_path}/no.xml:1: root element <a>; expected" in text
+    assert f"  * Testing {file} ... " in text
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (("-P", "nowhere"), 66, "crm_simulate: nowhere: No such file or directory; expected a "),
+        (("-P", ".", "-t", "noon"), 64, "crm_simulate: time noon; expected ISO 8601"),
+        (("-P", ".", "-N", "-2"), 64, "'-N' / '--repeat': -2 is not in the range 0<=x<="),
+    ],
+)
+def test_a_mistake_beside_a_directory_is_one_line(
+    words: tuple[str, ...], code: int, text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = said(*words)
+    assert found[0] == code
+    assert text in found[1]

@@ -14,7 +14,9 @@ import click
 from standfest.analysis import injection
 from standfest.cli.simulate import moment_of
 from standfest.cli.tools.codes import Exit, ToolError
+from standfest.cli.tools.profiling import MAX_REPEATS, profile
 from standfest.cli.tools.rehearsal import Asked, Rehearsal
+from standfest.cli.tools.saying import Saying
 from standfest.cli.tools.source import chosen
 from standfest.cli.tools.tool import Callback, Output, ToolCommand, output_options, tool
 from standfest.config.compressed import plain, read_file
@@ -61,6 +63,20 @@ _VALUES = (
 )
 
 
+_PROFILE = click.option(
+    *("-P", "--profile"),
+    metavar="DIR",
+    help="Say how long each situation of a directory takes; only -N and -t count beside it.",
+)
+_REPEAT = click.option(
+    *("-N", "--repeat"),
+    type=click.IntRange(0, MAX_REPEATS),
+    default=1,
+    metavar="N",
+    help="With --profile, decide each N times.",
+)
+
+
 def simulator(name: str, *legacy: str) -> Callable[[Callback], ToolCommand]:
     """Make a function a simulator; legacy: short options that it has not (Heartbeat 2's -X)."""
 
@@ -70,7 +86,7 @@ def simulator(name: str, *legacy: str) -> Callable[[Callback], ToolCommand]:
         text = click.option(
             *short, "--xml-text", metavar="XML", hidden=not short, help="Take this text as CIB."
         )
-        command = text(command)
+        command = _PROFILE(_REPEAT(text(command)))
         for flag, long, metavar, words in (*_SEVERAL, *_VALUES):
             many = (flag, long, metavar, words) in _SEVERAL
             option = click.option(flag, long, multiple=many, metavar=metavar, help=words)
@@ -93,6 +109,11 @@ def command(*, output: Output, **options: Any) -> None:
 
 def simulate(output: Output, **options: Any) -> None:
     """Do what the options ask for; both names of the tool."""
+    if options["profile"] is not None:
+        at = options["set_datetime"] or ""
+        saying = Saying("crm_simulate", output)
+        code = profile(saying, options["profile"], options["repeat"] or 1, at)
+        click.get_current_context().exit(code)
     gc.disable()  # one run, then the process ends
     try:
         path, text = _input(options)
