@@ -52,6 +52,14 @@ def test_attributes_standby_and_failures_of_a_live_cluster() -> None:
         "back": 0,
         "failures": [0, "0\n"],
         "forgotten": 0,
+        "device": [0, ""],
+        "level": [0, ""],
+        "needed": 78,  # a level names it
+        "devices": ["power"],
+        "levels off": [0, ""],
+        "device off": [0, ""],
+        "history off": [0, "cleaning up fencing-history for node *\n"],
+        "no node": 105,
         "nobody": 105,
         "log": True,
     }

@@ -11,7 +11,7 @@ from standfest.model.element import Element
 from standfest.model.fencing import FencingState
 from standfest.model.settings import HeartbeatSettings
 from standfest.model.time import Duration, Instant, milliseconds, seconds
-from standfest.runtime.cluster.protocol import FenceConfirm, FenceNode
+from standfest.runtime.cluster.protocol import FenceConfirm, FenceForget, FenceNode
 from standfest.runtime.recording.codec import Writer, read
 from standfest.sim.cluster import SimCluster
 
@@ -129,7 +129,7 @@ def test_fencing_that_fails_is_repeated_after_a_pause_and_nothing_starts_before(
     assert seconds(7) <= took <= seconds(10)
     assert len(sim.switch.calls) == 5
     assert [f["attempts"] for f in sim.said(other, "fencing-failed")] == ["1", "2"]
-    [record] = sim.nodes[other].member.fenced  # type: ignore[union-attr]
+    [record] = sim.nodes[other].member.fenced  # type: ignore[union-attr, misc]
     assert (record.state, record.attempts, record.executor) == (FencingState.DONE, 2, other)
 
 
@@ -241,7 +241,7 @@ def test_an_administrators_word_counts_as_fencing(confirmed: bool) -> None:
         sim.ask(other, FenceConfirm(owner))
     sim.go(2000)
     assert sim.world.on("web") == ({other} if confirmed else set())
-    [record] = sim.nodes[other].member.fenced  # type: ignore[union-attr]
+    [record] = sim.nodes[other].member.fenced  # type: ignore[union-attr, misc]
     expected = FencingState.CONFIRMED if confirmed else FencingState.UNDER_WAY
     assert (record.state, record.target) == (expected, owner)
 
@@ -321,3 +321,94 @@ def test_a_node_that_waits_for_another_one_at_its_start_is_not_fenced(seed: int)
     member = sim.nodes[waits].member
     assert member is not None
     assert member.synchronised
+
+
+def leading(sim: FencedCluster) -> str:
+    """Return who coordinates."""
+    [name] = [n.name for n in sim.nodes.values() if n.member and n.member.coordinator]
+    return name
+
+
+def on_record(sim: FencedCluster, *names: str) -> list[list[tuple[str, FencingState]]]:
+    """Return what each of these nodes knows of fencing."""
+    members = [sim.nodes[name].member for name in names]
+    return [[(r.target, r.state) for r in member.fenced or ()] for member in members if member]
+
+
+def test_forgotten_fencings_are_gone_on_all_members_and_what_is_under_way_stays() -> None:
+    sim = FencedCluster(12, configuration("stop"), "a", "b", "c", "d", "e")
+    serving(sim)
+    leader = leading(sim)
+    asking, _, first, second = [name for name in "abcde" if name != leader]
+    sim.crash(first)
+    sim.go(3000)
+    sim.power_on(first)
+    sim.go(5000)
+    sim.switch.takes = seconds(20)
+    sim.crash(second)
+    sim.go(3000)
+    done, busy = FencingState.DONE, FencingState.UNDER_WAY
+    assert on_record(sim, leader, asking) == [[(first, done), (second, busy)]] * 2
+    for node, text, left in (
+        (second, f"0 fencings of {second} are forgotten", [(first, done), (second, busy)]),
+        ("", "1 fencings of all nodes are forgotten", [(second, busy)]),
+    ):
+        sim.ask(asking, FenceForget(node))
+        sim.go(500)
+        assert on_record(sim, leader, asking) == [left, left]
+        answer = sim.nodes[asking].answers[-1]
+        assert (answer.accepted, answer.text) == (True, text)
+    sim.go(20_000)
+    assert on_record(sim, leader, asking) == [[(second, done)]] * 2
+    assert [target for _, target in sim.fenced] == [first, second]
+
+
+def test_a_forgotten_failure_neither_fences_again_nor_forgets_that_a_node_is_to_be_fenced() -> None:
+    most = '<nvpair id="o4" name="stonith-max-attempts" value="2"/>'
+    sim = FencedCluster(1, configuration("stop", most), "a", "b", "c")
+    owner, _ = serving(sim)
+    leader = leading(sim)
+    sim.switch.failures = 1000
+    sim.crash(owner)
+    sim.go(60_000)
+    leader = leading(sim)
+    other = next(name for name in sim.nodes if name not in (owner, leader))
+    assert on_record(sim, other) == [[(owner, FencingState.FAILED)]]
+    calls = len(sim.switch.calls)
+    sim.ask(other, FenceForget("nobody"))
+    sim.ask(other, FenceForget(owner))
+    sim.go(60_000)
+    assert [(a.accepted, a.text) for a in sim.nodes[other].answers] == [
+        (False, "no node nobody; expected one of: a, b, c"),
+        (True, f"1 fencings of {owner} are forgotten"),
+    ]
+    assert on_record(sim, leader, other) == [[], []]
+    assert (len(sim.switch.calls), sim.world.on("web")) == (calls, set())
+    sim.switch.failures = 0
+    sim.kill_cluster_daemon(other)
+    sim.restart_cluster_daemon(other)
+    sim.go(5000)
+    assert on_record(sim, leader, other) == [[(owner, FencingState.DONE)]] * 2
+    assert len(sim.world.on("web")) == 1
+
+
+def test_a_member_that_was_away_when_fencings_were_forgotten_forgets_them_when_it_is_back() -> None:
+    most = '<nvpair id="o4" name="stonith-max-attempts" value="1"/>'
+    sim = FencedCluster(13, configuration("stop", most), "a", "b", "c")
+    serving(sim)
+    leader = leading(sim)
+    asking, away = [name for name in "abc" if name != leader]
+    sim.crash(asking)
+    sim.go(3000)
+    sim.power_on(asking)
+    sim.go(5000)
+    assert on_record(sim, leader, away) == [[(asking, FencingState.DONE)]] * 2
+    sim.switch.failures = 1000
+    sim.partition([away], [leader, asking])
+    sim.go(5000)
+    sim.ask(asking, FenceForget(""))
+    sim.go(500)
+    assert on_record(sim, leader, asking, away) == [[], [], [(asking, FencingState.DONE)]]
+    sim.heal()
+    sim.go(5000)
+    assert on_record(sim, away) == [[]]

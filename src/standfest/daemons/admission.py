@@ -108,5 +108,7 @@ def _request(command: Command) -> protocol.Request | None:
             return protocol.FenceNode(command.node, command.how)
         case "fence-confirm":
             return protocol.FenceConfirm(command.node)
+        case "fence-forget":
+            return protocol.FenceForget(command.node)
         case _:
             return None

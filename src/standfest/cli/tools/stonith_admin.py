@@ -20,6 +20,15 @@ from standfest.cli.tools.members import with_members
 from standfest.cli.tools.resource_agents import run_here
 from standfest.cli.tools.saying import Saying
 from standfest.cli.tools.source import chosen
+from standfest.cli.tools.stonith_changes import (
+    TOOL,
+    agent_of,
+    deregister,
+    deregister_level,
+    parameters,
+    register,
+    register_level,
+)
 from standfest.cli.tools.tool import Output, output_options, tool
 from standfest.config.cib import compile_configuration
 from standfest.core.scheduler import values
@@ -32,16 +41,11 @@ from standfest.monitor import fencing
 from standfest.monitor.crm.fencing import records_of
 from standfest.runtime import frames
 
-TOOL = "stonith_admin"
 POLL_S = 0.5
 TIMEOUT_S = 120.0
 INSTALLED = fencing.Names("installed fence devices", "fence device")
 REGISTERED = fencing.Names("registered fence devices", "fence device")
 TARGETS = fencing.Names("fence targets", "fence target", "target")
-BY_CONFIGURATION = (
-    "devices and levels are those of the configuration here; "
-    "change <resources> or <fencing-topology>, e.g. with cibadmin"
-)
 Callback = Callable[..., Any]
 Given = Mapping[str, Any]
 
@@ -59,10 +63,24 @@ def _command(name: str, *words: str, text: str, argument: str = "") -> Callable[
 
 
 _COMMANDS = (
-    _command("register", "-R", "--register", argument="DEVICE", text="Not here: see cibadmin."),
-    _command("register", "-D", "--deregister", argument="DEVICE", text="Not here."),
-    _command("register", "-r", "--register-level", argument="TARGET", text="Not here."),
-    _command("register", "-d", "--deregister-level", argument="TARGET", text="Not here."),
+    _command(
+        *("register", "-R", "--register"),
+        argument="DEVICE",
+        text="Add a device to the configuration (-a, -o, -e).",
+    ),
+    _command(
+        *("deregister", "-D", "--deregister"), argument="DEVICE", text="Take a device out of it."
+    ),
+    _command(
+        *("register_level", "-r", "--register-level"),
+        argument="TARGET",
+        text="Add devices (-v) to a level (-i) of NAME, @PATTERN or ATTRIBUTE=VALUE.",
+    ),
+    _command(
+        *("deregister_level", "-d", "--deregister-level"),
+        argument="TARGET",
+        text="Take a level (-i) out, all without -i.",
+    ),
     _command("list", "-l", "--list", argument="HOST", text="Devices that can fence a node."),
     _command("registered", "-L", "--list-registered", text="All devices."),
     _command("installed", "-I", "--list-installed", text="Fence agents that are installed."),
@@ -78,17 +96,24 @@ _COMMANDS = (
     _command("confirm", "-C", "--confirm", argument="HOST", text="Say that a node is down."),
 )
 _OTHERS = (
-    click.option("-a", "--agent", default="", metavar="AGENT", help="For -M, -K."),
-    click.option("-o", "--option", "given", multiple=True, metavar="NAME=VALUE", help="For -K."),
-    click.option("-e", "--env-option", multiple=True, hidden=True),
+    click.option("-a", "--agent", default="", metavar="AGENT", help="For -R, -M, -K."),
+    click.option(
+        "-o", "--option", "given", multiple=True, metavar="NAME=VALUE", help="For -R, -K."
+    ),
+    click.option(
+        *("-e", "--env-option"),
+        multiple=True,
+        metavar="NAME",
+        help="As -o, from OCF_RESKEY_NAME of the environment.",
+    ),
     click.option("-T", "--tag", hidden=True),
-    click.option("-v", "--device", multiple=True, hidden=True),
-    click.option("-i", "--index", hidden=True),
+    click.option("-v", "--device", multiple=True, metavar="DEVICE", help="For -r."),
+    click.option("-i", "--index", type=int, metavar="LEVEL", help="1 to 9; for -r, -d."),
     click.option("-t", "--timeout", default="", metavar="TIME", help="How long to wait (120s)."),
     click.option("-y", "--delay", hidden=True),
     click.option("-n", "--as-node-id", is_flag=True, help="-h names an id."),
     click.option("--tolerance", default="", metavar="TIME", help="Nothing if just fenced."),
-    click.option("-c", "--cleanup", is_flag=True, hidden=True),
+    click.option("-c", "--cleanup", is_flag=True, help="With -H: forget what has ended."),
     click.option("-b", "--broadcast", is_flag=True, hidden=True),
     click.option("-q", "--quiet", is_flag=True, help="Say less."),
     click.option("--text-fancy", is_flag=True, hidden=True),
@@ -197,21 +222,17 @@ def _query(saying: Saying, name: str, options: Given) -> int:
 
 def _metadata(saying: Saying, _argument: str, options: Given) -> int:
     try:
-        text = agentlist.metadata(Agent("stonith", _agent(options)))
+        text = agentlist.metadata(Agent("stonith", agent_of(options)))
     except OperationError as error:
         why = "Can't get fence agent meta-data: No such device"
         raise ToolError(Exit.NO_SUCH, why) from error
     saying.line(text.rstrip("\n"))
-    saying.element(Element("metadata", (("agent", _agent(options)),), text=text))
+    saying.element(Element("metadata", (("agent", agent_of(options)),), text=text))
     return Exit.OK
 
 
 def _validate(saying: Saying, _argument: str, options: Given) -> int:
-    agent = _agent(options)
-    parts = [word.partition("=") for word in options["given"]]
-    if not all(equals and name for name, equals, _ in parts):
-        raise ToolError(Exit.USAGE, f"{TOOL}: Invalid option: -o/--option; expected NAME=VALUE")
-    parameters = tuple(sorted((name, value) for name, _, value in parts))
+    agent = agent_of(options)
     timeout = _duration(options, "timeout") or TIMEOUT_S
     operation = Operation(
         "test",
@@ -219,7 +240,7 @@ def _validate(saying: Saying, _argument: str, options: Given) -> int:
         "validate-all",
         0,
         milliseconds(int(timeout * 1000)),
-        parameters=parameters,
+        parameters=tuple(sorted(parameters(options))),
     )
     done, output = run_here(operation, timeout)
     valid = done.exit_code == ExitCode.OK
@@ -235,18 +256,6 @@ def _validate(saying: Saying, _argument: str, options: Given) -> int:
     if missing:
         return Exit.NO_SUCH
     return Exit.OK if valid else Exit.ERROR
-
-
-def _agent(options: Given) -> str:
-    agent: str = options["agent"]
-    if not agent:
-        text = "Please specify an agent to query using -a,--agent [value]"
-        raise ToolError(Exit.USAGE, text)
-    return agent
-
-
-def _register(_saying: Saying, _argument: str, _options: Given) -> int:
-    raise ToolError(Exit.UNAVAILABLE, f"{TOOL}: {BY_CONFIGURATION}")
 
 
 # --- the running cluster's fencing ---------------------------------------------------------------
@@ -267,7 +276,7 @@ def _records() -> tuple[FencingRecord, ...]:
 
 def _history(saying: Saying, node: str, options: Given) -> int:
     if options["cleanup"]:
-        raise ToolError(Exit.UNAVAILABLE, f"{TOOL}: the history forgets the oldest by itself")
+        return _forget(saying, node)
     found = [record for record in _records() if node in ("*", record.target)]
     if not options["verbose"]:  # of each node, the last that succeeded
         last = {record.target: record for record in found if fencing.ended_well(record)}
@@ -276,6 +285,17 @@ def _history(saying: Saying, node: str, options: Given) -> int:
         saying.line(str(record.ended) if saying.quiet else fencing.event_text(record))
     events = tuple(fencing.event_xml(record) for record in reversed(found))
     saying.element(Element("history", (("target", node),), events))
+    return Exit.OK
+
+
+def _forget(saying: Saying, node: str) -> int:
+    """Have the cluster forget the fencings of a node, or of all (`*`), that have ended."""
+    saying.remark(f"cleaning up fencing-history for node {node}")
+    wanted = frames.Command("fence-forget", node="" if node == "*" else node)
+    answer = ask(_run_dir(), wanted)
+    if not answer.accepted:
+        code = Exit.NO_SUCH if "no node" in answer.text else Exit.ERROR
+        raise ToolError(code, f"{TOOL}: {answer.text}")
     return Exit.OK
 
 
@@ -362,7 +382,10 @@ def _duration(options: Given, name: str) -> float:
 
 
 DOES: Mapping[str, Callable[[Saying, str, Given], int]] = {
-    "register": _register,
+    "register": register,
+    "deregister": deregister,
+    "register_level": register_level,
+    "deregister_level": deregister_level,
     "list": _listed,
     "registered": _registered,
     "installed": _installed,

@@ -1,6 +1,6 @@
 """Small edits of a configuration's XML, with the ids that administrators' tools would choose."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import replace
 from difflib import get_close_matches
 
@@ -115,8 +115,8 @@ def _with_nvpair(
             return owner
         holder = sets[0] if sets else None
     if holder is None:
-        identifier = _free(set_id, taken)
-        pair = _nvpair(_free(f"{identifier}-{name}", taken), name, value or "")
+        identifier = free_id(set_id, taken)
+        pair = _nvpair(free_id(f"{identifier}-{name}", taken), name, value or "")
         fresh = Element(set_tag, (("id", identifier),), (pair,))
         return owner.with_children((fresh, *owner.children))
     pairs = _with_value(holder, name, value, taken)
@@ -134,10 +134,10 @@ def _with_value(holder: Element, name: str, value: str | None, taken: Ids) -> tu
     )
     if any(pair.get("name") == name for pair in pairs):
         return pairs
-    return (*pairs, _nvpair(_free(f"{holder.id}-{name}", taken), name, value))
+    return (*pairs, _nvpair(free_id(f"{holder.id}-{name}", taken), name, value))
 
 
-def _free(wanted: str, taken: Ids) -> str:
+def free_id(wanted: str, taken: Set[str]) -> str:
     """Return an id that nothing has; a document with an id twice could not be read again."""
     identifier, number = wanted, 1
     while identifier in taken:

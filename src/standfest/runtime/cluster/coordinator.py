@@ -53,7 +53,7 @@ class Coordinator:
         term: int,
         replica: Replica,
         partition: Partition,
-        fenced: tuple[FencingRecord, ...] = (),
+        fenced: tuple[FencingRecord, ...] | None = None,
         *,
         numbers: Iterator[int],
     ) -> None:
@@ -221,7 +221,7 @@ class Coordinator:
             effects += self.outcome(now, wall, node, result)
         for node in list(self._deciding.departing):
             effects += self._mark_departing(now, wall, node)
-        effects += self._fencing.publish() if self._fencing.records else []
+        effects += self._fencing.publish() if self._fencing.tells else []
         effects += self._followed(now, wall, self._fencing.news(now, wall))
         effects += self._electorate.welcome() + self._enrolled(now, wall)
         return effects + self._deciding.consider(now, wall, why)
@@ -368,6 +368,9 @@ class Coordinator:
         """An administrator wants a node fenced, or has seen to it; answered at once."""
         node = request.node
         nodes = self.ledger.roster().nodes
+        if isinstance(request, protocol.FenceForget) and (not node or self._fencing.knows(node)):
+            effects, text = self._fencing.forget(node, origin)
+            return [*effects, Send(origin, protocol.Told(number, True, text))]
         if node not in nodes:
             known = ", ".join(nodes)
             text = f"no node {node}; expected one of: {known}"

@@ -33,17 +33,22 @@ MOST_RECORDS = 100
 class Fencing:
     """Fencing of one term. records: what its predecessor's members know, oldest first.
 
+    None: nobody has told this member; what others know is not to be replaced by nothing.
+
     Inputs return effects and what has ended. Chance is drawn from the daemon's identity, which is
     chance itself, so that two coordinators of a cluster that fell apart wait differently long.
     """
 
-    def __init__(self, ledger: Ledger, records: tuple[FencingRecord, ...]) -> None:
+    _told = False  # of who was recorded before it mattered, too
+
+    def __init__(self, ledger: Ledger, records: tuple[FencingRecord, ...] | None) -> None:
         settings = ledger.settings
         self._ledger = ledger
         self._machine = Machine(Scene(settings.name, frozenset()))
         seed = f"{settings.instance} {settings.name} {ledger.term}"
         self._chance = random.Random(seed)  # noqa: S311  a delay, no secret
-        self.records = tuple(_orphaned(record) for record in records)
+        self.records = tuple(_orphaned(record) for record in records or ())
+        self._told = records is not None
         self._begun = 0
 
     def deadline(self) -> Instant | None:
@@ -115,6 +120,35 @@ class Fencing:
         """Tell all members what was fenced lately."""
         history = protocol.FencingHistory(self._ledger.term, self.records)
         return [Send(None, history), Send(self._ledger.settings.name, history)]
+
+    @property
+    def tells(self) -> bool:
+        """Return whether who joins is to be told of records, or that none are left."""
+        return bool(self.records) or self._told
+
+    def knows(self, node: str) -> bool:
+        """Return whether a node is on record, or of the cluster."""
+        on_record = any(record.target == node for record in self.records)
+        return on_record or node in self._ledger.roster().nodes
+
+    def forget(self, node: str, origin: str) -> tuple[Effects, str]:
+        """Drop the records of a node, or of all if it is empty; returns also the sentence for it.
+
+        Only records: the machine goes on with what it is to fence, and what is under way stays
+        on record, since how it ends is noted there.
+        """
+        kept = tuple(
+            record
+            for record in self.records
+            if record.state is FencingState.UNDER_WAY or node not in {"", record.target}
+        )
+        number = len(self.records) - len(kept)
+        self.records, self._told = kept, True
+        effects: Effects = [
+            note("fencing-forgotten", node=node or "*", records=number, origin=origin),
+            *self.publish(),
+        ]
+        return effects, f"{number} fencings of {node or 'all nodes'} are forgotten"
 
     # --- the machine's view ---------------------------------------------------------------------
 

@@ -64,7 +64,7 @@ class Participant:
         self.election.rank = self.replica.rank
         self.executor = Executor()
         self.hand = Hand()
-        self.fenced: tuple[FencingRecord, ...] = ()
+        self.fenced: tuple[FencingRecord, ...] | None = None
         self.partition = Partition(settings, now, cib.configuration)
         self.coordinator: Coordinator | None = None
         self._heard: set[str] = set()

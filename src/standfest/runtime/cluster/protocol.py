@@ -269,6 +269,13 @@ class FenceConfirm:
 
 
 @dataclass(frozen=True, slots=True)
+class FenceForget:
+    """Request: forget the fencings of a node that have ended, of all nodes when it is empty."""
+
+    node: str
+
+
+@dataclass(frozen=True, slots=True)
 class AddNode:
     """Request: a node belongs to the cluster from now on, and has a vote."""
 
@@ -283,7 +290,7 @@ class RemoveNode:
 
 
 RosterRequest = AddNode | RemoveNode
-FencingRequest = FenceNode | FenceConfirm
+FencingRequest = FenceNode | FenceConfirm | FenceForget
 PACKED_FROM = 64 * 1024
 """Payloads of so many bytes are packed: a whole CIB may have megabytes, and says much twice."""
 DOCUMENT = b"\0"

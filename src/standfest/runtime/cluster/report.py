@@ -16,7 +16,10 @@ _TRUE = ("on", "true", "yes", "y", "1")
 def report(member: ClusterMember, what: str) -> dict[str, Any]:
     """Return the cluster as this member sees it; `what`: status, cib, fencing, view."""
     if what == "fencing":
-        return {"node": member.name, "history": [_fencing(record) for record in member.fenced]}
+        return {
+            "node": member.name,
+            "history": [_fencing(record) for record in member.fenced or ()],
+        }
     if what == "view":
         return {"node": member.name, **member.view()}
     cib = member.cib
@@ -45,7 +48,9 @@ def report(member: ClusterMember, what: str) -> dict[str, Any]:
         "resources": [_resource(cib.status, resource) for resource in configuration.resources],
         "failures": _failures(cib.status),
         "fencing": [
-            _fencing(record) for record in member.fenced if record.state is FencingState.UNDER_WAY
+            _fencing(record)
+            for record in member.fenced or ()
+            if record.state is FencingState.UNDER_WAY
         ],
     }
 

@@ -33,6 +33,7 @@ from standfest.runtime.cluster.protocol import (
     Fail,
     FailResource,
     FenceConfirm,
+    FenceForget,
     FenceNode,
     Forget,
     ForgetTicket,
@@ -161,7 +162,7 @@ def _changes_for(
             return tuple(_cleanup(cib, to_forget(configuration, cib.status, request))), (
                 f"{resource or 'everything'} is looked at again{f' on {node}' if node else ''}"
             )
-        case FenceNode() | FenceConfirm() | AddNode() | RemoveNode():
+        case FenceNode() | FenceConfirm() | FenceForget() | AddNode() | RemoveNode():
             raise AssertionError("neither fencing nor the roster is changed in this way")
 
 
