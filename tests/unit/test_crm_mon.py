@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.canned_daemon import serving
 
 from standfest.cli.tools import publishing
 from standfest.cli.tools.codes import ToolError
@@ -500,3 +501,73 @@ def test_failed_fencing_is_shown_at_once_and_all_of_it_on_request() -> None:
     assert [child.get("status") for child in element.children] == [
         *("pending", "failed", "failed", "success")
     ]
+
+
+def record(
+    identifier: str, state: FencingState, *, ended: int = 0, reason: str = ""
+) -> dict[str, object]:
+    """Return a fencing as the cluster daemon tells of it."""
+    told = fenced(state, ended=ended, reason=reason) | {"id": identifier, "executor": "node1"}
+    return told | {"action": "reboot" if ended else "off"}
+
+
+def test_who_watches_fencing_is_told_of_it_at_once(tmp_path: Path) -> None:
+    told, agent, page = (tmp_path / name for name in ("told", "agent", "page"))
+    names = ("recipient", "node", "rsc", "task", "desc", "rc", "target_rc", "status")
+    lines = "".join(f'echo "{name}=$CRM_notify_{name}"; ' for name in names)
+    agent.write_text(f"#!/bin/sh\n{{ {lines}}} >> {told}\n")
+    agent.chmod(0o755)
+    words = ("-W", "-i", "1h", "-E", str(agent), "-e", "me", "-m3", "--output-to", str(page))
+    with serving(tmp_path, cib(resources=primitive("r1"))) as daemon:
+        daemon.history = [record("1-1", FencingState.DONE, ended=NOW - 9)]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "standfest.cli.main", "crm_mon", *words],
+            env={**os.environ, "STANDFEST_RUN_DIR": str(tmp_path), "TZ": "UTC"},
+        )
+        try:
+            wait_for(lambda: page.exists() and "reboot of node2 successful" in page.read_text())
+            daemon.history += [record("1-2", FencingState.UNDER_WAY)]
+            wait_for(lambda: "off of node2 pending" in page.read_text())
+            assert not told.exists()  # what was known, and what has not ended
+            daemon.history[1:] = [
+                record("1-2", FencingState.FAILED, ended=NOW, reason="no power"),
+                record("1-3", FencingState.CONFIRMED, ended=NOW + 1),
+            ]
+            wait_for(lambda: told.exists() and told.read_text().count("status=") == 2)
+        finally:
+            process.terminate()
+            assert process.wait(timeout=PATIENCE_S) == 0
+    both = "client=standfest, origin=node1, completed='Thu Oct  9 12:00:0{} 2025'"
+    assert told.read_text() == (
+        "recipient=me\nnode=node2\nrsc=\ntask=reboot\n"
+        f"desc=reboot of node2 failed (no power): delegate=node1, {both.format(0)}\n"
+        "rc=1\ntarget_rc=0\nstatus=0\n"
+        "recipient=me\nnode=node2\nrsc=\ntask=reboot\n"
+        f"desc=reboot of node2 successful: delegate=node1, {both.format(1)}\n"
+        "rc=0\ntarget_rc=0\nstatus=0\n"
+    )
+
+
+def test_without_watching_programs_are_not_told_of_fencing(tmp_path: Path) -> None:
+    told, agent = tmp_path / "told", tmp_path / "agent"
+    agent.write_text(f"#!/bin/sh\necho $CRM_notify_task >> {told}\n")
+    agent.chmod(0o755)
+    words = ("-i", "50ms", "-E", str(agent), "--output-to", str(tmp_path / "page"))
+    with serving(tmp_path, cib(resources=primitive("r1"))) as daemon:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "standfest.cli.main", "crm_mon", *words],
+            env={**os.environ, "STANDFEST_RUN_DIR": str(tmp_path), "TZ": "UTC"},
+        )
+        try:
+            wait_for((tmp_path / "page").exists)
+            daemon.history = [record("1-1", FencingState.DONE, ended=NOW)]
+            changed = xml.serialise(daemon.cib).replace("<lrm_resources/>", LRM)
+            daemon.cib = xml.parse(changed, "test")
+            wait_for(told.exists)
+        finally:
+            process.terminate()
+            process.wait(timeout=PATIENCE_S)
+    assert told.read_text() == "start\n"
+
+
+LRM = f"<lrm_resources>{history('r1', entry('r1', 'start'))}</lrm_resources>"

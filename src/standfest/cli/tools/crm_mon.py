@@ -3,11 +3,14 @@
 Options: facts/formats/TOOLS.md section 5. What is shown is `monitor.crm`'s; nothing is changed.
 """
 
+import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Set
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import click
@@ -35,6 +38,7 @@ _CRITICAL = 2  # as plugins of monitoring systems end when nothing can be known
 _CLEAR = "\x1b[H\x1b[2J"
 _PID_FILE = "/tmp/ClusterMon.pid"  # noqa: S108 (where Pacemaker's has it)
 _DEFAULT_INTERVAL_MS = 5000
+_WATCH_S = 0.5
 Callback = Callable[..., Any]
 
 
@@ -178,7 +182,12 @@ def _written(command: Callback) -> Callback:
                 default="",
                 help="Given to it as CRM_notify_recipient.",
             ),
-            click.option("-W", "--watch-fencing", is_flag=True, help="Accepted; see the guide."),
+            click.option(
+                "-W",
+                "--watch-fencing",
+                is_flag=True,
+                help="Show fencing at once; -E is run for it, too.",
+            ),
             click.option("-h", "--as-html", metavar="FILE", help="Write HTML to FILE."),
             click.option("-X", "--as-xml", is_flag=True, help="XML without a status, once."),
             click.option("-w", "--web-cgi", is_flag=True, help="HTML for a web server, once."),
@@ -237,7 +246,8 @@ def command(verbose: int, output: Output, **given: Any) -> int | None:
     if not once:
         form = replace(form, interval=max(1, round(interval)))
     agent = (given["external_agent"], given["external_recipient"])
-    run = _Run(source, show, form, to, agent, given["only_node"], given["only_resource"])
+    only = (given["only_node"], given["only_resource"])
+    run = _Run(source, show, form, to, agent, *only, watch=given["watch_fencing"])
     if once:
         run.once()
     elif given["daemonize"]:
@@ -247,9 +257,11 @@ def command(verbose: int, output: Output, **given: Any) -> int | None:
         publishing.claim(given["pid_file"])
         run.once()  # what is wrong is said here, while there is somebody to read it
         pid_file = os.path.abspath(given["pid_file"])
-        publishing.daemonize(pid_file, lambda: publishing.repeat(run.again, interval, run.again))
+        again = run.again
+        work = partial(publishing.repeat, again, interval, again, run.wait)
+        publishing.daemonize(pid_file, work)
     else:
-        publishing.repeat(run.again, interval, run.once)
+        publishing.repeat(run.again, interval, run.once, run.wait)
     return None
 
 
@@ -314,7 +326,10 @@ class _Run:
     only_node: str | None
     only_resource: str | None
     known: events.Known | None = None
+    ended: Set[str] | None = None
+    fencing: tuple[FencingRecord, ...] = ()
     shown: bool = False
+    watch: bool = False
 
     def once(self) -> None:
         """Write a page; raises ToolError."""
@@ -324,6 +339,7 @@ class _Run:
             if self.form.kind == MODERN:
                 _write(self.to, _failed(self.form, error))
             raise
+        self.fencing = situation.fencing
         self._tell(situation)
         self._put(_page(situation, self._filtered(situation), self.form))
 
@@ -335,6 +351,15 @@ class _Run:
             if error.code is Exit.CANNOT_CREATE:
                 raise
             self._put(_nothing(self.form, error))
+
+    def wait(self, seconds: float) -> None:
+        """Wait; when fencing is watched, only until something has become of it."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            time.sleep(min(left, _WATCH_S) if self.watch else left)
+            with contextlib.suppress(ToolError):  # that there is no cluster is the page's to say
+                if self.watch and _fenced(self.source) != self.fencing:
+                    return
 
     def _filtered(self, situation: Situation) -> Show:
         show = self.show
@@ -359,6 +384,9 @@ class _Run:
         news, self.known = events.news(situation, self.known)
         for event in news:
             publishing.run(program, events.environment(event, recipient))
+        fenced, self.ended = events.fenced(situation.fencing, self.ended)
+        for record in fenced if self.watch else ():
+            publishing.run(program, events.fencing_environment(record, recipient))
 
 
 def _situation(source: Source) -> Situation:

@@ -41,13 +41,21 @@ def publish(path: str, content: str) -> None:
         raise ToolError(Exit.CANNOT_CREATE, why) from error
 
 
-def repeat(step: Callable[[], None], interval: float, first: Callable[[], None]) -> None:
-    """Do `first`, then a step every `interval` seconds until SIGINT or SIGTERM: a good end."""
+def repeat(
+    step: Callable[[], None],
+    interval: float,
+    first: Callable[[], None],
+    wait: Callable[[float], None] = time.sleep,
+) -> None:
+    """Do `first`, then a step every `interval` seconds until SIGINT or SIGTERM: a good end.
+
+    wait: for so many seconds, or until there is something new.
+    """
     _listen()
     with contextlib.suppress(SystemExit):
         first()
         while True:
-            time.sleep(interval)
+            wait(interval)
             step()
 
 

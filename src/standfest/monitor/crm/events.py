@@ -1,13 +1,15 @@
-"""What has been done since the status was looked at last: one event for each new result.
+"""What has been done since the status was looked at last: an event for each new result or fencing.
 
 Programs are told of them by variables `CRM_notify_...`, as Pacemaker's crm_mon does.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from standfest.core.scheduler.values import integer
 from standfest.model.element import Element
+from standfest.model.fencing import FencingRecord, FencingState
+from standfest.monitor import fencing
 from standfest.monitor.crm.situation import Situation, recorded_resources
 from standfest.monitor.crm.words import exit_text, status_text
 
@@ -61,6 +63,32 @@ def _event(node: str, resource: str, entry: Element) -> Event:
         expected,
         integer(entry.get("op-status"), 0),
     )
+
+
+def fenced(
+    records: Sequence[FencingRecord], known: Set[str] | None
+) -> tuple[list[FencingRecord], Set[str]]:
+    """Return which fencings have ended since `known`, and the ids of all that have.
+
+    None: everything was known.
+    """
+    ended = [record for record in records if record.state is not FencingState.UNDER_WAY]
+    found = [record for record in ended if known is not None and record.id not in known]
+    return found, {record.id for record in ended}
+
+
+def fencing_environment(record: FencingRecord, recipient: str) -> dict[str, str]:
+    """Return the variables that a program is given of a fencing; no resource is named."""
+    return {
+        "CRM_notify_recipient": recipient,
+        "CRM_notify_node": record.target,
+        "CRM_notify_rsc": "",
+        "CRM_notify_task": record.action,
+        "CRM_notify_desc": fencing.event_text(record),
+        "CRM_notify_rc": "0" if fencing.ended_well(record) else "1",
+        "CRM_notify_target_rc": "0",
+        "CRM_notify_status": "0",
+    }
 
 
 def environment(event: Event, recipient: str) -> dict[str, str]:
