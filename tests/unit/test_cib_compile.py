@@ -673,3 +673,52 @@ def test_errors_of_all_files_are_told_with_their_files() -> None:
         "1.xml:2: priority of web is 'y'; expected an integer, INFINITY or -INFINITY",
         "2.xml:3: batch-limit of p-batch_limit is 'x'; expected an integer, INFINITY or -INFINITY",
     ]
+
+
+CLONE = '<primitive id="web" class="ocf" type="Dummy"/></clone></resources>'
+
+
+@pytest.mark.parametrize(
+    ("count", "errors"),
+    [
+        ("1000", []),
+        ("0001000", []),
+        ("1001", ["1.xml:1: clone-max of cm-clone_max is '1001'; expected at most 1000"]),
+        (
+            "1000000000",
+            ["1.xml:1: clone-max of cm-clone_max is '1000000000'; expected at most 1000"],
+        ),
+        (
+            "9" * 5000,
+            [f"1.xml:1: clone-max of cm-clone_max is '{'9' * 5000}'; expected at most 1000"],
+        ),
+        (
+            "-1",
+            ["1.xml:1: clone-max of cm-clone_max is '-1'; expected a number that is not negative"],
+        ),
+    ],
+)
+def test_a_clone_has_at_most_a_thousand_instances(count: str, errors: list[str]) -> None:
+    sections = f'<resources><clone id="c">{meta("cm", clone_max=count)}{CLONE}'
+    if errors:
+        assert errors_of(sections) == errors
+    else:
+        assert compiled(sections).resources[0].id == "c"
+
+
+def test_the_default_for_all_clones_is_as_limited_and_what_only_limits_is_not() -> None:
+    defaults = f"<rsc_defaults>{meta('rd', clone_max='5000')}</rsc_defaults>"
+    sections = f'<resources><clone id="c">{meta("cm", clone_node_max="999999999")}{CLONE}'
+    assert errors_of(defaults, sections) == [
+        "1.xml:1: clone-max of rd-clone_max is '5000'; expected at most 1000"
+    ]
+    assert isinstance(compiled(sections).resources[0], Clone)
+
+
+@pytest.mark.parametrize("name", ["replicas", "promoted-max", "masters"])
+def test_a_bundle_has_at_most_a_thousand_replicas(name: str) -> None:
+    text = '<resources><bundle id="b"><podman image="i" {}="{}" replicas-per-host="9999"/></bundle>'
+    assert errors_of(text.format(name, 1001) + "</resources>") == [
+        f"1.xml:1: {name} of b is '1001'; expected at most 1000"
+    ]
+    assert compiled(text.format(name, 1000) + "</resources>").resources == ()

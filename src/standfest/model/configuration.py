@@ -13,6 +13,10 @@ from standfest.model.operations import Agent
 from standfest.model.scores import INFINITY
 from standfest.model.time import Duration, seconds
 
+MAX_INSTANCES = 1000
+"""The most instances of one clone, and replicas of one bundle: of 64 nodes each has more than
+anybody wants, and deciding about so many takes less than a second."""
+
 
 class NoQuorumPolicy(Enum):
     """What a partition without quorum does with its resources."""

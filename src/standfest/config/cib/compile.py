@@ -186,6 +186,8 @@ class _Compiler:
                 clone = self._clone(element)
                 if clone is not None:
                     found.append(clone)
+            elif element.tag == "bundle":
+                self._bundle(element)
         return tuple(found)
 
     def _group(self, element: Element, inherited: dict[str, str]) -> Group:
@@ -239,6 +241,14 @@ class _Compiler:
             promoted_max=most,
             globally_unique=read("globally-unique", values.boolean, several),
         )
+
+    def _bundle(self, element: Element) -> None:
+        """Look at a bundle's numbers: without `replicas` there are as many as are promoted."""
+        for engine in element.all("docker", "podman", "rkt"):
+            for name in ("replicas", "promoted-max", "masters"):
+                if (text := engine.get(name)) is not None:
+                    what = f"{name} of {element.id}"
+                    self.findings.value(engine, what, text, values.instances, 1)
 
     def _primitive(
         self, written: Element, inherited: dict[str, str], given: dict[str, str]

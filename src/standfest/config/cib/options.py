@@ -55,7 +55,7 @@ _META: Mapping[str, Parser] = {
     "restart-type": _one_of("ignore", "restart"),
     "allow-migrate": values.boolean,
     "allow-unhealthy-nodes": values.boolean,
-    "clone-max": values.count,
+    "clone-max": values.instances,
     "clone-node-max": values.count,
     "clone-min": values.count,
     "globally-unique": values.boolean,

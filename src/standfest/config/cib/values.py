@@ -5,6 +5,7 @@ Source: facts/formats/CIB-MODERN.md, "Value types".
 
 import re
 
+from standfest.model.configuration import MAX_INSTANCES
 from standfest.model.scores import INFINITY, clamp
 from standfest.model.time import Duration, microseconds, milliseconds, seconds
 
@@ -74,6 +75,15 @@ def score(text: str) -> int:
         return clamp(int(word.partition(".")[0]))
     except ValueError:
         raise ValueError("an integer, INFINITY or -INFINITY") from None
+
+
+def instances(text: str) -> int:
+    """Return how many instances there are to be, at most MAX_INSTANCES. Raises ValueError."""
+    word = text.strip()
+    is_large = len(word.lstrip("0")) > len(str(MAX_INSTANCES))
+    if word.isascii() and word.isdigit() and (is_large or int(word) > MAX_INSTANCES):
+        raise ValueError(f"at most {MAX_INSTANCES}")
+    return count(word)
 
 
 def count(text: str) -> int:

@@ -13,6 +13,7 @@ from standfest.core.scheduler import remotes, values
 from standfest.core.scheduler.cluster import Bundle, Cluster, Relation, Replica
 from standfest.core.scheduler.entities import Colocation, Kind, OperationConfig, Resource
 from standfest.core.scheduler.ledger import Cause
+from standfest.model.configuration import MAX_INSTANCES
 from standfest.model.element import Element
 from standfest.model.scores import INFINITY
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from standfest.core.scheduler.resources import Reader
 
 _ENGINES = ("docker", "podman", "rkt")
-_MOST = 1000
 
 
 def guests_of(element: Element) -> list[str]:
@@ -41,7 +41,7 @@ def _promoted(engine: Element) -> int:
 
 def _replicas(engine: Element) -> int:
     count = values.integer(engine.get("replicas"), max(1, _promoted(engine)))
-    return max(1, min(count, _MOST))
+    return max(1, min(count, MAX_INSTANCES))
 
 
 def _networked(element: Element) -> bool:

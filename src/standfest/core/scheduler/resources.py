@@ -11,6 +11,7 @@ from standfest.core.scheduler.cluster import Cluster
 from standfest.core.scheduler.entities import Kind, Need, OperationConfig, Resource, Role
 from standfest.core.scheduler.nodes import add_remote
 from standfest.core.scheduler.rules import Facts, values_of
+from standfest.model.configuration import MAX_INSTANCES
 from standfest.model.element import Element
 from standfest.model.scores import INFINITY
 
@@ -281,7 +282,7 @@ class Reader:
             resource.clone_node_max = 1
         resource.clone_min = values.integer(meta.get("clone-min"), 0)
         count = max(1, len(self.cluster.nodes) - self._later_guests)
-        resource.clone_max = values.integer(meta.get("clone-max"), count)
+        resource.clone_max = min(values.integer(meta.get("clone-max"), count), MAX_INSTANCES)
         resource.ordered = values.boolean(meta.get("ordered"), False)
         resource.interleave = values.boolean(meta.get("interleave"), False)
         resource.notify = values.boolean(meta.get("notify"), False)
