@@ -125,13 +125,14 @@ def attributes(lab: Lab) -> object:
     found["forgotten"] = tool(lab, other, "crm_failcount", "-D", "-r", "postfix", "-N", other)[0]
     device = ("stonith_admin", "-R", "power", "-a", "fence_x", "-o", "pcmk_host_list=node-1")
     found["device"] = tool(lab, other, *device, "-q")
-    found["level"] = tool(lab, other, *"stonith_admin -r node-1 -i 1 -v power -q".split())
+    level = ("stonith_admin", "-r", "node-1", "-i", "1", "-v", "power")
+    found["level"] = tool(lab, other, *level, "-q")
     found["needed"] = tool(lab, first, "stonith_admin", "-D", "power")[0]
     found["devices"] = tool(lab, first, "stonith_admin", "-L")[1].splitlines()[:1]
-    found["levels off"] = tool(lab, first, *"stonith_admin -d node-1 -q".split())
-    found["device off"] = tool(lab, first, *"stonith_admin -D power -q".split())
-    found["history off"] = tool(lab, first, *"stonith_admin -H * -c".split())
-    found["no node"] = tool(lab, first, *"stonith_admin -H nobody -c".split())[0]
+    found["levels off"] = tool(lab, first, "stonith_admin", "-d", "node-1", "-q")
+    found["device off"] = tool(lab, first, "stonith_admin", "-D", "power", "-q")
+    found["history off"] = tool(lab, first, "stonith_admin", "-H", "*", "-c")
+    found["no node"] = tool(lab, first, "stonith_admin", "-H", "nobody", "-c")[0]
     found["nobody"] = tool(lab, other, "crm_standby", "-N", "nobody", "-v", "on")[0]
     found["log"] = "crm_standby" in tool(lab, first, "cib", "log")[1]
     return found

@@ -10,6 +10,7 @@ from standfest.config.cib import load
 from standfest.core.cib import provisional
 from standfest.core.cib.patch import difference
 from standfest.model.element import Element
+from standfest.model.errors import Ground
 from standfest.model.time import milliseconds, seconds
 from standfest.runtime.cluster.effects import Answer
 from standfest.runtime.cluster.protocol import Ask, ChangeConfiguration, SetAttribute, encode
@@ -117,6 +118,7 @@ def test_of_two_that_change_the_same_at_once_one_is_told_what_it_lost_to() -> No
         f"/nvpair[@id='r1-v']: value is {won} meanwhile; expected 0; lost to version 0.1."
     )
     assert lost.text.startswith(place)
+    assert lost.ground is Ground.OVERTAKEN
     assert lost.text.partition("the change was made for ")[2].startswith("0.0.")
     assert {values_of(seen_by(sim, node))["r1-v"] for node in NODES} == {won}
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from standfest.config.cib import load
 from standfest.model.element import Element
+from standfest.model.errors import Ground
 from standfest.model.fencing import FencingState
 from standfest.model.settings import HeartbeatSettings
 from standfest.model.time import Duration, Instant, milliseconds, seconds
@@ -378,9 +379,9 @@ def test_a_forgotten_failure_neither_fences_again_nor_forgets_that_a_node_is_to_
     sim.ask(other, FenceForget("nobody"))
     sim.ask(other, FenceForget(owner))
     sim.go(60_000)
-    assert [(a.accepted, a.text) for a in sim.nodes[other].answers] == [
-        (False, "no node nobody; expected one of: a, b, c"),
-        (True, f"1 fencings of {owner} are forgotten"),
+    assert [(a.accepted, a.text, a.ground) for a in sim.nodes[other].answers] == [
+        (False, "no node nobody; expected one of: a, b, c", Ground.NO_SUCH),
+        (True, f"1 fencings of {owner} are forgotten", Ground.NONE),
     ]
     assert on_record(sim, leader, other) == [[], []]
     assert (len(sim.switch.calls), sim.world.on("web")) == (calls, set())

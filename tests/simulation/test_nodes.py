@@ -9,6 +9,7 @@ from tests.simulation.test_cluster import agree, cluster, configuration, ha_cf, 
 from tests.simulation.test_fencing import FencedCluster
 from tests.simulation.test_fencing import configuration as fenced
 
+from standfest.model.errors import Ground
 from standfest.model.quorum import Weight
 from standfest.model.settings import Autojoin
 from standfest.model.time import milliseconds, seconds
@@ -32,6 +33,9 @@ def running(seed: int, *nodes: str, autojoin: bool = False) -> SimCluster:
 def answer(sim: SimCluster, node: str) -> tuple[bool, str]:
     sim.run_until(lambda: bool(sim.nodes[node].answers), at_most=seconds(5))
     found = sim.nodes[node].answers.pop()
+    grounds = {"no quorum": Ground.NO_QUORUM, "open whet": Ground.NO_QUORUM}
+    known = Ground.NO_SUCH if found.text.startswith("no node ") else Ground.NONE
+    assert found.ground is grounds.get(found.text[:9], known)
     return found.accepted, found.text
 
 

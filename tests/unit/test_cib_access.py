@@ -6,7 +6,7 @@ from standfest.core.cib.document import Cib
 from standfest.core.cib.patch import difference
 from standfest.model import xml
 from standfest.model.element import Element
-from standfest.model.errors import OperationError
+from standfest.model.errors import Ground, OperationError, RefusedError
 from standfest.model.status import Status, Version
 from standfest.runtime.channel import group_names
 from standfest.runtime.cluster.access import access_of, limits, readable
@@ -122,8 +122,9 @@ def test_nobody_gives_himself_more_than_he_has_in_the_same_change() -> None:
 
 def test_the_version_is_not_counted_up_by_who_may_not_write() -> None:
     cib = Cib(Version(0, 1, 0), configuration(), Status())
-    with pytest.raises(OperationError, match="eve may not count the version up"):
+    with pytest.raises(RefusedError, match="eve may not count the version up") as refused:
         edited(ChangeConfiguration(None, cib.version, 3, "t", "eve"), cib, 0, ())
+    assert refused.value.ground is Ground.NOT_ALLOWED
 
 
 def test_groups_without_a_name_are_left_out() -> None:

@@ -11,6 +11,7 @@ from standfest.cli.tools import crm_resource, crm_ticket, resource_live, stonith
 from standfest.cli.tools.tool import ToolCommand
 from standfest.model import xml
 from standfest.model.element import Element
+from standfest.model.errors import Ground
 from standfest.runtime import frames
 from standfest.runtime.cluster import protocol
 from standfest.runtime.frames import Reply
@@ -123,7 +124,8 @@ def test_moves_are_patches_of_the_configuration(daemon: CannedDaemon, run: Runne
 def test_a_refusal_by_the_cluster_ends_the_tool_with_its_code(
     daemon: CannedDaemon, run: Runner
 ) -> None:
-    daemon.answer = lambda _: frames.Reply(False, "no quorum: of 3 nodes only n1 would keep it")
+    text = "no quorum: of 3 nodes only n1 would keep it"
+    daemon.answer = lambda _: frames.Reply(False, text, Ground.NO_QUORUM)
     code, out, err = run("-r a -p x -v 1")
     assert (code, out) == (106, "")
     assert err == (
@@ -349,7 +351,8 @@ def test_fencing_that_fails_is_told(
         "",
         "stonith_admin: Couldn't fence n2: no answer\n",
     )
-    daemon.answer = lambda _: frames.Reply(False, "no node n9; expected one of: n1, n2")
+    text = "no node n9; expected one of: n1, n2"
+    daemon.answer = lambda _: frames.Reply(False, text, Ground.NO_SUCH)
     code, _, err = run.stonith("--unfence n9")
     assert code == 105
     assert err == ("stonith_admin: Couldn't unfence n9: no node n9; expected one of: n1, n2\n")

@@ -383,6 +383,13 @@ def test_what_may_be_secret_has_no_words() -> None:
     assert told == ["RunEnded", "run=1", "exit_code=1", "killed=False", "request=..."]
 
 
+def test_an_answer_that_was_recorded_before_it_had_a_ground_is_read() -> None:
+    text = Writer().flat(Answer(1, False, "no"))
+    ground = b',{"e":["model.errors.Ground","NONE"]}'
+    assert ground in text
+    assert read(text.replace(ground, b"")) == Answer(1, False, "no")
+
+
 # --- the command ----------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from tests.canned_daemon import CannedDaemon, serving
 
 from standfest.cli.tools import stonith_admin
 from standfest.model import xml
+from standfest.model.errors import Ground
 from standfest.runtime import frames
 from standfest.runtime.cluster import protocol
 
@@ -182,8 +183,17 @@ def test_live_it_is_a_patch(run: Run, daemon: CannedDaemon) -> None:
         "stonith_admin"
     }
     assert [e.get("devices") for e in daemon.cib.walk() if e.tag == "fencing-level"] == ["new"]
-    daemon.answer = lambda _: frames.Reply(False, "no quorum: of 3 nodes only n1 would keep it")
-    assert run("-D new")[0] == 106
+    for ground, code in (
+        (Ground.NONE, 78),
+        (Ground.OVERTAKEN, 103),
+        (Ground.NO_QUORUM, 106),
+        (Ground.NOT_ALLOWED, 77),
+        (Ground.NO_ANSWER, 124),
+        (Ground.NO_SUCH, 105),
+    ):  # whatever the words are
+        refusal = frames.Reply(False, "no quorum, no node, no answer; it may not", ground)
+        daemon.answer = lambda _, refusal=refusal: refusal  # type: ignore[misc]
+        assert run("-D new") == (code, "", "no quorum, no node, no answer; it may not\n")
 
 
 # --- history -------------------------------------------------------------------------------------
@@ -198,7 +208,8 @@ def test_the_history_is_forgotten_in_pacemakers_words(run: Run, daemon: CannedDa
     ]
     code, out, _ = run("-H n1 -c --output-as=xml")
     assert (code, "cleaning" in out, '<status code="0" message="OK"/>' in out) == (0, False, True)
-    daemon.answer = lambda _: frames.Reply(False, "no node n9; expected one of: n1, n2")
+    text = "no node n9; expected one of: n1, n2"
+    daemon.answer = lambda _: frames.Reply(False, text, Ground.NO_SUCH)
     assert run("-H n9 -c -q") == (
         105,
         "",

@@ -7,7 +7,7 @@ import pytest
 from standfest.core.cib.changes import AddConstraint, SetQuorum
 from standfest.core.cib.replica import Update
 from standfest.model.element import Element
-from standfest.model.errors import WireError
+from standfest.model.errors import Ground, WireError
 from standfest.model.status import Version
 from standfest.runtime import frames
 from standfest.runtime.cluster import protocol
@@ -87,3 +87,18 @@ def test_frames_are_cut_wherever_the_stream_is() -> None:
 def test_a_stream_that_is_none_is_refused(stream: bytes) -> None:
     with pytest.raises(WireError):
         list(frames.FrameReader().feed(stream))
+
+
+def reply(body: bytes) -> bytes:
+    return frames.HEADER.pack(len(body), frames.VALUE) + body
+
+
+def test_a_reply_says_on_what_ground_it_refuses() -> None:
+    refusal = frames.Reply(False, "no node c", Ground.NO_SUCH)
+    text = b'["Reply",{"accepted":false,"text":"no node c","ground":"no-such"}]'
+    assert frames.write(refusal) == reply(text)
+    assert list(frames.FrameReader().feed(reply(text))) == [refusal]
+    without = b'["Reply",{"accepted":false,"text":"no"}]'
+    assert list(frames.FrameReader().feed(reply(without))) == [frames.Reply(False, "no")]
+    with pytest.raises(WireError):
+        list(frames.FrameReader().feed(reply(text.replace(b"no-such", b"bogus"))))

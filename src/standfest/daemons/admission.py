@@ -9,7 +9,7 @@ from standfest.core.cib.objects import ChangeError
 from standfest.core.cib.status_xml import cib_element
 from standfest.model import xml
 from standfest.model.element import Element
-from standfest.model.errors import OperationError, WireError
+from standfest.model.errors import Ground, OperationError, RefusedError, WireError
 from standfest.runtime.channel import Channel
 from standfest.runtime.cluster import access, protocol
 from standfest.runtime.cluster.printing import Printer
@@ -42,7 +42,8 @@ def document(client: Channel, cib: Cib, printer: Printer) -> Reply:
     allowed = access.access_of(whole, user, groups)
     shown = access.readable(whole, allowed) if allowed is not None else whole
     if shown is None:
-        return Reply(False, f"{user} may not read anything: no <acl_target> or <acl_group> lets it")
+        text = f"{user} may not read anything: no <acl_target> or <acl_group> lets it"
+        return Reply(False, text, Ground.NOT_ALLOWED)
     return Reply(True, xml.serialise(shown))
 
 
@@ -61,9 +62,8 @@ def requested(command: Command, client: Channel, cib: Cib) -> protocol.Request:
         _permit(request, client, cib)
     elif refused(client, cib):
         user, what = client.user()[0], type(request).__name__
-        raise OperationError(
-            f"{user} may not ask for {what}: enable-acl is true, and it is not root"
-        )
+        text = f"{user} may not ask for {what}: enable-acl is true, and it is not root"
+        raise RefusedError(Ground.NOT_ALLOWED, text)
     return request
 
 
@@ -82,7 +82,7 @@ def _permit(request: protocol.TicketRequest, client: Channel, cib: Cib) -> None:
         return  # no such ticket: the coordinator's to say
     where = access.forbidden_in_status(before, after, user, groups)
     if where:
-        raise OperationError(f"{user} may not change {where}")
+        raise RefusedError(Ground.NOT_ALLOWED, f"{user} may not change {where}")
 
 
 def _request(command: Command) -> protocol.Request | None:

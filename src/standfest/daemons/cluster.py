@@ -24,7 +24,7 @@ from standfest.daemons import hosts, identity, places, reading, seed, thisboot
 from standfest.daemons.admission import document, refused, requested
 from standfest.daemons.archives import Archives
 from standfest.daemons.process import die_with_parent, settle_memory
-from standfest.model.errors import OperationError, WireError
+from standfest.model.errors import Ground, OperationError, WireError
 from standfest.model.operations import ExitCode
 from standfest.model.quorum import Counted, Lease, QuorumRules, Reached
 from standfest.model.settings import Autojoin
@@ -307,7 +307,7 @@ class ClusterDaemon:
                 else:
                     self._on_promise(client, value)
             case frames.Query() if why := refused(client, self._member.cib, report=True):
-                client.send(frames.Reply(False, why))
+                client.send(frames.Reply(False, why, Ground.NOT_ALLOWED))
             case frames.Query("quorum"):
                 found = quorum_report(self._member.partition, self._arbiter_status)
                 client.send(frames.Reply(True, json.dumps(found)))
@@ -318,7 +318,7 @@ class ClusterDaemon:
                 try:
                     request = requested(value, client, self._member.cib)
                 except OperationError as error:
-                    client.send(frames.Reply(False, str(error)))
+                    client.send(frames.Reply(False, str(error), error.ground))
                     return
                 number = self._next_client
                 self._next_client += 1
@@ -381,9 +381,9 @@ class ClusterDaemon:
                     self._archives.keep_configuration(cib)
                 case effects.KeepInput():
                     self._archives.keep(effect)
-                case effects.Answer(client, accepted, text):
+                case effects.Answer(client, accepted, text, ground):
                     if client in self._clients:
-                        self._clients.pop(client).send(frames.Reply(accepted, text))
+                        self._clients.pop(client).send(frames.Reply(accepted, text, ground))
                 case effects.RememberAll():
                     thisboot.remember(self._where.seen_all)
                 case effects.Enrolled(nodes, removed):

@@ -66,5 +66,27 @@ class ConfigError(StandfestError):
         self.findings = findings
 
 
+class Ground(Enum):
+    """On what ground a request was refused, for programs; what people read is the text."""
+
+    NONE = ""
+    NO_SUCH = "no-such"
+    OVERTAKEN = "overtaken"
+    NO_QUORUM = "no-quorum"
+    NOT_ALLOWED = "not-allowed"
+    NO_ANSWER = "no-answer"
+    NOT_ONLINE = "not-online"
+
+
 class OperationError(StandfestError):
     """The kernel, a process or a peer refused: a failed operation, retried by policy only."""
+
+    ground = Ground.NONE
+
+
+class RefusedError(OperationError):
+    """A request is refused, on a ground that programs may act on."""
+
+    def __init__(self, ground: Ground, text: str) -> None:
+        super().__init__(text)
+        self.ground = ground

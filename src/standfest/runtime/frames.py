@@ -8,7 +8,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from standfest.model.errors import WireError
+from standfest.model.errors import Ground, WireError
 from standfest.wire import values
 
 MAX_FRAME = values.MAX_BYTES + 1024
@@ -160,10 +160,14 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The answer to a Query (JSON in `text`) or a Command (a sentence)."""
+    """The answer to a Query (JSON in `text`) or a Command (a sentence).
+
+    ground: of a refusal, where a program may want to act on it.
+    """
 
     accepted: bool
     text: str
+    ground: Ground = Ground.NONE
 
 
 Value = (

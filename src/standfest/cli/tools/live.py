@@ -12,23 +12,20 @@ from standfest.core.cib.patch import difference
 from standfest.daemons.places import Places
 from standfest.model import xml
 from standfest.model.element import Element
-from standfest.model.errors import ConfigError, OperationError
+from standfest.model.errors import ConfigError, Ground, OperationError
 from standfest.runtime import channel, frames
 from standfest.runtime.cluster import protocol
 
 EMPTY = Element("configuration")
 CODES = {
-    "lost to version": Exit.OLD,
-    "quorum": Exit.NO_QUORUM,
-    "may not": Exit.NO_PERMISSION,
-    "no answer": Exit.TIMEOUT,
-    "no node": Exit.NO_SUCH,
-    "no resource": Exit.NO_SUCH,
-    "no ticket": Exit.NO_SUCH,
-    "is not online": Exit.DISCONNECTED,
-    "is not active": Exit.NO_SUCH,
+    Ground.OVERTAKEN: Exit.OLD,
+    Ground.NO_QUORUM: Exit.NO_QUORUM,
+    Ground.NOT_ALLOWED: Exit.NO_PERMISSION,
+    Ground.NO_ANSWER: Exit.TIMEOUT,
+    Ground.NO_SUCH: Exit.NO_SUCH,
+    Ground.NOT_ONLINE: Exit.DISCONNECTED,
 }
-"""Words of a refusal by the cluster -> exit code; of another one: CONFIG."""
+"""Ground of a refusal by the cluster -> exit code."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +101,7 @@ def do(run_dir: Path, request: protocol.CibRequest) -> str:
     content = protocol.encode_request(request).decode()
     answer = ask(run_dir, frames.Command("cib", how=content))
     if not answer.accepted:
-        code = next((code for words, code in CODES.items() if words in answer.text), Exit.CONFIG)
-        raise ToolError(code, answer.text)
+        raise ToolError(CODES.get(answer.ground, Exit.CONFIG), answer.text)
     return answer.text
 
 

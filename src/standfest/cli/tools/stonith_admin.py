@@ -15,7 +15,7 @@ import click
 
 from standfest.adapters.linux import agentlist
 from standfest.cli.tools.codes import Exit, ToolError
-from standfest.cli.tools.live import LiveSource, ask
+from standfest.cli.tools.live import CODES, LiveSource, ask
 from standfest.cli.tools.members import with_members
 from standfest.cli.tools.resource_agents import run_here
 from standfest.cli.tools.saying import Saying
@@ -294,7 +294,7 @@ def _forget(saying: Saying, node: str) -> int:
     wanted = frames.Command("fence-forget", node="" if node == "*" else node)
     answer = ask(_run_dir(), wanted)
     if not answer.accepted:
-        code = Exit.NO_SUCH if "no node" in answer.text else Exit.ERROR
+        code = CODES.get(answer.ground, Exit.ERROR)
         raise ToolError(code, f"{TOOL}: {answer.text}")
     return Exit.OK
 
@@ -342,7 +342,7 @@ def _fenced(node: str, action: str, options: Given) -> None:
     known = {record.id for record in before if record.state is not FencingState.UNDER_WAY}
     answer = ask(run_dir, frames.Command("fence", node=node, how=action))
     if not answer.accepted:
-        code = Exit.NO_SUCH if "no node" in answer.text else Exit.ERROR
+        code = CODES.get(answer.ground, Exit.ERROR)
         raise ToolError(code, answer.text)
     end = time.monotonic() + timeout
     while True:
@@ -365,7 +365,7 @@ def _is_recent(record: FencingRecord, node: str, action: str, tolerance: float) 
 def _confirm(_saying: Saying, node: str, _options: Given) -> int:
     answer = ask(_run_dir(), frames.Command("fence-confirm", node=node))
     if not answer.accepted:
-        code = Exit.NO_SUCH if "no node" in answer.text else Exit.ERROR
+        code = CODES.get(answer.ground, Exit.ERROR)
         raise ToolError(code, f"{TOOL}: Couldn't confirm {node}: {answer.text}")
     return Exit.OK
 

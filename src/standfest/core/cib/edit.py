@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 from standfest.core.cib.document import with_section
 from standfest.model.element import Element
-from standfest.model.errors import OperationError
+from standfest.model.errors import Ground, OperationError, RefusedError
 
 RESOURCE_TAGS = ("primitive", "group", "clone", "master", "bundle")
 
@@ -40,7 +40,8 @@ def set_resource_meta(
     changed = _replace_resource(section, resource, name, value, _ids(configuration))
     if changed is None:
         known = (e.id for e in section.walk() if e.tag in RESOURCE_TAGS)
-        raise OperationError(f"no resource {resource}; {expected(resource, known)}")
+        text = f"no resource {resource}; {expected(resource, known)}"
+        raise RefusedError(Ground.NO_SUCH, text)
     return with_section(configuration, changed)
 
 
@@ -57,7 +58,7 @@ def add_constraint(configuration: Element, constraint: Element) -> Element:
     for reference in REFERENCES:
         name = constraint.get(reference)
         if name is not None and name not in known:
-            raise OperationError(f"no resource {name}; {expected(name, known)}")
+            raise RefusedError(Ground.NO_SUCH, f"no resource {name}; {expected(name, known)}")
     section = configuration.child("constraints") or Element("constraints")
     return with_section(configuration, section.with_children((*section.children, constraint)))
 

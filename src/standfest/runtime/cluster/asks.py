@@ -1,5 +1,6 @@
 """What administrators on this node have asked of the coordinator, until they are answered."""
 
+from standfest.model.errors import Ground
 from standfest.model.time import Duration, Instant, seconds
 from standfest.runtime.cluster.effects import Answer
 from standfest.runtime.cluster.protocol import Told
@@ -27,7 +28,11 @@ class Asks:
     def told(self, message: Told) -> list[Answer]:
         """The coordinator has answered; late answers are nobody's."""
         client, _ = self._open.pop(message.id, (None, 0))
-        return [] if client is None else [Answer(client, message.accepted, message.text)]
+        return (
+            []
+            if client is None
+            else [Answer(client, message.accepted, message.text, message.ground)]
+        )
 
     def deadline(self) -> Instant | None:
         """Return when `on_timer` is due."""
@@ -36,4 +41,5 @@ class Asks:
     def on_timer(self, now: Instant) -> list[Answer]:
         """Let nobody wait for longer than ASK_TIMEOUT."""
         late = [number for number, (_, until) in self._open.items() if until <= now]
-        return [Answer(self._open.pop(number)[0], False, NO_ANSWER) for number in late]
+        silent = Ground.NO_ANSWER
+        return [Answer(self._open.pop(number)[0], False, NO_ANSWER, silent) for number in late]

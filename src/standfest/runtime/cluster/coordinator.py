@@ -19,7 +19,7 @@ from standfest.core.cib.replica import Replica, Stored
 from standfest.core.fencing.effects import Confirmed, Failed, Withdrawn
 from standfest.core.scheduler.caution import AWAY, BRIEFLY
 from standfest.model.configuration import NoQuorumPolicy
-from standfest.model.errors import OperationError
+from standfest.model.errors import Ground, OperationError
 from standfest.model.fencing import FencingRecord
 from standfest.model.operations import OperationResult
 from standfest.model.status import Join as JoinState
@@ -324,7 +324,7 @@ class Coordinator:
             before, effects = known.version, noted(request, text)
             proposed = self.ledger.replica.propose(self.ledger.term, changes)
         except OperationError as error:
-            return [Send(node, protocol.Told(message.id, False, str(error)))]
+            return [Send(node, protocol.Told(message.id, False, str(error), error.ground))]
         after = self.ledger.replica.cib.version
         same = (after.admin_epoch, after.epoch) == (before.admin_epoch, before.epoch)
         version = self.ledger.replica.awaited if same else after
@@ -374,7 +374,7 @@ class Coordinator:
         if node not in nodes:
             known = ", ".join(nodes)
             text = f"no node {node}; expected one of: {known}"
-            return [Send(origin, protocol.Told(number, False, text))]
+            return [Send(origin, protocol.Told(number, False, text, Ground.NO_SUCH))]
         if isinstance(request, protocol.FenceNode):
             effects, busy = self._fencing.request(now, wall, node, request.action, origin=origin)
             text = f"{node} is being fenced ({request.action})"

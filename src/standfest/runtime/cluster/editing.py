@@ -7,7 +7,7 @@ from standfest.core.cib.document import Cib, with_section
 from standfest.core.cib.patch import ConflictError, applied, difference, size
 from standfest.core.cib.provisional import Trial
 from standfest.model.element import Element
-from standfest.model.errors import ConfigError, OperationError
+from standfest.model.errors import ConfigError, Ground, OperationError, RefusedError
 from standfest.runtime.cluster import access
 from standfest.runtime.cluster.protocol import ChangeConfiguration
 from standfest.runtime.cluster.undoing import LONGEST_UNDO, text_of
@@ -27,17 +27,16 @@ def edited(
     """
     if request.patch is None:
         if access.limits(cib.configuration, request.user):
-            raise OperationError(f"{request.user} may not count the version up")
+            raise RefusedError(Ground.NOT_ALLOWED, f"{request.user} may not count the version up")
         return (CountUp(request.admin_epoch),), f"counted up from {cib.version}"
     try:
         after = applied(request.patch, cib.configuration)
     except ConflictError as error:
         if access.limits(cib.configuration, request.user):  # it did not see all that is there
             text = f"{request.user} may not change {error.path}, or others have meanwhile"
-            raise OperationError(text) from error
-        raise OperationError(
-            f"{error}; lost to version {cib.version}, the change was made for {request.base}"
-        ) from error
+            raise RefusedError(Ground.NOT_ALLOWED, text) from error
+        text = f"{error}; lost to version {cib.version}, the change was made for {request.base}"
+        raise RefusedError(Ground.OVERTAKEN, text) from error
     after = _checked(cib.configuration, after, nodes)
     _permit(request, cib.configuration, after)
     if request.trial:
@@ -63,7 +62,8 @@ def _permit(request: ChangeConfiguration, before: Element, after: Element) -> No
         return
     where = access.forbidden(patch, old, new, one, two)
     if where or request.admin_epoch:
-        raise OperationError(f"{request.user} may not change {where or 'admin_epoch'}")
+        text = f"{request.user} may not change {where or 'admin_epoch'}"
+        raise RefusedError(Ground.NOT_ALLOWED, text)
 
 
 def _on_trial(request: ChangeConfiguration, before: Element, after: Element, until: int) -> Element:

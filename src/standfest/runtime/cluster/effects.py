@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from standfest.core.cib.document import Cib
+from standfest.model.errors import Ground
 from standfest.model.fencing import FenceCall
 from standfest.model.operations import Operation
 from standfest.ports.agents import RunId
@@ -87,6 +88,7 @@ class Answer:
     client: int
     accepted: bool
     text: str
+    ground: Ground = Ground.NONE
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from standfest.core.cib.changes import Change, ForgetNode, SetNodeState, SetRoster
 from standfest.core.cib.roster import Roster
 from standfest.model.configuration import NoQuorumPolicy
-from standfest.model.errors import OperationError
+from standfest.model.errors import Ground, OperationError, RefusedError
 from standfest.model.settings import MAX_NODE_NAME, MAX_NODES, is_node_name
 from standfest.model.status import Join as JoinState
 from standfest.model.status import Version
@@ -48,7 +48,7 @@ class Electorate:
         try:
             self._check(request)
         except OperationError as error:
-            return [Send(origin, Told(number, False, str(error)))]
+            return [Send(origin, Told(number, False, str(error), error.ground))]
         return self._begin(request, origin, number)
 
     def welcome(self) -> Effects:
@@ -82,13 +82,14 @@ class Electorate:
             text = f"{node} is a node now" if adds else f"{node} is no node any more"
             if not enough:
                 text = f"open whether it stays, quorum was lost meanwhile: {text}"
-            told = [Send(change.origin, Told(change.id, enough, text))] if change.id else []
+            ground = Ground.NONE if enough else Ground.NO_QUORUM
+            told = [Send(change.origin, Told(change.id, enough, text, ground))] if change.id else []
             return [*told, *self.welcome()], node
         try:
             self._check(change.request, begun=True)
         except OperationError as error:
             self._now = None
-            refused = Told(change.id, False, str(error))
+            refused = Told(change.id, False, str(error), error.ground)
             return [Send(change.origin, refused)] if change.id else [], ""
         after = roster.adding(node) if adds else roster.removing(node)
         effects = self._write(after, self._unseen(node) if adds else (ForgetNode(node),))
@@ -126,7 +127,8 @@ class Electorate:
         if not (self._enough(roster.nodes) and self._enough(after.nodes)):
             names = ", ".join(sorted(self._keepers()))
             numbers = f"{len(roster.nodes)} nodes, and of {len(after.nodes)} then,"
-            raise OperationError(f"no quorum: of {numbers} only {names} would keep it")
+            text = f"no quorum: of {numbers} only {names} would keep it"
+            raise RefusedError(Ground.NO_QUORUM, text)
 
     @staticmethod
     def _may_come(node: str, roster: Roster) -> None:
@@ -141,7 +143,8 @@ class Electorate:
     def _may_go(self, node: str, roster: Roster) -> None:
         ledger, rules = self._ledger, self._ledger.partition.quorum.rules
         if node not in roster.nodes:
-            raise OperationError(f"no node {node}; expected one of: {', '.join(roster.nodes)}")
+            text = f"no node {node}; expected one of: {', '.join(roster.nodes)}"
+            raise RefusedError(Ground.NO_SUCH, text)
         if node in ledger.heard or node in ledger.joined or node == ledger.settings.name:
             raise OperationError(f"{node} is active; stop it first")
         if node == rules.tie_node:

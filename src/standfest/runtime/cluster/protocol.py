@@ -12,7 +12,7 @@ from standfest.core.membership.election import Hello
 from standfest.core.membership.views import Statement
 from standfest.model import xml
 from standfest.model.element import Element
-from standfest.model.errors import ConfigError, WireError
+from standfest.model.errors import ConfigError, Ground, WireError
 from standfest.model.fencing import FenceCall, FencingRecord
 from standfest.model.operations import Operation, OperationResult, OperationStatus
 from standfest.model.status import Version
@@ -319,6 +319,7 @@ class Told:
     id: int
     accepted: bool
     text: str
+    ground: Ground = Ground.NONE
 
 
 ClusterMessage = (

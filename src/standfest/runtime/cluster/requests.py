@@ -17,7 +17,7 @@ from standfest.core.cib.changes import (
 from standfest.core.cib.document import Author, Cib
 from standfest.model.configuration import Clone, Configuration, Group, NoQuorumPolicy, Resource
 from standfest.model.element import Element
-from standfest.model.errors import OperationError
+from standfest.model.errors import Ground, OperationError, RefusedError
 from standfest.model.status import NodeState, Status
 from standfest.runtime.cluster.editing import edited
 from standfest.runtime.cluster.effects import MemberEffect, Send, note
@@ -68,13 +68,15 @@ class Keepers:
                 ", ".join(sorted(self.joined)),
                 len(self.partition.quorum.rules.nodes),
             )
-            raise OperationError(f"no quorum: of {all_nodes} nodes only {names} would keep it")
+            text = f"no quorum: of {all_nodes} nodes only {names} would keep it"
+            raise RefusedError(Ground.NO_QUORUM, text)
 
     def told(self, number: int, text: str) -> Told:
         """Return the answer to a request whose change all of them have on disk."""
         if self.suffice:
             return Told(number, True, text)
-        return Told(number, False, f"open whether it stays, quorum was lost meanwhile: {text}")
+        open_ = f"open whether it stays, quorum was lost meanwhile: {text}"
+        return Told(number, False, open_, Ground.NO_QUORUM)
 
 
 def changes_for(  # noqa: PLR0917 (all that a request may be about)
@@ -238,7 +240,8 @@ def _found(configuration: Configuration, resource: str) -> tuple[Resource, tuple
         if resource in names or (unique and resource.rpartition(":")[0] in names):
             return top, (resource,)
     known = [resource.id for resource in configuration.resources]
-    raise OperationError(f"no resource {resource}; expected one of: {', '.join(known) or 'none'}")
+    text = f"no resource {resource}; expected one of: {', '.join(known) or 'none'}"
+    raise RefusedError(Ground.NO_SUCH, text)
 
 
 def _move(
@@ -297,4 +300,5 @@ def _cleanup(cib: Cib, what: tuple[tuple[str, str], ...]) -> Iterator[Change]:
 
 def _known(kind: str, name: str, names: tuple[str, ...]) -> None:
     if name not in names:
-        raise OperationError(f"no {kind} {name}; expected one of: {', '.join(names)}")
+        text = f"no {kind} {name}; expected one of: {', '.join(names)}"
+        raise RefusedError(Ground.NO_SUCH, text)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from standfest.core.cib.changes import SetTicket
 from standfest.core.cib.tickets import wrong_name
-from standfest.model.errors import OperationError
+from standfest.model.errors import Ground, OperationError, RefusedError
 from standfest.model.status import Status
 from standfest.model.tickets import LAST_GRANTED, TicketState
 from standfest.runtime.cluster import protocol
@@ -29,7 +29,8 @@ def ticket_changes(
     ticket, known = request.ticket, status.tickets.state(request.ticket)
     if isinstance(request, protocol.ForgetTicket):
         if known is None:
-            raise OperationError(f"no ticket {ticket}; expected one of: {_known(status)}")
+            text = f"no ticket {ticket}; expected one of: {_known(status)}"
+            raise RefusedError(Ground.NO_SUCH, text)
         return (SetTicket(ticket, None),), f"ticket {ticket} is forgotten"
     if known is None and len(status.tickets.states) >= MAX_TICKETS:
         raise OperationError(f"{MAX_TICKETS} tickets are known; expected that one is forgotten")
