@@ -190,9 +190,13 @@ def test_a_resource_is_said_to_have_failed_in_the_words_of_pacemakers_tool(
 
 
 def test_what_the_cluster_does_not_let_fail_is_said_once(daemon: CannedDaemon, run: Runner) -> None:
-    refusals = {"g2 is not active on n1": 105, "node n1 is not online": 102, "no quorum: ...": 106}
-    for text, code in refusals.items():
-        daemon.answer = lambda _command, text=text: Reply(False, text)  # type: ignore[misc]
+    for text, ground, code in (
+        ("g2 is not active on n1", Ground.NO_SUCH, 105),
+        ("node n1 is not online", Ground.NOT_ONLINE, 102),
+        ("no quorum: ...", Ground.NO_QUORUM, 106),
+    ):
+        refusal = Reply(False, text, ground)
+        daemon.answer = lambda _command, refusal=refusal: refusal  # type: ignore[misc]
         ended, out, err = run("-F -r g2 -N n1")
         assert (ended, out, err.splitlines()[0]) == (code, "", f"crm_resource: {text}")
 
@@ -238,7 +242,9 @@ def test_tickets_of_the_running_cluster_are_its_to_change(
     ]
     for words in ("-t T -S id -v x", "-t T -S a=b -v x"):
         assert ticket(words)[0] == 64
-    daemon.answer = lambda _command: Reply(False, "eve may not change /cib/status/tickets")
+    daemon.answer = lambda _command: Reply(
+        False, "eve may not change /cib/status/tickets", Ground.NOT_ALLOWED
+    )
     said = "crm_ticket: eve may not change /cib/status/tickets\n"
     assert ticket("-t T -r --force") == (77, "", said)
 
