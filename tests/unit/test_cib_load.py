@@ -195,7 +195,6 @@ def test_what_must_be_there_is_missed_by_name() -> None:
             '<resources><bundle id="b"/></resources>',
             "1.xml:1: warning: <bundle id=b>: bundles are decided, but not driven yet",
         ),
-        ("<alerts/>", "1.xml:1: warning: <alerts>: alerts are not implemented yet"),
     ],
 )
 def test_what_is_known_but_not_built_is_warned_of(text: str, warning: str) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 from pathlib import PurePath
 
+from standfest.analysis.alertfiles import missing
 from standfest.config import authkeys, cib, hacf, halogd, qdevice, quorum, share, sharecompare
 from standfest.config.keepalived.directors import compare
 from standfest.config.keepalived.load import read
@@ -152,7 +153,8 @@ class _Clusters:
                     configuration, warnings = cib.compile_configuration(
                         loaded.configuration, loaded.path_of, nodes
                     )
-                    found += (*loaded.findings, *warnings)
+                    absent = missing(loaded.configuration, loaded.path_of)
+                    found += (*loaded.findings, *warnings, *absent)
             except ConfigError as error:
                 found += error.findings
         return found + self._votes(configuration)

@@ -8,6 +8,7 @@ import re
 import time
 from dataclasses import dataclass
 
+from standfest.analysis.alertfiles import missing
 from standfest.config import cib
 from standfest.config.cib import legacy
 from standfest.config.cib.schema.validate import newest, validate
@@ -79,7 +80,8 @@ def verify(text: str, path: str, now: int = 0) -> Verdict:
         _, warnings = cib.compile_configuration(loaded.configuration, loaded.path_of)
     except ConfigError as error:
         return Verdict(errors=_lines(error.findings))
-    notes = _lines((*loaded.findings, *warnings))
+    absent = missing(loaded.configuration, loaded.path_of)
+    notes = _lines((*loaded.findings, *warnings, *absent))
     if root.tag != "cib":
         return Verdict(notes=notes, part=root.tag)
     try:

@@ -22,6 +22,7 @@ from standfest.agents.invoke import invoke
 from standfest.agents.registry import built_in
 from standfest.daemons import hosts, identity, places, reading, seed, thisboot
 from standfest.daemons.admission import document, refused, requested
+from standfest.daemons.alerting import Alerting
 from standfest.daemons.archives import Archives
 from standfest.daemons.process import die_with_parent, settle_memory
 from standfest.model.errors import Ground, OperationError, WireError
@@ -102,6 +103,7 @@ class ClusterDaemon:
             ),
         )
         self._archives = Archives(self._loop, where, self._on_not_kept)
+        self._alerting = Alerting(self._loop, lambda: self._member.cib.configuration, self._note)
         self._pulse: Channel | None = None
         self._pulse_gone_at: Instant | None = None
         self._retry_at: Instant | None = 0
@@ -124,13 +126,15 @@ class ClusterDaemon:
         self._loop.on_signal(signal.SIGINT, lambda: None)
         settle_memory()
         self._loop.run()
+        self._alerting.farewell()
 
     # --- time -----------------------------------------------------------------------------------
 
     def _deadline(self) -> Instant | None:
         gone = self._pulse_gone_at
         let_go = None if gone is None else gone + RING_WAIT
-        return earliest(self._member.deadline(), self._retry_at, let_go, self._tick_at)
+        others = self._retry_at, let_go, self._tick_at, self._alerting.deadline()
+        return earliest(self._member.deadline(), *others)
 
     def _on_timer(self) -> None:
         now = self._loop.now()
@@ -144,6 +148,7 @@ class ClusterDaemon:
         at = self._member.deadline()
         if at is not None and at <= now:
             self._perform(self._member.on_timer(now, self._loop.wall()))
+        self._alerting.on_timer(now)
 
     def _moment(self) -> tuple[Instant, int]:
         """Return the time for an input, once what ran out before it is acted on."""
@@ -394,11 +399,14 @@ class ClusterDaemon:
                         self._pulse.send(frames.Enrolled(nodes, removed))
                 case effects.LeaveCluster():
                     self._leave()
+                case effects.Alert():
+                    self._alerting.tell(effect)
                 case effects.Note():
                     self._note(effect)
         self._on_runs()
         self._watch_devices()
         self._tell_arbiter()
+        self._alerting.go_on()
 
     def _save(self, content: bytes) -> None:
         try:

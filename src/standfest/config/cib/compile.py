@@ -10,7 +10,7 @@ Source: facts/formats/CIB-MODERN.md sections 2 to 4.
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from standfest.config.cib import constraints, fencing, rules, shared, templates, values
+from standfest.config.cib import alerts, constraints, fencing, rules, shared, templates, values
 from standfest.config.cib.findings import Findings
 from standfest.config.cib.names import meant
 from standfest.config.cib.options import Names
@@ -94,6 +94,7 @@ class _Compiler:
         )
         constraints.check(configuration, self.findings)
         rules.check(configuration, self.findings)
+        alerts.check(configuration, self.findings)
         shared.check(
             configuration,
             self.findings,

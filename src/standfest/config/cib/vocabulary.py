@@ -57,6 +57,15 @@ CHILDREN: dict[str, tuple[str, ...]] = {
     "tags": ("tag",),
     "tag": ("obj_ref",),
     "obj_ref": (),
+    "alerts": ("alert",),
+    "alert": ("meta_attributes", "instance_attributes", "select", "recipient"),
+    "select": ("select_nodes", "select_fencing", "select_resources", "select_attributes"),
+    "select_nodes": (),
+    "select_fencing": (),
+    "select_resources": (),
+    "select_attributes": ("attribute",),
+    "attribute": (),
+    "recipient": ("meta_attributes", "instance_attributes"),
     "lifetime": ("rule",),
     "rule": _RULE,
     "expression": (),
@@ -109,6 +118,9 @@ _ATTRIBUTES = {
     "lifetime": "",
     "tag": "id description",
     "obj_ref": "id",
+    "alert": "id path description",
+    "attribute": "id name",
+    "recipient": "id value description",
     "rule": "id id-ref boolean-op boolean_op score score-attribute score_attribute role",
     "expression": "id attribute operation value type value-source",
     "date_expression": "id operation start end",
@@ -147,6 +159,9 @@ REQUIRED: dict[str, tuple[str, ...]] = {
     "template": ("id",),
     "tag": ("id",),
     "obj_ref": ("id",),
+    "alert": ("id", "path"),
+    "attribute": ("id", "name"),
+    "recipient": ("id",),
 }
 """Element -> attributes that it must have, and not empty, unless it is a reference (id-ref)."""
 
@@ -154,7 +169,6 @@ NO_REMOTE = "Pacemaker Remote is decided, but not driven yet"
 
 NOT_YET: dict[str, str] = {
     "bundle": "bundles are decided, but not driven yet",
-    "alerts": "alerts are not implemented yet",
 }
 """Element -> what the operator is told: it is known, and has no effect in the running cluster."""
 

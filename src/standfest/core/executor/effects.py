@@ -22,9 +22,10 @@ class KillRun:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Tell the coordinator how an operation ended."""
+    """Tell the coordinator how an operation ended; again: it was told so before."""
 
     result: OperationResult
+    again: bool = False
 
 
 ExecutorEffect = StartRun | KillRun | Report

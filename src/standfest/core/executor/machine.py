@@ -75,7 +75,7 @@ class Executor:
         resource = self._resources.setdefault(operation.resource, _Resource())
         done = self._history.by_key(operation)
         if done is not None:
-            return [Report(done)]
+            return [Report(done, again=True)]
         if self._known(resource, operation):
             return []
         if len(resource.queue) >= MAX_QUEUED:

@@ -2,46 +2,19 @@
 
 import time
 
-_EXIT = {
-    0: "ok",
-    1: "error",
-    2: "invalid parameter",
-    3: "unimplemented feature",
-    4: "insufficient privileges",
-    5: "not installed",
-    6: "not configured",
-    7: "not running",
-    8: "promoted",
-    9: "promoted (failed)",
-    190: "OCF_DEGRADED",
-    191: "OCF_DEGRADED_PROMOTED",
-}
-_STATUS = {
-    -1: "pending",
-    0: "complete",
-    1: "Cancelled",
-    2: "Timed Out",
-    3: "NOT SUPPORTED",
-    4: "Error",
-    5: "Hard error",
-    6: "Fatal error",
-    7: "Not installed",
-    8: "Internal communication failure",
-    9: "Cannot execute now",
-    10: "No fence device",
-    11: "CIB secrets unavailable",
-}
+from standfest.model.outcomes import EXIT_WORDS, STATUS_WORDS
+
 _UNITS = ((86_400_000, "d"), (3_600_000, "h"), (60_000, "m"))
 
 
 def exit_text(code: int) -> str:
     """Return what an agent's exit code means."""
-    return _EXIT.get(code, "unknown")
+    return EXIT_WORDS.get(code, "unknown")
 
 
 def status_text(status: int) -> str:
     """Return how an operation ended, from its op-status."""
-    return _STATUS.get(status, "unknown")
+    return STATUS_WORDS.get(status, "unknown")
 
 
 def moment(seconds: int | str) -> str:

@@ -210,7 +210,9 @@ class Coordinator:
         self._trials.look(now, wall)
         quorum = self.ledger.quorum()
         status = replace(status, have_quorum=quorum.have_quorum, coordinator=quorum.coordinator)
-        effects = self.ledger.replicated(self.ledger.replica.set_members(self.ledger.others()))
+        # Before the whole CIB: whoever gets that knows what was fenced before, and tells no agent.
+        effects = self._fencing.publish() if self._fencing.tells else []
+        effects += self.ledger.replicated(self.ledger.replica.set_members(self.ledger.others()))
         effects += self.ledger.replicated(self.ledger.replica.restate(self.ledger.term, status))
         effects += self._electorate.restate()
         for node, message in joins.items():
@@ -221,7 +223,6 @@ class Coordinator:
             effects += self.outcome(now, wall, node, result)
         for node in list(self._deciding.departing):
             effects += self._mark_departing(now, wall, node)
-        effects += self._fencing.publish() if self._fencing.tells else []
         effects += self._followed(now, wall, self._fencing.news(now, wall))
         effects += self._electorate.welcome() + self._enrolled(now, wall)
         return effects + self._deciding.consider(now, wall, why)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from standfest.core.cib.document import Cib
+from standfest.model.alerts import AlertKind
 from standfest.model.errors import Ground
 from standfest.model.fencing import FenceCall
 from standfest.model.operations import Operation
@@ -118,6 +119,14 @@ class LeaveCluster:
 
 
 @dataclass(frozen=True, slots=True)
+class Alert:
+    """Tell the operator's agents of an event; fields: names as agents know them, and values."""
+
+    kind: AlertKind
+    fields: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Note:
     """One event for the log: a name from a closed set, and its fields in order."""
 
@@ -139,6 +148,7 @@ MemberEffect = (
     | Enrolled
     | Acquaint
     | LeaveCluster
+    | Alert
     | Note
 )
 

@@ -13,6 +13,7 @@ from standfest.model.quorum import Breaker
 from standfest.model.time import Duration, Instant, earliest
 from standfest.runtime.cluster import protocol
 from standfest.runtime.cluster.effects import Acquaint, Level, MemberEffect, Send, note
+from standfest.runtime.cluster.herald import Herald
 from standfest.runtime.cluster.participant import Participant
 from standfest.runtime.cluster.settings import ClusterSettings
 
@@ -33,6 +34,7 @@ class ClusterMember(Participant):
         super().__init__(settings, session, cib, promised, now)
         self.meshes = Meshes(self.name, session, settings.deadtime)
         self._strangers: tuple[str, ...] = ()
+        self._herald = Herald()
 
     def _votes(self, nodes: Collection[str]) -> int:
         """Return the votes of a view; half a vote more with the node that breaks ties.
@@ -107,6 +109,16 @@ class ClusterMember(Participant):
     def on_timer(self, now: Instant, wall: int) -> Effects:
         """Do what is due."""
         return super().on_timer(now, wall) + self._weigh(now, wall)
+
+    def _run(self, now: Instant, wall: int, effects: Effects) -> Effects:
+        """Do all that follows, and tell last what has become of the cluster: nothing waits for it.
+
+        What comes of an input beyond this (a view that changes) is an input of its own.
+        """
+        done = super()._run(now, wall, effects)
+        term = self.coordinator.ledger.term if self.coordinator is not None else None
+        told = self._herald.look(self.cib, self.fenced, synchronised=self.synchronised, term=term)
+        return done + told
 
     # --- the view -------------------------------------------------------------------------------
 

@@ -250,7 +250,7 @@ class Participant:
         effects = self.executor.on_run_ended(
             now, wall, ended.run, ended.exit_code, ended.reason, ended.killed
         )
-        return self._run(now, wall, executed(self.leader, effects))
+        return self._run(now, wall, executed(self.name, self.leader, effects))
 
     def fence_ended(self, now: Instant, wall: int, ended: FenceEnded) -> Effects:
         """A fence agent's process has ended."""
@@ -287,7 +287,7 @@ class Participant:
     def on_timer(self, now: Instant, wall: int) -> Effects:
         """Do what is due."""
         effects = self._judged(now, wall, self.partition.on_timer(now))
-        effects += executed(self.leader, self.executor.on_timer(now, wall))
+        effects += executed(self.name, self.leader, self.executor.on_timer(now, wall))
         effects += handed(self.leader, self.hand.on_timer(now))
         at = self.election.deadline()
         if at is not None and at <= now:
@@ -333,7 +333,7 @@ class Participant:
     ) -> Effects:
         match message:
             case protocol.Execute() | protocol.Cancel() | protocol.Forget() | protocol.Fail():
-                return obeyed(self.executor, self.leader, now, wall, message)
+                return obeyed(self.name, self.executor, self.leader, now, wall, message)
             case protocol.Fence(term, run, call):
                 return handed(self.leader, self.hand.begin(now, term, run, call))
             case protocol.FencingHistory(records=records):

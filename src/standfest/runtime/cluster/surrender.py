@@ -48,7 +48,7 @@ class Surrender:
             timeout = entry.timeout if entry is not None else primitive.default_timeout
             last = state.of(name)[-1].operation
             stop = Operation(name, last.agent, "stop", 0, timeout, last.parameters, last.meta)
-            effects += executed("", self._executor.execute(now, wall, stop))
+            effects += executed(self._node, "", self._executor.execute(now, wall, stop))
         return effects
 
     def over(self, now: Instant, configuration: Configuration, effects: list[MemberEffect]) -> bool:

@@ -8,7 +8,7 @@ from standfest.core.executor.machine import Executor
 from standfest.core.fencing.hand import Begin, End, HandEffect, Tell
 from standfest.model.operations import OperationResult
 from standfest.model.time import Instant, in_milliseconds
-from standfest.runtime.cluster import protocol
+from standfest.runtime.cluster import events, protocol
 from standfest.runtime.cluster.effects import (
     FenceKill,
     FenceRun,
@@ -24,8 +24,8 @@ from standfest.runtime.cluster.effects import (
 from standfest.runtime.cluster.inventing import REASON
 
 
-def executed(leader: str, wanted: list[ExecutorEffect]) -> list[MemberEffect]:
-    """Return what the executor wants; results go to the coordinator, while there is one.
+def executed(node: str, leader: str, wanted: list[ExecutorEffect]) -> list[MemberEffect]:
+    """Return what the executor of `node` wants; results go to the coordinator, if there is one.
 
     Recurring operations begin unnoted: only their news matters.
     """
@@ -39,10 +39,12 @@ def executed(leader: str, wanted: list[ExecutorEffect]) -> list[MemberEffect]:
                 effects.append(StartRun(run, operation))
             case ExecutorKill(run):
                 effects.append(KillRun(run))
-            case Report(result):
+            case Report(result, again):
                 effects.append(_ended(result))
                 if leader:
                     effects.append(Send(leader, protocol.Outcome(result)))
+                if not again:
+                    effects += events.operation(node, result)
     return effects
 
 
@@ -64,7 +66,8 @@ def handed(leader: str, wanted: list[HandEffect]) -> list[MemberEffect]:
     return effects
 
 
-def obeyed(
+def obeyed(  # noqa: PLR0917  whose executor, under whom, and when
+    node: str,
     executor: Executor,
     leader: str,
     now: Instant,
@@ -76,9 +79,9 @@ def obeyed(
         case protocol.Execute(operation=operation):
             level, name, task = Level.DEBUG, operation.resource, operation.task
             asked = note("operation-requested", level, resource=name, task=task)
-            return [asked, *executed(leader, executor.execute(now, wall, operation))]
+            return [asked, *executed(node, leader, executor.execute(now, wall, operation))]
         case protocol.Cancel(resource=name, task=task, interval=interval):
-            return executed(leader, executor.cancel(now, wall, name, task, interval))
+            return executed(node, leader, executor.cancel(now, wall, name, task, interval))
         case protocol.Forget(resource=name):
             executor.forget(name)
             return []
