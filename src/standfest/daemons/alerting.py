@@ -11,9 +11,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from subprocess import Popen
 
-from standfest.adapters.linux import alertagents, commands
+from standfest.adapters.linux import alertagents
 from standfest.config.cib.alerts import compile_alerts
 from standfest.daemons.alertcall import variables
 from standfest.model.alerts import AlertTarget
@@ -44,7 +43,7 @@ class _Call:
 @dataclass(slots=True)
 class _Running:
     call: _Call
-    process: "Popen[bytes]"
+    process: int
     pidfd: int
     kill_at: Instant | None
 
@@ -155,7 +154,7 @@ class Alerting:
         except OperationError as error:
             self._unusable_path(path, str(error).removeprefix(f"{path}: "))
             return
-        pidfd = os.pidfd_open(process.pid)
+        pidfd = os.pidfd_open(process)
         kill_at = self._loop.now() + call.target.timeout
         self._running[who] = _Running(call, process, pidfd, kill_at)
         self._loop.watch(pidfd, lambda _events: self._on_end(who))
@@ -166,7 +165,7 @@ class Alerting:
 
     def _ended(self, who: _Who) -> None:
         running = self._running.pop(who)
-        status = running.process.wait()
+        status = os.waitstatus_to_exitcode(os.waitpid(running.process, 0)[1])
         self._loop.forget(running.pidfd)
         os.close(running.pidfd)
         if status and running.kill_at is not None:
@@ -176,7 +175,7 @@ class Alerting:
     def _kill(running: _Running) -> None:
         """End a group. Its first process is reaped when it has ended: nobody waits for that."""
         running.kill_at = None
-        commands.end(running.process)
+        alertagents.end(running.process)
 
     def _complain(self, event: str, call: _Call, **fields: object) -> None:
         """Note something of a call by its number; never what is in its environment."""
