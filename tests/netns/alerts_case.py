@@ -91,7 +91,7 @@ def events(lab: Lab) -> object:
     tool(lab, first, "crm_standby", "-N", first, "-v", "on")
     until(lambda: where(lab, first, "postfix") == [other], 60)
     tool(lab, first, "crm_standby", "-N", first, "-D")
-    until(lambda: len(told.by(first, "attribute") + told.by(other, "attribute")) == 3, 10)
+    until(lambda: len(told.by(first, "attribute") + told.by(other, "attribute")) >= 3, 10)
     attributes = [told.by(first, "attribute"), told.by(other, "attribute")]
     found["attributes"] = [
         [_names(line, first, other) for line in lines] for lines in attributes if lines
@@ -119,7 +119,8 @@ def events(lab: Lab) -> object:
 
     log = lab.nodes[other].read("/var/log/ha-debug") + lab.nodes[other].read("/var/log/console")
     found["hung"] = [len(told.lines(f"hung.{other}")) > 3, "alert-timed-out" in log]
-    found["unusable"] = log.count("alert-agent-unusable") > 0
+    lines = lab.nodes[other].read("/var/log/ha-debug").splitlines()
+    found["unusable"] = len([line for line in lines if "/nowhere/gone.sh" in line])
     found["secrets"] = "pale-green" in log
     hung = [line.split()[0] for line in told.lines(f"hung.{other}")]
     time.sleep(2)
