@@ -17,8 +17,8 @@ from standfest.lab.lab import Lab
 
 SHARED = "/opt/standfest-lab/shared/alerts"
 SAMPLE = Path("/usr/share/pacemaker/alerts/alert_file.sh.sample")
-FIELDS = ("node", "rsc", "task", "interval", "rc", "status", "target_rc", "desc")
-FIELDS = (*FIELDS, "attribute_name", "attribute_value")
+_OPERATION = ("node", "rsc", "task", "interval", "rc", "status", "target_rc", "desc")
+FIELDS = (*_OPERATION, "attribute_name", "attribute_value")
 WRITES = f"""#!/bin/sh
 echo "$CRM_alert_kind {" ".join(f"{name}=$CRM_alert_{name}," for name in FIELDS)}" \
   "recipient=$CRM_alert_recipient, who=$(id -un), colour=$colour" >> {SHARED}/said.$(uname -n)

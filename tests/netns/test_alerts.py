@@ -14,8 +14,8 @@ BY = "recipient=everybody, who=AGENT, colour=pale-green"
 
 def line(kind: str, **fields: str) -> str:
     """Return what the agent writes: every variable, empty where it has no value."""
-    names = ("node", "rsc", "task", "interval", "rc", "status", "target_rc", "desc")
-    names = (*names, "attribute_name", "attribute_value")
+    operation = ("node", "rsc", "task", "interval", "rc", "status", "target_rc", "desc")
+    names = (*operation, "attribute_name", "attribute_value")
     said = " ".join(f"{name}={fields.get(name, '')}," for name in names)
     return f"{kind} {said} {BY}"
 

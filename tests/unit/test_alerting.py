@@ -42,7 +42,7 @@ class Desk:
 
     def _on_timer(self) -> None:
         now = self.loop.now()
-        self.alerting.on_timer(now)
+        self.alerting.end_late()
         if self._done() or now >= self._until:
             self.loop.stop()
 

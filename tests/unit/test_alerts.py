@@ -326,6 +326,25 @@ def test_a_fencing_whose_coordinator_has_gone_is_told_by_its_successor(member: M
     assert [told[0] for told in member.look()] == ["fencing"]
 
 
+def test_each_failed_attempt_of_a_fencing_is_told_and_one_that_was_given_up_is_not(
+    member: Member,
+) -> None:
+    begun = replace(RECORD, state=FencingState.UNDER_WAY, executor="")
+    other = replace(begun, id="5-2", target="dave")
+    steps = [
+        ([begun, other], []),
+        ([replace(begun, attempts=1, reason="no answer"), other], ["1"]),
+        ([replace(begun, attempts=1, reason="no answer"), replace(other, began=100)], []),
+        ([replace(begun, attempts=2, reason="no answer", state=FencingState.FAILED), other], ["1"]),
+        ([replace(other, state=FencingState.FAILED, reason="not wanted any more")], []),
+        ([replace(other, id="5-3", state=FencingState.FAILED, reason="no device")], ["1"]),
+        ([replace(other, id="5-4", state=FencingState.DONE, attempts=3)], ["0"]),
+    ]
+    for records, codes in steps:
+        member.records = tuple(records)
+        assert [told[-1] for told in member.look()] == codes
+
+
 def test_attributes_are_told_by_the_coordinator_alone(member: Member) -> None:
     member.node("b", pingd="100")
     assert member.look() == []

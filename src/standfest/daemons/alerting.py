@@ -89,12 +89,13 @@ class Alerting:
             self._start(who, call)
 
     def deadline(self) -> Instant | None:
-        """Return when `on_timer` is due."""
+        """Return when `end_late` is due."""
         limits = (running.kill_at for running in self._running.values())
         return min((at for at in limits if at is not None), default=None)
 
-    def on_timer(self, now: Instant) -> None:
+    def end_late(self) -> None:
         """End what has taken too long, and all that it started."""
+        now = self._loop.now()
         for running in self._running.values():
             if running.kill_at is not None and running.kill_at <= now:
                 limit = in_milliseconds(running.call.target.timeout)

@@ -148,7 +148,7 @@ class ClusterDaemon:
         at = self._member.deadline()
         if at is not None and at <= now:
             self._perform(self._member.on_timer(now, self._loop.wall()))
-        self._alerting.on_timer(now)
+        self._alerting.end_late()
 
     def _moment(self) -> tuple[Instant, int]:
         """Return the time for an input, once what ran out before it is acted on."""

@@ -51,8 +51,8 @@ def membership(node: str, identifier: str, *, there: bool) -> Alert:
 
 
 def fencing(record: FencingRecord, coordinator: str) -> Alert:
-    """Return the event that a fencing is over, well or not; coordinator: whose it was."""
-    well = record.state is not FencingState.FAILED
+    """Return the event that a fencing is done, or failed once more; coordinator: whose it is."""
+    well = record.state in (FencingState.DONE, FencingState.CONFIRMED)
     by = record.executor or "an administrator"
     how = "OK" if well else f"Error ({record.reason})" if record.reason else "Error"
     who = f"{CLIENT}@{record.origin or coordinator}"

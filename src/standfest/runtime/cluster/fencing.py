@@ -29,6 +29,9 @@ Result = tuple[Effects, list[Ending]]
 MOST_RECORDS = 100
 """How many fencings are remembered."""
 
+WITHDRAWN = "not wanted any more"
+"""Why a fencing was given up of which nothing is under way."""
+
 
 class Fencing:
     """Fencing of one term. records: what its predecessor's members know, oldest first.
@@ -195,7 +198,7 @@ class Fencing:
                     effects.append(self._failed(wall, effect))
                 case Withdrawn(target, action):
                     endings.append(effect)
-                    state, reason = FencingState.FAILED, "not wanted any more"
+                    state, reason = FencingState.FAILED, WITHDRAWN
                     self._change(target, action, state=state, ended=wall, reason=reason)
                     effects.append(note("fencing-withdrawn", node=target, action=action))
         return effects, endings

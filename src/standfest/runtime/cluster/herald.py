@@ -16,6 +16,7 @@ from standfest.model.fencing import FencingRecord, FencingState
 from standfest.model.status import NodeState, Status
 from standfest.runtime.cluster import events
 from standfest.runtime.cluster.effects import Alert
+from standfest.runtime.cluster.fencing import WITHDRAWN
 
 Records = tuple[FencingRecord, ...]
 _Key = tuple[str, str, int]
@@ -31,7 +32,7 @@ class Herald:
         self._status: Status | None = None
         self._there: dict[str, bool] = {}
         self._records: Records = ()
-        self._under_way: set[_Key] = set()
+        self._under_way: dict[_Key, int] = {}  # how many attempts have failed
         self._known: set[_Key] = set()
         self._term: int | None = None
         self._told: Status = Status()
@@ -70,15 +71,20 @@ class Herald:
     # --- fencing --------------------------------------------------------------------------------
 
     def _fencing(self, records: Records, cib: Cib, *, news: bool) -> Iterator[Alert]:
+        """Yield what has ended, and attempts that have failed; nothing of what was given up."""
         self._records = records
         known, self._known = self._known, {_key(record) for record in records}
-        open_, self._under_way = self._under_way, set()
+        before, self._under_way = self._under_way, {}
         for record in records:
             key = _key(record)
+            seen = key in before or (news and key not in known)
             if record.state is FencingState.UNDER_WAY:
-                self._under_way.add(key)
-            elif key in open_ or (news and key not in known):
-                yield events.fencing(record, cib.status.coordinator)
+                self._under_way[key] = record.attempts
+                if not seen or record.attempts <= before.get(key, 0):
+                    continue
+            elif not seen or record.reason == WITHDRAWN:
+                continue
+            yield events.fencing(record, cib.status.coordinator)
 
     # --- attributes -----------------------------------------------------------------------------
 
