@@ -117,8 +117,8 @@ class ClusterMember(Participant):
         """
         done = super()._run(now, wall, effects)
         term = self.coordinator.ledger.term if self.coordinator is not None else None
-        told = self._herald.look(self.cib, self.fenced, synchronised=self.synchronised, term=term)
-        return done + told
+        records, synchronised = self.fenced or (), self.synchronised
+        return done + self._herald.look(self.cib, records, synchronised=synchronised, term=term)
 
     # --- the view -------------------------------------------------------------------------------
 

@@ -86,7 +86,7 @@ def obeyed(  # noqa: PLR0917  whose executor, under whom, and when
             executor.forget(name)
             return []
         case protocol.Fail(resource=name):
-            return executed(leader, executor.fail(wall, name, REASON))
+            return executed(node, leader, executor.fail(wall, name, REASON))
 
 
 def replicated(wanted: list[ReplicaEffect], promised: tuple[int, str]) -> list[MemberEffect]:
