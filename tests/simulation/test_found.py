@@ -55,6 +55,10 @@ FOUND = (
     Order(117124, 2, 1, only=frozenset({3, 5})),
     # A node that had led by itself obeyed a coordinator before it had joined it again.
     Order(118305, 2, 1, 100, pings=True),
+    # A node that was given up was heard again for its goodbye only, and fenced all the same.
+    Order(120736, 2, 1, only=frozenset({1, 2})),
+    # A node that did not hear a member said so only when it joined, and was given work.
+    Order(122012, 3, 1, only=frozenset({25, 26})),
     # Its operator took a move back once, was not answered, and did not ask again.
     Order(109980, 2, 1, 100, only=frozenset({23, 24}), pings=True),
 )

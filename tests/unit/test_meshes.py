@@ -27,6 +27,18 @@ def three() -> Meshes:
     return mesh
 
 
+def test_a_node_that_has_not_heard_all_yet_says_whom_it_hears_after_half_a_deadtime() -> None:
+    mesh = Meshes("b", 1, 1000)
+    assert mesh.weigh(0, "", len).tells == ()
+    assert mesh.deadline() is None
+    mesh.hear("a")
+    assert mesh.weigh(200, "", len).tells == ()
+    assert mesh.deadline() == 700  # 200 + 1000 / 2
+    assert mesh.weigh(699, "", len).tells == ()
+    assert Tell(Statement("b", 1, 1, ("a",))) in mesh.weigh(700, "", len).tells
+    assert mesh.deadline() is None
+
+
 def test_whom_nobody_hears_is_gone_at_once() -> None:
     mesh = three()
     mesh.learn("c", of("c", 2, "b"))

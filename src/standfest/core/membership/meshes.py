@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from standfest.core.membership.views import Statement, Votes, best_view, mutual, within_reach
 from standfest.model.settings import MAX_NODES
-from standfest.model.time import Duration, Instant
+from standfest.model.time import Duration, Instant, earliest
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,7 @@ class Meshes:
         self._said: dict[str, Statement] = {}
         self._passed: dict[tuple[str, str], tuple[int, int]] = {}
         self._speaks = False
+        self._silent_until: Instant | None = None
         self._pending: tuple[frozenset[str], bool] | None = None
         self._since: Instant = 0
         self._dirty = False
@@ -63,7 +64,11 @@ class Meshes:
     # --- inputs ---------------------------------------------------------------------------------
 
     def settle(self) -> None:
-        """All have been heard, or given up: from now on this node states whom it hears."""
+        """All have been heard, or given up: from now on this node states whom it hears.
+
+        It does so before, too, from half of its patience after it first heard anybody: who
+        does not hear a member, and would be outvoted for it, is so before it is given anything.
+        """
         self._speaks = self._dirty = True
 
     def hear(self, node: str) -> None:
@@ -132,7 +137,8 @@ class Meshes:
 
     def deadline(self) -> Instant | None:
         """Return when a contradiction will have lasted long enough."""
-        return self._since + self._patience if self._pending is not None else None
+        due = self._since + self._patience if self._pending is not None else None
+        return earliest(due, None if self._speaks else self._silent_until)
 
     def known(self, node: str) -> Statement | None:
         """Return what a node said last, as far as is known here."""
@@ -158,6 +164,10 @@ class Meshes:
         self, now: Instant, leader: str, votes: Votes, roster: tuple[int, int] = (0, 0)
     ) -> Verdict:
         """Return what changes by all that is known now; votes: of a set of nodes."""
+        if self.heard and self._silent_until is None:
+            self._silent_until = now + self._patience // 2
+        if not self._speaks and self._silent_until is not None and self._silent_until <= now:
+            self._speaks = self._dirty = True
         due = self._pending is not None and self._since + self._patience <= now
         if (leader, roster) != (self._own.leader, self._own.roster):
             self._dirty = True

@@ -121,9 +121,12 @@ class Participant:
 
     def vanish(self, now: Instant, wall: int, node: str, *, left: bool) -> Effects:
         """A node is dead, or has left in order; nothing new for an isolated node."""
-        known = node in self._heard and not self._alone
+        known, alone, effects = node in self._heard, self._alone, list[MemberEffect]()
         self._heard.discard(node)
-        effects = self._vanished(now, wall, node, left=left) if known else []
+        if known and not alone:
+            effects = self._vanished(now, wall, node, left=left)
+        elif left and not alone and self.coordinator is not None:  # heard for its goodbye only
+            effects = self.coordinator.lose(now, wall, node, left=True)
         self.partition.left |= {node} if left else set()
         return self._run(now, wall, effects)
 
@@ -400,14 +403,8 @@ class Participant:
                     self.coordinator = None
                     if mine:
                         self._follow_until = None
-                        self.coordinator = Coordinator(
-                            self.settings,
-                            term,
-                            self.replica,
-                            self.partition,
-                            self.fenced,
-                            numbers=self._numbers,
-                        )
+                        known = self.settings, term, self.replica, self.partition, self.fenced
+                        self.coordinator = Coordinator(*known, numbers=self._numbers)
                         effects += self.coordinator.begin(
                             now, self.election.participants, self._heard
                         )

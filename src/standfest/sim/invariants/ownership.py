@@ -14,6 +14,10 @@ SILENCE_COUNTS = seconds(300)
 """How long after a silence without a death its consequences may last where there is no fencing."""
 
 
+RECOVERED = seconds(60)
+"""Within which what was stopped to be recovered is started again."""
+
+
 class OneOwner(Invariant):
     """Two nodes that answer ARP for one address, or write to one disk, end in lost data."""
 
@@ -84,12 +88,22 @@ class QuorumBeforeStart(Invariant):
     """A partition that is not the majority cannot know what the majority does."""
 
     name = "no-start-without-quorum"
-    promise = "nothing is started or promoted on the word of a coordinator without quorum"
+    promise = (
+        "nothing is started or promoted on the word of a coordinator without quorum, but what it "
+        "has just had stopped, where no-quorum-policy is freeze"
+    )
 
     def __init__(self, scene: Scene, configuration: Configuration) -> None:
         super().__init__(scene, configuration)
         self._heard: dict[str, set[str]] = {name: set() for name in scene.names}
         self._before: dict[str, tuple[Instant, set[str]]] = {}
+        self._stopped: dict[str, Instant] = {}
+
+    def acted(self, now: Instant, node: str, operation: Operation, code: ExitCode) -> None:
+        """Remember what is stopped: frozen means that what runs may be recovered."""
+        del node
+        if operation.task == "stop" and code is ExitCode.OK:
+            self._stopped[operation.resource] = now
 
     def crashed(self, now: Instant, node: SimNode) -> None:
         """Forget whom it heard."""
@@ -119,6 +133,9 @@ class QuorumBeforeStart(Invariant):
         if not isinstance(message, protocol.Execute):
             return
         if message.operation.task not in {"start", "promote"}:
+            return
+        stopped = self._stopped.get(message.operation.resource)
+        if self.scene.policy == "freeze" and stopped is not None and now - stopped < RECOVERED:
             return
         until, before = self._before.get(node.name, (0, set()))
         heard = node.heard | (before if now < until else set())
