@@ -59,6 +59,8 @@ FOUND = (
     Order(120736, 2, 1, only=frozenset({1, 2})),
     # A node that did not hear a member said so only when it joined, and was given work.
     Order(122012, 3, 1, only=frozenset({25, 26})),
+    # Likewise: what two halves without fencing both ran is left alone while one of them is away.
+    Order(124580, 2, 1, 100, only=frozenset({51, 54, 55})),
     # Its operator took a move back once, was not answered, and did not ask again.
     Order(109980, 2, 1, 100, only=frozenset({23, 24}), pings=True),
 )
