@@ -139,3 +139,13 @@ def test_who_is_told_of_a_later_term_that_was_its_own_begins_one_after_it() -> N
     election.appear(5, "b")
     told = Hello(2, (0, 0, 0), 1, False, promised=(3, "a"), follows="a")
     assert Elected("a", 4, True) in election.hear(5, "b", told)
+
+
+def test_who_leads_no_more_says_so_to_all_at_once() -> None:
+    election = settled("b")
+    election.appear(5, "a")
+    told = election.hear(5, "a", Hello(2, (0, 0, 1), 7, True, promised=(7, "a"), follows="a"))
+    # term 7 is a's; 1 was its own, and is still the last one that it promised
+    resigned = Hello(1, (0, 0, 0), 7, False, promised=(1, "b"), follows="a")
+    assert [e for e in told if e == SayHello(resigned)] == [SayHello(resigned)]
+    assert told[-1] == Elected("a", 7, False)

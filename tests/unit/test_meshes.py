@@ -72,6 +72,20 @@ def test_a_contradiction_counts_after_a_deadtime_and_its_end_after_another() -> 
     assert (verdict.came, verdict.again, verdict.outvoted) == (("a", "c"), ("a", "c"), False)
 
 
+def test_a_contradiction_counts_after_two_deadtimes_whatever_else_changes() -> None:
+    mesh = three()
+    mesh.learn("a", of("a", 2, "bd"))  # a does not hear c
+    mesh.learn("c", of("c", 2, "abd"))
+    mesh.hear("d")
+    mesh.learn("d", of("d", 1, "abc"))
+    found = []
+    for number, now in enumerate(range(100, 2_101, 500)):
+        mesh.learn("d", of("d", 2 + number, "ab" if number % 2 else "bc"))
+        found.append(mesh.weigh(now, "a", len).gone != ())
+    assert mesh.deadline() is None
+    assert found == [False, False, False, False, True]  # at 2100 = 100 + 2 x 1000
+
+
 def test_what_flaps_within_a_deadtime_changes_nothing() -> None:
     mesh = three()
     for i in range(20):

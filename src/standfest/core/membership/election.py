@@ -203,12 +203,13 @@ class Election:
         winner = min(name for name, hello in pool.items() if hello.merit == best)
         if winner == self.coordinator and not self._outdated():
             return []
-        self.coordinator = winner
+        led, self.coordinator = self.leading, winner
         known = (max(hello.term, hello.promised[0]) for hello in hellos.values())
         self._highest_term = max(self._highest_term, *known)
         self.term = hellos[winner].term
         if winner != self.name:
-            return [Elected(winner, self.term, False)]
+            told = [self._say(None)] if led else []  # who followed us must follow somebody else
+            return [*told, Elected(winner, self.term, False)]
         self.term = self._highest_term + 1
         promised = self.promise(self.term, self.name)
         assert promised is not None, "a term above all that we know"

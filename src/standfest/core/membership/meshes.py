@@ -4,7 +4,7 @@ A machine without I/O. `pulse` says whom this node hears; every node's cluster d
 same of itself. A node that is silent to all is given up at once. Where the statements contradict
 each other (a link that works one way, a bridge), the best view (`views.best_view`) is taken when it
 has been the same for a deadtime: by then whoever died is missed by all, and a link that flaps
-faster than that changes nothing.
+faster than that changes nothing. After two deadtimes it is taken in any case.
 """
 
 from dataclasses import dataclass, replace
@@ -59,6 +59,7 @@ class Meshes:
         self._silent_until: Instant | None = None
         self._pending: tuple[frozenset[str], bool] | None = None
         self._since: Instant = 0
+        self._open: Instant = 0
         self._dirty = False
 
     # --- inputs ---------------------------------------------------------------------------------
@@ -137,8 +138,17 @@ class Meshes:
 
     def deadline(self) -> Instant | None:
         """Return when a contradiction will have lasted long enough."""
-        due = self._since + self._patience if self._pending is not None else None
+        due = self._due if self._pending is not None else None
         return earliest(due, None if self._speaks else self._silent_until)
+
+    @property
+    def _due(self) -> Instant:
+        """Return when what is pending is done.
+
+        It has been the same for a deadtime then, or something has been pending for two: whatever
+        else comes and goes meanwhile, who does not hear a member is not one for ever.
+        """
+        return min(self._since + self._patience, self._open + 2 * self._patience)
 
     def known(self, node: str) -> Statement | None:
         """Return what a node said last, as far as is known here."""
@@ -168,7 +178,7 @@ class Meshes:
             self._silent_until = now + self._patience // 2
         if not self._speaks and self._silent_until is not None and self._silent_until <= now:
             self._speaks = self._dirty = True
-        due = self._pending is not None and self._since + self._patience <= now
+        due = self._pending is not None and self._due <= now
         if (leader, roster) != (self._own.leader, self._own.roster):
             self._dirty = True
         if not (self._dirty or due):
@@ -195,9 +205,11 @@ class Meshes:
         if (self.view, self.outvoted) == (wanted, outvoted):
             self._pending = None
         else:
+            if self._pending is None:
+                self._open = now
             if self._pending != (wanted, outvoted):
                 self._pending, self._since = (wanted, outvoted), now
-            if self._since + self._patience <= now:
+            if self._due <= now:
                 self._pending = None
                 self.view, self.outvoted = wanted, outvoted
                 self._decided = frozenset(self.heard - wanted)

@@ -449,9 +449,10 @@ class Participant:
         if self._synchronised or not self.leader or self.leader == self.name:
             return []
         self._follow_until = now + FOLLOW_TIMEOUT
-        if self.leader in self._leads:
-            return self._join(now, wall)
-        return [Send(self.leader, self.election.hello(seeking=True))]
+        joined = self._join(now, wall) if self.leader in self._leads else []
+        if any(isinstance(e, Send) and isinstance(e.message, protocol.Join) for e in joined):
+            return joined
+        return [Send(self.leader, self.election.hello(seeking=True))]  # it may lead no more
 
     # --- leaving --------------------------------------------------------------------------------
 

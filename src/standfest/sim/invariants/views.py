@@ -20,7 +20,7 @@ class HearEachOther(Invariant):
     name = "hear-each-other"
     promise = (
         "nothing starts on the word of a coordinator that has heard two members, "
-        "one of them silent to the other, for more than two deadtimes"
+        "one of them silent to the other, for more than three deadtimes"
     )
 
     def __init__(self, scene: Scene, configuration: Configuration) -> None:
@@ -58,7 +58,7 @@ class HearEachOther(Invariant):
 
     def _look(self, now: Instant, leader: str, joined: set[str], resource: str) -> None:
         """Look at all pairs of members; who stood still, or whose other one did, may be late."""
-        bound = 2 * self.scene.deadtime + SAID
+        bound = 3 * self.scene.deadtime + SAID
         since = {name: self._heard.get((leader, name), 0) for name in joined}
         for (sender, receiver), last in self._arrived.items():
             if now - last <= bound or sender not in joined or receiver not in joined:
