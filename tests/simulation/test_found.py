@@ -61,6 +61,8 @@ FOUND = (
     Order(122012, 3, 1, only=frozenset({25, 26})),
     # Likewise: what two halves without fencing both ran is left alone while one of them is away.
     Order(124580, 2, 1, 100, only=frozenset({51, 54, 55})),
+    # The simulator's own: who woke heard that a cable is back before that it had been pulled.
+    Order(127483, 2, 1, only=frozenset({8, 9})),
     # Its operator took a move back once, was not answered, and did not ask again.
     Order(109980, 2, 1, 100, only=frozenset({23, 24}), pings=True),
 )

@@ -179,7 +179,9 @@ class SimCluster:
             return
         local = self._local(node)
         if local >= node.pulse.dead_at and self.source.random() < 0.5:
-            self.tell(node, ClusterMember.paused, self.now - since)  # it is the first
+            self.tell(node, ClusterMember.paused, self.now - since)
+            if node.waiting:
+                node.waiting.insert(0, node.waiting.pop())  # it is the first
         if node.up:  # writing may have been its end
             self._pulse(node, node.pulse.wake(local))
 
@@ -371,10 +373,10 @@ class SimCluster:
         *arguments: P.args,
         **named: P.kwargs,
     ) -> None:
-        """Feed one input to the cluster daemon, now or when it can move again."""
+        """Feed one input to the cluster daemon, now or when it can move again, in their order."""
         if node.member is None:
             return
-        if self.now < max(node.member_paused_until, node.paused_until):
+        if node.waiting or self.now < max(node.member_paused_until, node.paused_until):
             node.waiting.append(lambda: self.tell(node, method, *arguments, **named))
             self._agenda.touch_member(node)
             return

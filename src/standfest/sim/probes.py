@@ -14,6 +14,7 @@ ROOMS = ("core", "runtime/cluster")
 NEVER = {
     "change-not-taken-back": "no operator here puts changes on trial: test_cib_edits.py does",
     "change-taken-back": "no operator here puts changes on trial: test_cib_edits.py does",
+    "fencing-forgotten": "no operator here forgets what was fenced: test_fencing.py does",
     "no-progress": "a guard against our own mistakes; the invariant makes-progress knows it",
     "votes": "corosync counts them, whose stack is not simulated (docs/adr/0033)",
 }
