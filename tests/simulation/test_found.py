@@ -63,6 +63,8 @@ FOUND = (
     Order(124580, 2, 1, 100, only=frozenset({51, 54, 55})),
     # The simulator's own: who woke heard that a cable is back before that it had been pulled.
     Order(127483, 2, 1, only=frozenset({8, 9})),
+    # What a node said while it took another one for none of its cluster was missing, unnoticed.
+    Order(130102, 3, 1, only=frozenset({13, 15, 17, 18}), roster=True),
     # Its operator took a move back once, was not answered, and did not ask again.
     Order(109980, 2, 1, 100, only=frozenset({23, 24}), pings=True),
 )

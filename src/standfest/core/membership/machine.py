@@ -290,9 +290,10 @@ class Membership:
         """A node says who belongs to its cluster: where we do not, it does not hear us."""
         nodes = (message.text("nodelist") or "").split()
         removed = (message.text("delnodelist") or "").split()
-        peer.refuses = self._name not in nodes or self._name in removed
+        refused, peer.refuses = peer.refuses, self._name not in nodes or self._name in removed
         if not peer.refuses:
-            return []
+            # What it sent meanwhile was not taken.
+            return [StreamReset(peer.name)] if refused else []
         if peer.alive or peer.status is None:
             return self._give_up(peer, Reason.REFUSES)
         return []
