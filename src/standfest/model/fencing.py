@@ -146,3 +146,8 @@ class FencingRecord:
     devices: tuple[str, ...] = ()
     attempts: int = 0
     reason: str = ""
+
+    @property
+    def succeeded(self) -> bool:
+        """Return whether the node was fenced, or an administrator has said so."""
+        return self.state in (FencingState.DONE, FencingState.CONFIRMED)

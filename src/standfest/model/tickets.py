@@ -4,7 +4,8 @@ Part of the status, so volatile as it is: replicated, not persisted, gone when a
 Source: facts/formats/CIB-STATUS.md section 2; crm_ticket on a Pacemaker 2.1.5 cluster.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 LAST_GRANTED = "last-granted"
 TRUE = frozenset({"true", "on", "yes", "y", "1"})
@@ -25,6 +26,21 @@ class TicketState:
     def says(self, name: str) -> bool:
         """Return whether an attribute says yes."""
         return is_true(self.get(name))
+
+    def changed(self, changes: Mapping[str, str | None], now_s: int) -> "TicketState":
+        """Return the state with attributes set, or removed for None.
+
+        One that comes to be granted is dated: now_s, seconds since 1970.
+        """
+        kept = dict(self.attributes)
+        for name, value in changes.items():
+            if value is None:
+                kept.pop(name, None)
+            else:
+                kept[name] = value
+        if is_true(kept.get("granted")) and not self.says("granted"):
+            kept[LAST_GRANTED] = str(now_s)
+        return replace(self, attributes=tuple(kept.items()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from standfest.model.element import Element
 from standfest.model.fencing import FencingRecord, FencingState
 from standfest.monitor.crm.words import iso_moment, moment
+from standfest.runtime.cluster.events import CLIENT
 
-CLIENT = "standfest"
 _STATUS = {
     FencingState.UNDER_WAY: "pending",
     FencingState.FAILED: "failed",
@@ -37,11 +37,6 @@ def names_xml(names: Names, found: Sequence[str]) -> Element:
     """Return <list>."""
     items = tuple(Element("item", (("name", names.item),), text=name) for name in found)
     return Element("list", (("name", names.title), ("count", str(len(found)))), items)
-
-
-def ended_well(record: FencingRecord) -> bool:
-    """Return whether the node was fenced."""
-    return _STATUS[record.state] == "success"
 
 
 def event_text(record: FencingRecord) -> str:

@@ -279,7 +279,7 @@ def _history(saying: Saying, node: str, options: Given) -> int:
         return _forget(saying, node)
     found = [record for record in _records() if node in ("*", record.target)]
     if not options["verbose"]:  # of each node, the last that succeeded
-        last = {record.target: record for record in found if fencing.ended_well(record)}
+        last = {record.target: record for record in found if record.succeeded}
         found = sorted(last.values(), key=lambda record: record.ended)
     for record in reversed(found):
         saying.line(str(record.ended) if saying.quiet else fencing.event_text(record))
@@ -301,7 +301,7 @@ def _forget(saying: Saying, node: str) -> int:
 
 def _last(saying: Saying, node: str, options: Given) -> int:
     name = _name_of(node) if options["as_node_id"] else node
-    ended = [r for r in _records() if r.target == name and fencing.ended_well(r)]
+    ended = [r for r in _records() if r.target == name and r.succeeded]
     record = max(ended, key=lambda r: r.ended, default=None)
     saying.line(fencing.last_text(name, record))
     saying.element(fencing.last_xml(name, record))
@@ -349,7 +349,7 @@ def _fenced(node: str, action: str, options: Given) -> None:
         for record in _records():
             alike = record.target == node and (record.action == "on") == (action == "on")
             if alike and record.id not in known and record.state is not FencingState.UNDER_WAY:
-                if not fencing.ended_well(record):
+                if not record.succeeded:
                     raise ToolError(Exit.ERROR, record.reason or "it failed")
                 return
         if time.monotonic() >= end:
@@ -358,7 +358,7 @@ def _fenced(node: str, action: str, options: Given) -> None:
 
 
 def _is_recent(record: FencingRecord, node: str, action: str, tolerance: float) -> bool:
-    same = record.target == node and record.action == action and fencing.ended_well(record)
+    same = record.target == node and record.action == action and record.succeeded
     return same and record.ended >= time.time() - tolerance
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from standfest.config.cib import older_access
+from standfest.config.cib.schema.grammar_sets import STACKS
 from standfest.config.cib.schema.versions import NAMES
 from standfest.config.cib.values import score
 from standfest.model.element import Element
@@ -38,8 +39,6 @@ DROPPED = {
     "notification-recipient": "an <alert> with a <recipient>",
 }
 """Option, with `_` as well -> what is expected instead."""
-STACKS = frozenset({"heartbeat", "openais", "classic openais", "classic openais (with plugin)"})
-STACKS_GONE = STACKS | {"cman"}
 _ACTIONS = ("list", "monitor", "off", "on", "reboot", "status")
 _PARAMETERS = {f"pcmk_{action}_cmd": f"pcmk_{action}_action" for action in _ACTIONS}
 _NO_PARAMETER = "pcmk_arg_map"
@@ -91,7 +90,7 @@ def losses(configuration: Element, path: str) -> list[Finding]:
             name, value = _named(pair), pair.get("value") or ""
             if name in DROPPED:
                 lose(pair, f"{name} is dropped", DROPPED[name])
-            elif name == "cluster-infrastructure" and value in STACKS_GONE:
+            elif name == "cluster-infrastructure" and value in STACKS:
                 lose(pair, f"{name} is {value}: it is dropped", "nothing: the cluster states it")
     for resource in configuration.walk():
         if resource.tag not in ("primitive", "template"):
@@ -153,7 +152,7 @@ def _option(pair: Element) -> Element | None:
     name = _named(pair)
     if name in MOVED or name in DROPPED:
         return None
-    if name == "cluster-infrastructure" and pair.get("value") in STACKS_GONE:
+    if name == "cluster-infrastructure" and pair.get("value") in STACKS:
         return None
     return pair.with_attribute("name", RENAMED[name]) if name in RENAMED else pair
 

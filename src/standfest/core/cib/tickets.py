@@ -4,11 +4,12 @@ Source: facts/formats/CIB-STATUS.md section 2; crm_ticket 2.1.5 by experiment.
 """
 
 import re
+from dataclasses import replace
 
 from standfest.core.cib.objects import ChangeError, Refusal
 from standfest.core.cib.places import element_at, put_at, section_path, with_section
 from standfest.model.element import Element
-from standfest.model.tickets import LAST_GRANTED, is_true
+from standfest.model.tickets import TicketState, is_true
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\-]*")
 
@@ -67,14 +68,12 @@ def with_attributes(
     A ticket that comes to be granted gets `last-granted`, epoch seconds.
     """
     old = state(cib, ticket)
-    new = old or Element("ticket_state", (("id", ticket),))
-    for name, value in changes.items():
-        new = new.with_attribute(name, value)
-    if is_set(new, "granted") and not is_set(old, "granted"):
-        new = new.with_attribute(LAST_GRANTED, str(now_s))
     if old is None and all(value is None for value in changes.values()):
         return cib
-    return _put(cib, ticket, new)
+    kept = old or Element("ticket_state", (("id", ticket),))
+    known = TicketState(ticket, tuple(pair for pair in kept.attributes if pair[0] != "id"))
+    after = known.changed(changes, now_s)
+    return _put(cib, ticket, replace(kept, attributes=(("id", ticket), *after.attributes)))
 
 
 def without(cib: Element, ticket: str) -> Element:

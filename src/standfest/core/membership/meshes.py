@@ -65,11 +65,7 @@ class Meshes:
     # --- inputs ---------------------------------------------------------------------------------
 
     def settle(self) -> None:
-        """All have been heard, or given up: from now on this node states whom it hears.
-
-        It does so before, too, from half of its patience after it first heard anybody: who
-        does not hear a member, and would be outvoted for it, is so before it is given anything.
-        """
+        """All have been heard, or given up: from now on this node states whom it hears."""
         self._speaks = self._dirty = True
 
     def hear(self, node: str) -> None:
@@ -137,7 +133,7 @@ class Meshes:
     # --- what follows ---------------------------------------------------------------------------
 
     def deadline(self) -> Instant | None:
-        """Return when a contradiction will have lasted long enough."""
+        """Return when a contradiction has lasted long enough, or this node begins to speak."""
         due = self._due if self._pending is not None else None
         return earliest(due, None if self._speaks else self._silent_until)
 
@@ -174,10 +170,7 @@ class Meshes:
         self, now: Instant, leader: str, votes: Votes, roster: tuple[int, int] = (0, 0)
     ) -> Verdict:
         """Return what changes by all that is known now; votes: of a set of nodes."""
-        if self.heard and self._silent_until is None:
-            self._silent_until = now + self._patience // 2
-        if not self._speaks and self._silent_until is not None and self._silent_until <= now:
-            self._speaks = self._dirty = True
+        self._begin(now)
         due = self._pending is not None and self._due <= now
         if (leader, roster) != (self._own.leader, self._own.roster):
             self._dirty = True
@@ -222,6 +215,16 @@ class Meshes:
             self.outvoted,
             (*tells, *self._pass_on(said)),
         )
+
+    def _begin(self, now: Instant) -> None:
+        """Speak before all are heard or given up, half of our patience after we heard anybody.
+
+        So who does not hear a member is outvoted before it joins and is given anything.
+        """
+        if self.heard and self._silent_until is None:
+            self._silent_until = now + self._patience // 2
+        if not self._speaks and self._silent_until is not None and self._silent_until <= now:
+            self._speaks = self._dirty = True
 
     def _everything(self) -> dict[str, Statement]:
         own = replace(self._own, hears=tuple(sorted(self.heard)))

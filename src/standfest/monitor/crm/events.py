@@ -85,7 +85,7 @@ def fencing_environment(record: FencingRecord, recipient: str) -> dict[str, str]
         "CRM_notify_rsc": "",
         "CRM_notify_task": record.action,
         "CRM_notify_desc": fencing.event_text(record),
-        "CRM_notify_rc": "0" if fencing.ended_well(record) else "1",
+        "CRM_notify_rc": "0" if record.succeeded else "1",
         "CRM_notify_target_rc": "0",
         "CRM_notify_status": "0",
     }

@@ -5,7 +5,7 @@ Source: Pacemaker Administration, "Writing an Alert Agent"; facts/formats/CIB-ST
 """
 
 from standfest.model.alerts import AlertKind
-from standfest.model.fencing import FencingRecord, FencingState
+from standfest.model.fencing import FencingRecord
 from standfest.model.operations import OperationResult, OperationStatus
 from standfest.model.outcomes import EXIT_WORDS, STATUS_WORDS
 from standfest.model.time import in_milliseconds
@@ -52,17 +52,16 @@ def membership(node: str, identifier: str, *, there: bool) -> Alert:
 
 def fencing(record: FencingRecord, coordinator: str) -> Alert:
     """Return the event that a fencing is done, or failed once more; coordinator: whose it is."""
-    well = record.state in (FencingState.DONE, FencingState.CONFIRMED)
     by = record.executor or "an administrator"
-    how = "OK" if well else f"Error ({record.reason})" if record.reason else "Error"
+    how = "OK" if record.succeeded else f"Error ({record.reason})" if record.reason else "Error"
     who = f"{CLIENT}@{record.origin or coordinator}"
-    done = f" by {by}" if well else ""
+    done = f" by {by}" if record.succeeded else ""
     desc = f"Operation {record.action} of {record.target}{done} for {who}: {how} (ref={record.id})"
     fields = (
         ("node", record.target),
         ("task", record.action),
         ("desc", desc),
-        ("rc", "0" if well else "1"),
+        ("rc", "0" if record.succeeded else "1"),
     )
     return Alert(AlertKind.FENCING, fields)
 

@@ -42,7 +42,7 @@ class Fencing:
     chance itself, so that two coordinators of a cluster that fell apart wait differently long.
     """
 
-    _told = False  # of who was recorded before it mattered, too
+    _told = False  # a recording of before it was there (runtime.recording) has no value for it
 
     def __init__(self, ledger: Ledger, records: tuple[FencingRecord, ...] | None) -> None:
         settings = ledger.settings

@@ -10,7 +10,7 @@ from standfest.core.cib.changes import SetTicket
 from standfest.core.cib.tickets import wrong_name
 from standfest.model.errors import Ground, OperationError, RefusedError
 from standfest.model.status import Status
-from standfest.model.tickets import LAST_GRANTED, TicketState
+from standfest.model.tickets import TicketState
 from standfest.runtime.cluster import protocol
 
 MAX_TICKETS = 256
@@ -34,11 +34,13 @@ def ticket_changes(
         return (SetTicket(ticket, None),), f"ticket {ticket} is forgotten"
     if known is None and len(status.tickets.states) >= MAX_TICKETS:
         raise OperationError(f"{MAX_TICKETS} tickets are known; expected that one is forgotten")
-    after = _changed(known or TicketState(ticket), request.changes)
+    for name, _ in request.changes:
+        if wrong := wrong_name(name):
+            raise OperationError(wrong)
+    after = (known or TicketState(ticket)).changed(dict(request.changes), wall)
+    _check(after)
     if known is None and not after.attributes:
         return (), f"there is no ticket {ticket}: nothing to change"
-    if after.says("granted") and not (known is not None and known.says("granted")):
-        after = _changed(after, ((LAST_GRANTED, str(wall)),))
     said = " ".join(f"{name}={value}" for name, value in after.attributes)
     return (SetTicket(ticket, after.attributes),), f"ticket {ticket}: {said}"
 
@@ -49,22 +51,15 @@ def latest(status: Status, joins: Iterable[protocol.Join]) -> Status:
     return replace(status, tickets=max(kept, key=lambda tickets: tickets.dated))
 
 
-def _changed(state: TicketState, changes: Iterable[tuple[str, str | None]]) -> TicketState:
-    attributes = dict(state.attributes)
-    for name, value in changes:
-        if wrong := wrong_name(name):
-            raise OperationError(wrong)
-        if value is None:
-            attributes.pop(name, None)
-        else:
-            attributes[name] = value
-    texts = (state.id, *attributes, *attributes.values())
-    if not state.id or len(attributes) > MAX_ATTRIBUTES or max(map(len, texts)) > MAX_TEXT:
+def _check(state: TicketState) -> None:
+    """Refuse what is too much for a status that all members hold."""
+    texts = [state.id, *(text for pair in state.attributes for text in pair)]
+    number = len(state.attributes)
+    if not state.id or number > MAX_ATTRIBUTES or max(map(len, texts)) > MAX_TEXT:
         raise OperationError(
-            f"ticket {state.id[:80]!r} with {len(attributes)} attributes; expected an id, at most "
+            f"ticket {state.id[:80]!r} with {number} attributes; expected an id, at most "
             f"{MAX_ATTRIBUTES} attributes, and texts of at most {MAX_TEXT} characters"
         )
-    return TicketState(state.id, tuple(attributes.items()))
 
 
 def _known(status: Status) -> str:

@@ -132,13 +132,14 @@ _OPTIONS_GONE = _Gone(
     in_4="crmd-integration-timeout crmd-finalization-timeout crmd-transition-delay "
     "remove-after-stop stonith-action",
 )
-_STACKS = ("heartbeat", "openais", "classic openais", "classic openais (with plugin)", "cman")
+STACKS = ("heartbeat", "openais", "classic openais", "classic openais (with plugin)", "cman")
+"""What `cluster-infrastructure` may not say since 3.0: stacks that are no more."""
 _OPTION = choice(
     _pair(_OPTIONS_GONE),
     # Of two options only some values are gone.
     only(
         (3, 0),
-        group(need("name", words("cluster-infrastructure")), need("value", Other(_STACKS))),
+        group(need("name", words("cluster-infrastructure")), need("value", Other(STACKS))),
         (3, 10),
     ),
     only(
